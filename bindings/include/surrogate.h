@@ -1,0 +1,166 @@
+/* surrogate.h: advance the stiff thermo-chemistry of many cells, from any host code.
+ *
+ *     surr_model *model; surr_plan *plan; surr_work *work; int32_t slot;
+ *     surr_model_open("ism-molecular", -1, &model);
+ *     surr_plan_create(model, &plan);                               // what the host has, declared once
+ *     surr_plan_field(plan, "H2", -1, SURR_Q_MASS_DENSITY, 1.0, SURR_F_INDEXED, &slot);  // ... one per field
+ *     surr_plan_set_d(plan, "rtol", -1, 1e-2);
+ *     surr_plan_commit(plan);
+ *     surr_work_create(plan, n_cells, &work);
+ *     surr_step(plan, work, n_cells, dt, base, stride, SURR_F64, index, status, stat);   // every time step, in place
+ *
+ * Rules. Every function returns an int32_t: 0 done, 1 done with flagged cells, negative: an error that changed nothing;
+ * surr_last_error then holds the value, the bound and the advice. Only int32_t, int64_t, double and pointers cross the
+ * boundary. Handles are opaque. Strings come in as (pointer, length), a negative length meaning NUL-terminated, and
+ * are copied; strings go out NUL-terminated into the caller's buffer, cut to its length. Nothing prints, exits, or
+ * touches MPI; the caller's floating-point environment is never changed and no trap is raised, whatever the cells hold.
+ *
+ * Threads. A model and a committed plan are immutable and may be shared; a work belongs to one thread at a time. */
+#ifndef SURROGATE_H
+#define SURROGATE_H
+#ifndef SURR_CFFI /* the Python binding reads this header too, without its directives */
+#include <stdint.h>
+#endif
+#ifndef SURR_API
+#define SURR_API
+#endif
+#if defined(__cplusplus) && !defined(SURR_CFFI)
+extern "C" {
+#endif
+
+/* A host compiled against another major number must not call further; see surr_abi_check. */
+enum { SURR_ABI_MAJOR = 1, SURR_ABI_MINOR = 0 };
+
+struct surr_model_desc;                 /* what a model library exports */
+typedef struct surr_model surr_model;   /* one system and its solver: immutable, shared by threads */
+typedef struct surr_plan surr_plan;     /* model + the host's fields, units and policy: immutable once committed */
+typedef struct surr_work surr_work;     /* scratch memory and timers of one thread */
+
+/* ---- return codes ------------------------------------------------------------------------------------------------ */
+enum {
+    SURR_OK = 0,
+    SURR_FLAGGED = 1,         /* done; some cell could not be advanced (status 33 or 34) and was left as it was */
+    SURR_E_ARG = -1,          /* NULL, negative count, value out of range */
+    SURR_E_ABI = -2,          /* header and library, or library and model, disagree */
+    SURR_E_IO = -3,           /* no such model */
+    SURR_E_FORMAT = -4,       /* not a model library, or a damaged one */
+    SURR_E_CHECKSUM = -5,     /* the stored test vectors are not reproduced */
+    SURR_E_NOMEM = -6,
+    SURR_E_FIELD = -7,        /* field unknown to the model, bound twice, or a required one not bound */
+    SURR_E_UNITS = -8,        /* no conversion between the host's quantity and the model's variable */
+    SURR_E_STATE = -9,        /* plan not committed, or changed after commit */
+    SURR_E_CELLS = -10,       /* "on_failure" is "error" and some cell could not be advanced: NO cell was modified */
+    SURR_E_BUSY = -12,        /* one surr_work used by two threads at once */
+    SURR_E_UNSUPPORTED = -13, /* this machine, build or model cannot do what was asked for */
+    SURR_E_INTERNAL = -99
+};
+
+/* ---- status byte per cell: < 32 the cell holds a valid state at t + dt, >= 32 the cell was left untouched --------- */
+enum {
+    SURR_CELL_NET = 0,        /* net, accepted */
+    SURR_CELL_OUTSIDE = 1,    /* solver: outside the trained domain */
+    SURR_CELL_ERROR = 2,      /* solver: predicted error above rtol */
+    SURR_CELL_AUDIT = 3,      /* solver: drawn for the audit */
+    SURR_CELL_SOLVER = 4,     /* solver: cheaper here than the net, or the model has none */
+    SURR_CELL_MASKED = 32,    /* the host's mask said so */
+    SURR_CELL_BAD_INPUT = 33, /* non-finite, negative or absurd input */
+    SURR_CELL_FAILED = 34     /* the solver failed too */
+};
+
+/* ---- version and errors ------------------------------------------------------------------------------------------ */
+SURR_API int32_t surr_abi_check(int32_t major, int32_t minor); /* call with the SURR_ABI_* of the host's header */
+SURR_API int32_t surr_version(char *buf, int32_t len);         /* "major.minor.patch" */
+SURR_API int32_t surr_last_error(char *buf, int32_t len);      /* message of this thread's last failure, "" if none */
+SURR_API int32_t surr_status_name(int32_t code, char *buf, int32_t len); /* cell status >= 0, return code < 0 */
+
+/* ---- model --------------------------------------------------------------------------------------------------------
+ * Anything with a '/' is the path of a model library. A bare name is searched among the registered models, then as
+ * NAME.so in the directories of $SURROGATE_MODEL_PATH (colon-separated), then in models/ and surrogate/models/ beside
+ * libsurrogate itself. */
+SURR_API int32_t surr_model_open(const char *name_or_path, int32_t len, surr_model **out);
+/* For models linked into the host: makes `entry` (the surr_model_entry of a model library) known under its own name. */
+SURR_API int32_t surr_model_register(const struct surr_model_desc *(*entry)(void));
+SURR_API int32_t surr_model_close(surr_model *m); /* NULL is fine; plans made from the model stay usable */
+/* Replays the stored test vectors with every instruction set this CPU can run. *max_error: largest deviation of the
+ * right-hand side over its scale; above 1e-10 the result is SURR_E_CHECKSUM. */
+SURR_API int32_t surr_model_selftest(const surr_model *m, double *max_error);
+SURR_API int32_t surr_model_count(const surr_model *m, int32_t *n_state, int32_t *n_param);
+/* Field i: variables 0..n_state-1, then parameters. [lower, upper] is the inclusive range of a meaningful input;
+ * *value is what a parameter has where no field is bound to it (0 for variables). Every output may be NULL. */
+SURR_API int32_t surr_model_field(const surr_model *m, int32_t i, char *name, int32_t name_len, char *unit,
+                                  int32_t unit_len, double *lower, double *upper, double *value, int32_t *is_param);
+SURR_API int32_t surr_model_dt_range(const surr_model *m, double *lower, double *upper); /* meant for these steps [s] */
+/* JSON object with provenance, hashes and references. *needed: bytes including the NUL; json may be NULL to ask. */
+SURR_API int32_t surr_model_info(const surr_model *m, char *json, int64_t len, int64_t *needed);
+
+/* ---- plan: what the host has -------------------------------------------------------------------------------------- */
+enum {
+    /* forms of a species; one form for all species of a plan */
+    SURR_Q_NUMBER_DENSITY = 1,  /* n_i                (KROME)                 */
+    SURR_Q_MASS_DENSITY = 2,    /* rho X_i            (Grackle, Quokka, AMReX) */
+    SURR_Q_MASS_FRACTION = 3,   /* X_i                (Phantom, Castro)       needs SURR_Q_DENSITY */
+    SURR_Q_PER_H = 4,           /* n_i / n_H          (Athena++ r)            needs SURR_Q_NH or SURR_Q_DENSITY */
+    SURR_Q_PER_H_TIMES_RHO = 5, /* rho n_i / n_H      (Athena++ s)            needs SURR_Q_DENSITY */
+    /* forms of the temperature */
+    SURR_Q_TEMPERATURE = 10,    /* T                  (KROME)                 */
+    SURR_Q_T_OVER_MU = 11,      /* T / mu             (RAMSES T2)             */
+    SURR_Q_EINT_MASS = 12,      /* u                  (Grackle, Phantom, GIZMO) */
+    SURR_Q_EINT_VOLUME = 13,    /* rho u              (Athena++, AMReX, pyro) */
+    /* any variable as it is, in the model's own unit: code units do not apply */
+    SURR_Q_STATE = 15,
+    /* inputs, never written; the name matters for SURR_Q_PARAM alone */
+    SURR_Q_DENSITY = 20,        /* rho; without it rho = sum of m_i n_i       */
+    SURR_Q_NH = 21,             /* hydrogen nuclei per volume; without it from rho */
+    SURR_Q_PARAM = 30,          /* a model parameter by name, in the model's own unit */
+    SURR_Q_DT = 31,             /* time step of each cell: overrides the dt argument */
+    SURR_Q_MASK = 32            /* not zero: leave this cell alone */
+};
+enum {
+    SURR_F_COMPACT = 0,         /* element c of the call is base[c*stride]                   (RAMSES T2(1:nleaf)) */
+    SURR_F_INDEXED = 1,         /* element c of the call is base[(index[c]-index_base)*stride]  (RAMSES uold(ind_leaf)) */
+    SURR_F_INPUT = 2            /* read, never written; implied for all that is not state */
+};
+SURR_API int32_t surr_plan_create(surr_model *m, surr_plan **out);
+SURR_API int32_t surr_plan_free(surr_plan *p); /* NULL is fine; memory goes with the last work made from it */
+/* Code units in cgs, all 1 by default. Lengths, densities and times in fields, and dt, are in these units:
+ * n_i and n_H per length^3, u in (length/time)^2, rho u in density (length/time)^2; T and T/mu are in K always. */
+SURR_API int32_t surr_plan_units(surr_plan *p, double length_cm, double density_gcc, double time_s);
+/* Declares slot 0, 1, 2, ... in the order of the calls. The host's value times extra_scale is the quantity. */
+SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_t quantity,
+                                 double extra_scale, int32_t flags, int32_t *slot);
+/* Keys. set_d: "rtol" (required: the error per cell you can accept), "atol_frac" (1e-10 rtol: absolute error allowed,
+ * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net).
+ * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell).
+ * set_s: "fallback" (solver | none), "on_failure" (flag | error), "isa" (auto | base | v3 | v4). */
+SURR_API int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t v);
+SURR_API int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v);
+SURR_API int32_t surr_plan_set_s(surr_plan *p, const char *key, int32_t key_len, const char *v, int32_t v_len);
+SURR_API int32_t surr_plan_commit(surr_plan *p);
+
+/* ---- the step ----------------------------------------------------------------------------------------------------- */
+enum { SURR_F64 = 0, SURR_F32 = 1 };                                            /* type of every field of a call */
+enum { SURR_NSTAT = 8 };   /* cells, net, outside, error, audit, solver, untouched (status >= 32), solver steps */
+enum { SURR_NPHASE = 3 };  /* gather (read, convert, check), solver, scatter (convert, write) */
+
+SURR_API int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work **out);
+SURR_API int32_t surr_work_free(surr_work *w); /* NULL is fine */
+SURR_API int32_t surr_work_seconds(const surr_work *w, double *seconds); /* [SURR_NPHASE] last call, summed over threads */
+
+/* General form: one base pointer and one stride (in elements; 0 = the same scalar for every cell, inputs only) per
+ * slot. index: the cells to visit, none twice (NULL: 0..n_cell-1). status[n_cell] and stat[SURR_NSTAT] may be NULL.
+ * Written elements must not overlap others. No memory is allocated after the first call of a size, save what the
+ * system needs to start threads where "threads" is above 1. A cell's result depends on that cell alone. On
+ * SURR_E_CELLS the status bytes tell the culprits (33, 34), the others what would have happened. */
+SURR_API int32_t surr_step(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, void *const *base,
+                           const int64_t *stride, int32_t dtype, const void *index, uint8_t *status, int64_t *stat);
+/* One block q[cell*cell_stride + slot*slot_stride]: SoA is (1, N), AoS is (n_slot, 1). */
+SURR_API int32_t surr_step_block(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, double *q,
+                                 int64_t cell_stride, int64_t slot_stride, const void *index, uint8_t *status,
+                                 int64_t *stat);
+/* One cell q[slot]; status may be NULL. */
+SURR_API int32_t surr_step_cell(const surr_plan *p, surr_work *w, double dt, double *q, int32_t *status);
+
+#if defined(__cplusplus) && !defined(SURR_CFFI)
+}
+#endif
+#endif

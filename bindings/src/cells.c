@@ -1,0 +1,297 @@
+/* A block of cells on its way in (gather, check, convert) and out (convert, check, scatter).
+ *
+ * Forms. A species slot holds n_i / (scale * form): `scale` is a constant of the slot, `form` a number per cell, the
+ * same for all species and unchanged by chemistry: 1, rho, n_H or n_H/rho. A thermal slot holds T / (scale * factor):
+ *
+ *     T/mu    T = v * rho / (m_H n_tot)
+ *     u       T = v * (gamma - 1) rho / (k n_tot)
+ *     rho u   T = v * (gamma - 1) / (k n_tot)
+ *
+ * so factor = thermal * [rho] / n_tot, with n_tot before the step on the way in and after it on the way out. */
+#include "engine.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+scratch *scratch_create(const surr_plan *p, int64_t capacity)
+{
+    const surr_model_desc *d = p->model->desc;
+    size_t n = ((size_t)capacity + 7) & ~(size_t)7; /* every array starts on a cache line of its own */
+    size_t doubles = (size_t)d->n_state + (size_t)d->n_param + 5;
+    size_t header = (sizeof(scratch) + 63) & ~(size_t)63;
+    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + 2 * sizeof(int32_t) + 2);
+    scratch *s = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+    if (!s) return NULL;
+    memset(s, 0, bytes);
+    s->capacity = capacity;
+    double *next = (double *)((char *)s + header);
+    s->y = next, next += n * (size_t)d->n_state;
+    s->params = next, next += n * (size_t)d->n_param;
+    s->dt = next, next += n;
+    s->rho = next, next += n;
+    s->nh = next, next += n;
+    s->form = next, next += n;
+    s->mask = next, next += n;
+    s->position = (int64_t *)next;
+    s->cell = (int32_t *)(s->position + n);
+    s->attempts = s->cell + n;
+    s->state = (uint8_t *)(s->attempts + n);
+    s->status = s->state + n;
+    for (size_t c = 0; c < n; c++) /* columns without a field keep these values for ever */
+        for (int32_t k = 0; k < d->n_param; k++) s->params[c * (size_t)d->n_param + (size_t)k] = d->parameters[k].value;
+    return s;
+}
+
+/* Sums start anew. */
+void scratch_reset(scratch *s)
+{
+    memset(s->stat, 0, sizeof s->stat);
+    memset(s->seconds, 0, sizeof s->seconds);
+    s->n_flagged = 0;
+    s->m = 0;
+}
+
+/* ---- reading and writing one field --------------------------------------------------------------------------------- */
+
+static size_t item_size(const call *c) { return c->dtype == SURR_F32 ? sizeof(float) : sizeof(double); }
+
+void *slot_base(const call *c, int32_t s)
+{
+    return c->base ? c->base[s] : c->block + (int64_t)sizeof(double) * s * c->slot_stride;
+}
+
+int64_t slot_stride(const call *c, int32_t s) { return c->base ? c->stride[s] : c->cell_stride; }
+
+/* The elements of a slot for one block: element i is base[(position ? position[i] : i)*stride]. */
+typedef struct column {
+    char *base;
+    int64_t stride;
+    const int64_t *position;
+} column;
+
+static column find_column(const call *c, const scratch *s, int32_t i)
+{
+    column f = {slot_base(c, i), slot_stride(c, i), NULL};
+    if (c->index && (c->plan->slots[i].flags & SURR_F_INDEXED)) f.position = s->position;
+    else f.base += (int64_t)item_size(c) * f.stride * s->first;
+    return f;
+}
+
+/* out[i*step] = scale * element i */
+#define DEFINE_READ(NAME, TYPE)                                                                                        \
+    static void NAME(int32_t n, column f, double scale, double *out, int32_t step)                                     \
+    {                                                                                                                  \
+        const TYPE *base = (const TYPE *)f.base;                                                                       \
+        if (f.position)                                                                                                \
+            for (int32_t i = 0; i < n; i++) out[(int64_t)i * step] = scale * (double)base[f.position[i] * f.stride];   \
+        else                                                                                                           \
+            for (int32_t i = 0; i < n; i++) out[(int64_t)i * step] = scale * (double)base[i * f.stride];               \
+    }
+DEFINE_READ(read_f64, double)
+DEFINE_READ(read_f32, float)
+
+/* element cell[i] = in[i*step] where the cell was advanced */
+#define DEFINE_WRITE(NAME, TYPE)                                                                                       \
+    static void NAME(const scratch *s, column f, const double *in, int32_t step)                                       \
+    {                                                                                                                  \
+        TYPE *base = (TYPE *)f.base;                                                                                   \
+        for (int32_t i = 0; i < s->m; i++) {                                                                           \
+            int64_t at = f.position ? f.position[s->cell[i]] : s->cell[i];                                             \
+            if (s->state[i] < SURR_CELL_MASKED) base[at * f.stride] = (TYPE)in[(int64_t)i * step];                     \
+        }                                                                                                              \
+    }
+DEFINE_WRITE(write_f64, double)
+DEFINE_WRITE(write_f32, float)
+
+/* Where the values of a slot go in the scratch, and how far apart they are there. */
+static double *destination(const call *c, scratch *s, const slot *f, int32_t *step)
+{
+    const surr_model_desc *d = c->plan->model->desc;
+    *step = 1;
+    switch (f->quantity) {
+    case SURR_Q_DENSITY: return s->rho;
+    case SURR_Q_NH: return s->nh;
+    case SURR_Q_DT: return s->dt;
+    case SURR_Q_MASK: return s->mask;
+    case SURR_Q_PARAM: *step = d->n_param; return s->params + f->target;
+    default: *step = d->n_state; return s->y + f->target;
+    }
+}
+
+static void read_fields(const call *c, scratch *s)
+{
+    const surr_plan *p = c->plan;
+    for (int32_t i = 0; i < p->n_slot; i++) {
+        int32_t step;
+        double *out = destination(c, s, &p->slots[i], &step);
+        (c->dtype == SURR_F32 ? read_f32 : read_f64)(s->n, find_column(c, s, i), p->slots[i].scale, out, step);
+    }
+    if (p->dt_slot < 0)
+        for (int32_t i = 0; i < s->n; i++) s->dt[i] = c->dt;
+}
+
+static void read_index(const call *c, scratch *s)
+{
+    const surr_plan *p = c->plan;
+    for (int32_t i = 0; i < s->n; i++)
+        s->position[i] = (p->index_bytes == 8 ? ((const int64_t *)c->index)[s->first + i]
+                                              : ((const int32_t *)c->index)[s->first + i]) - p->index_base;
+}
+
+/* ---- one cell ------------------------------------------------------------------------------------------------------ */
+
+/* Total number density and mass density of the species in y. */
+static void sum_species(const surr_model_desc *d, const double *y, double *n_total, double *rho)
+{
+    double number = 0.0, mass = 0.0;
+    for (int32_t k = 0; k < d->n_state; k++) {
+        if (d->variables[k].role != SURR_ROLE_SPECIES) continue;
+        number += y[k];
+        mass += d->variables[k].mass * y[k];
+    }
+    *n_total = number;
+    *rho = mass;
+}
+
+static double thermal_factor(const surr_plan *p, double rho, double n_total)
+{
+    switch (p->thermal_form) {
+    case SURR_Q_T_OVER_MU:
+    case SURR_Q_EINT_MASS: return p->thermal * rho / n_total;
+    case SURR_Q_EINT_VOLUME: return p->thermal / n_total;
+    default: return 1.0;
+    }
+}
+
+/* Number density per unit of the host's species form; `mass`: sum of m_i times what the host gave for species i. */
+static double species_form(const surr_plan *p, double rho, double nh, double mass)
+{
+    switch (p->species_form) {
+    case SURR_Q_MASS_FRACTION: return rho;
+    case SURR_Q_PER_H: return p->nh_slot >= 0 ? nh : rho / mass;
+    case SURR_Q_PER_H_TIMES_RHO: return p->nh_slot >= 0 ? nh / rho : rho / mass;
+    default: return 1.0;
+    }
+}
+
+/* From what the host has to number densities and temperature, in place. 0: the densities make no sense. */
+static int convert_in(const surr_plan *p, double *y, double *rho, double nh, double *form)
+{
+    const surr_model_desc *d = p->model->desc;
+    double n_total, mass;
+    *form = 1.0;
+    if (p->density_slot >= 0 && !is_positive(*rho)) return 0;
+    if (p->nh_slot >= 0 && !is_positive(nh)) return 0;
+    if (p->n_species == 0) return 1;
+    sum_species(d, y, &n_total, &mass);
+    *form = species_form(p, *rho, nh, mass);
+    if (!is_positive(*form)) return 0;
+    if (*form != 1.0)
+        for (int32_t k = 0; k < d->n_state; k++)
+            if (d->variables[k].role == SURR_ROLE_SPECIES) y[k] *= *form;
+    n_total *= *form;
+    if (p->density_slot < 0) *rho = mass * *form;
+    if (!is_positive(n_total)) return 0;
+    if (p->i_temperature >= 0) y[p->i_temperature] *= thermal_factor(p, *rho, n_total);
+    return 1;
+}
+
+static int is_within(double x, double lower, double upper) { return is_finite(x) && x >= lower && x <= upper; }
+
+static int is_meaningful(const surr_plan *p, const double *y, const double *params, double dt)
+{
+    const surr_model_desc *d = p->model->desc;
+    int good = is_positive(dt);
+    for (int32_t k = 0; k < d->n_state; k++) {
+        const surr_variable *v = &d->variables[k];
+        good &= is_within(y[k], v->lower, v->upper) && !(v->role == SURR_ROLE_SPECIES && y[k] < 0.0);
+    }
+    for (int32_t k = 0; k < d->n_param; k++) good &= is_within(params[k], d->parameters[k].lower, d->parameters[k].upper);
+    return good;
+}
+
+/* Moves cell i of the scratch to place m <= i. */
+static void move_cell(const surr_model_desc *d, scratch *s, int32_t i, int32_t m)
+{
+    if (i == m) return;
+    memcpy(s->y + (int64_t)m * d->n_state, s->y + (int64_t)i * d->n_state, (size_t)d->n_state * sizeof(double));
+    memcpy(s->params + (int64_t)m * d->n_param, s->params + (int64_t)i * d->n_param, (size_t)d->n_param * sizeof(double));
+    s->dt[m] = s->dt[i];
+    s->rho[m] = s->rho[i];
+    s->form[m] = s->form[i];
+}
+
+/* ---- a block ------------------------------------------------------------------------------------------------------- */
+
+/* Reads cells first .. first + n - 1; those worth solving end up side by side in s->y, s->params and s->dt. */
+void block_gather(const call *c, scratch *s, int64_t first, int32_t n)
+{
+    const surr_plan *p = c->plan;
+    const surr_model_desc *d = p->model->desc;
+    s->first = first;
+    s->n = n;
+    s->m = 0;
+    if (c->index) read_index(c, s);
+    read_fields(c, s);
+    for (int32_t i = 0; i < n; i++) {
+        double *y = s->y + (int64_t)i * d->n_state;
+        const double *params = s->params + (int64_t)i * d->n_param;
+        int masked = p->mask_slot >= 0 && bits_of(s->mask[i]) << 1 != 0;
+        int good = !masked && convert_in(p, y, &s->rho[i], s->nh[i], &s->form[i]) && is_meaningful(p, y, params, s->dt[i]);
+        s->status[i] = masked ? SURR_CELL_MASKED : SURR_CELL_BAD_INPUT;
+        if (!good) continue;
+        move_cell(d, s, i, s->m);
+        s->cell[s->m++] = i;
+    }
+}
+
+/* Back to the host's quantities, in place. 0: a result that the host's type cannot hold. */
+static int convert_out(const surr_plan *p, double *y, double rho, double form, double largest)
+{
+    const surr_model_desc *d = p->model->desc;
+    double n_total, mass;
+    int good = 1;
+    if (p->i_temperature >= 0 && p->n_species > 0) {
+        sum_species(d, y, &n_total, &mass);
+        y[p->i_temperature] /= thermal_factor(p, rho, n_total);
+    }
+    for (int32_t i = 0; i < p->n_slot; i++) {
+        const slot *f = &p->slots[i];
+        if (!is_state(f->quantity)) continue;
+        int is_species = d->variables[f->target].role == SURR_ROLE_SPECIES;
+        y[f->target] /= is_species ? f->scale * form : f->scale;
+        good &= is_finite(y[f->target]) && fabs(y[f->target]) <= largest;
+    }
+    return good;
+}
+
+/* After the solver: converts its results and settles the status of every cell of the block. */
+void block_finish(const call *c, scratch *s)
+{
+    const surr_plan *p = c->plan;
+    double largest = c->dtype == SURR_F32 ? (double)FLT_MAX : DBL_MAX;
+    for (int32_t i = 0; i < s->m; i++) {
+        double *y = s->y + (int64_t)i * p->model->desc->n_state;
+        if (s->state[i] < SURR_CELL_MASKED && !convert_out(p, y, s->rho[i], s->form[i], largest)) s->state[i] = SURR_CELL_FAILED;
+        s->status[s->cell[i]] = s->state[i];
+        s->stat[7] += s->attempts[i];
+    }
+    for (int32_t i = 0; i < s->n; i++) {
+        s->stat[s->status[i] < SURR_CELL_MASKED ? 1 + s->status[i] : 6]++;
+        s->n_flagged += s->status[i] > SURR_CELL_MASKED;
+    }
+    s->stat[0] += s->n;
+    if (c->status) memcpy(c->status + s->first, s->status, (size_t)s->n);
+}
+
+void block_scatter(const call *c, scratch *s)
+{
+    const surr_plan *p = c->plan;
+    for (int32_t i = 0; i < p->n_slot; i++) {
+        int32_t step;
+        if (p->slots[i].flags & SURR_F_INPUT) continue;
+        const double *in = destination(c, s, &p->slots[i], &step);
+        (c->dtype == SURR_F32 ? write_f32 : write_f64)(s, find_column(c, s, i), in, step);
+    }
+}

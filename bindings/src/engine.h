@@ -1,0 +1,141 @@
+/* The engine's own objects and the few functions its files share; see surrogate.h for what hosts see. */
+#ifndef SURR_ENGINE_H
+#define SURR_ENGINE_H
+#include "model_abi.h"
+#include "surrogate.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { BLOCK = 1024 }; /* cells gathered and solved together, at most */
+
+struct surr_model {
+    atomic_int refs;             /* the host's handle and every plan hold one */
+    const surr_model_desc *desc;
+    void *library;               /* from dlopen, NULL for a registered model */
+};
+
+/* One of the host's fields. `target` is the variable or parameter it feeds, 0 for the others. */
+typedef struct slot {
+    int32_t quantity, flags, target;
+    double extra_scale;
+    double scale;                /* host value * scale = quantity in cgs; with the particle mass divided out of
+                                    mass densities and fractions. Known after commit. */
+} slot;
+
+struct surr_plan {
+    atomic_int refs;             /* the host's handle and every work hold one */
+    surr_model *model;
+    int committed;
+    double length, density, time; /* code units in cgs */
+
+    int64_t threads, index_base, index_bytes;
+    int32_t isa, fallback, on_failure;
+    double rtol, atol_frac, audit; /* rtol and atol_frac are 0 until set */
+    int64_t max_attempts;
+
+    /* what commit derives */
+    const surr_kernels *kernels;
+    surr_solver_options options;
+    int32_t species_form, thermal_form; /* SURR_Q_* */
+    int32_t i_temperature;              /* -1: the model has none */
+    int32_t n_species;
+    int32_t density_slot, nh_slot, dt_slot, mask_slot; /* -1: not bound */
+    double thermal;                     /* constant of the thermal form, see cells.c */
+
+    int32_t n_slot;
+    slot slots[];                       /* room for every variable, every parameter and the four others */
+};
+
+/* Memory for one block of cells; arrays of `capacity` cells. */
+typedef struct scratch {
+    int64_t capacity;
+    int64_t first;               /* the block covers cells first .. first + n - 1 of the call */
+    int32_t n, m;                /* cells in the block, and those of them handed to the solver */
+    int64_t *position;           /* [n] element number in indexed fields */
+    int32_t *cell;               /* [m] cell within the block */
+    int32_t *attempts;           /* [m] */
+    uint8_t *state;              /* [m] status of the cells handed to the solver */
+    uint8_t *status;             /* [n] */
+    double *y, *params;          /* [m][n_state], [m][n_param] */
+    double *dt, *rho, *nh;       /* [m] */
+    double *form;                /* [m] number density per unit of the host's species form */
+    double *mask;                /* [n] */
+    /* sums over the blocks of a call */
+    int64_t stat[SURR_NSTAT];
+    int64_t n_flagged;           /* bad input or failed */
+    double seconds[SURR_NPHASE];
+} scratch;
+
+struct surr_work {
+    atomic_flag busy;
+    surr_plan *plan;
+    int64_t n_scratch;
+    scratch **scratch;
+    struct member *members;      /* one per thread of the plan, see step.c */
+    double seconds[SURR_NPHASE];
+};
+
+/* The arguments of one surr_step* call. */
+typedef struct call {
+    const surr_plan *plan;
+    int64_t n_cell;
+    double dt;                   /* [s] */
+    void *const *base;           /* general form ... */
+    const int64_t *stride;
+    char *block;                 /* ... or, where base is NULL, the block form */
+    int64_t cell_stride, slot_stride;
+    int32_t dtype;
+    const void *index;
+    uint8_t *status;
+    int64_t *stat;
+} call;
+
+/* Text and code of this thread's last failure; returns the code. */
+__attribute__((format(printf, 2, 3))) int32_t surr_fail(int32_t code, const char *format, ...);
+
+surr_model *model_retain(surr_model *m);
+void model_release(surr_model *m);
+surr_plan *plan_retain(const surr_plan *p);
+void plan_release(surr_plan *p);
+int isa_runs_here(int32_t isa);
+
+/* cells.c: a block's way in and out */
+scratch *scratch_create(const surr_plan *p, int64_t capacity);
+void scratch_reset(scratch *s);
+void *slot_base(const call *c, int32_t s);
+int64_t slot_stride(const call *c, int32_t s);
+void block_gather(const call *c, scratch *s, int64_t first, int32_t n);
+void block_finish(const call *c, scratch *s);
+void block_scatter(const call *c, scratch *s);
+
+static inline int is_species_form(int32_t q) { return q >= SURR_Q_NUMBER_DENSITY && q <= SURR_Q_PER_H_TIMES_RHO; }
+static inline int is_thermal_form(int32_t q) { return q >= SURR_Q_TEMPERATURE && q <= SURR_Q_EINT_VOLUME; }
+static inline int is_state(int32_t q) { return is_species_form(q) || is_thermal_form(q) || q == SURR_Q_STATE; }
+
+/* Copies a string that may come without NUL; 0 if it does not fit or is NULL. */
+static inline int copy_string(char *out, int32_t room, const char *text, int32_t len)
+{
+    if (!text) return 0;
+    size_t n = len < 0 ? strlen(text) : (size_t)len;
+    if (n >= (size_t)room) return 0;
+    memcpy(out, text, n);
+    out[n] = '\0';
+    return 1;
+}
+
+/* Tests on bits: they raise no floating-point exception and survive -ffast-math. */
+static inline uint64_t bits_of(double x)
+{
+    uint64_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+static inline int is_finite(double x) { return (bits_of(x) & 0x7ff0000000000000u) != 0x7ff0000000000000u; }
+static inline int is_positive(double x) /* normal, finite, above zero */
+{
+    return bits_of(x) - 0x0010000000000000u < 0x7ff0000000000000u - 0x0010000000000000u;
+}
+
+#endif

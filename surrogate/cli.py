@@ -1,0 +1,106 @@
+"""The command line: ``surrogate`` or ``python -m surrogate``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from surrogate import _engine
+from surrogate.errors import ModelError
+from surrogate.model import ENGINE_DIR, load, models
+
+PACKAGE_DIR = Path(_engine.__file__).parent
+
+
+def main(argv=None):
+    """Run one subcommand and return the exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    parser = make_parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command not in ("demo", "export"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return options.run(options, rest) or 0
+    except (ModelError, ValueError) as error:
+        print(f"surrogate: {error}", file=sys.stderr)
+        return 1
+
+
+def make_parser():
+    """Build the parser; `options.run` is the chosen subcommand."""
+    parser = argparse.ArgumentParser(prog="surrogate", description="Stiff thermo-chemistry of many cells.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser("models", help="list the models that can be loaded by name")
+    command.set_defaults(run=list_models)
+
+    command = commands.add_parser("info", help="variables, parameters, ranges and provenance of a model")
+    command.add_argument("model", help="name of a model, or path of a model library")
+    command.set_defaults(run=print_info)
+
+    command = commands.add_parser("config", help="flags and files for building a host code")
+    command.add_argument("--cflags", action="store_true", help="compiler flags")
+    command.add_argument("--libs", action="store_true", help="linker flags")
+    command.add_argument("--fortran-source", action="store_true", help="path of the Fortran module")
+    command.add_argument("--cmake-dir", action="store_true", help="directory for CMAKE_PREFIX_PATH or surrogate_DIR")
+    command.set_defaults(run=print_config, parser=command)
+
+    command = commands.add_parser("demo", help="advance cells and show the result", add_help=False)
+    command.set_defaults(run=run_demo)
+
+    command = commands.add_parser("export", help="generate and compile the model library of a system", add_help=False)
+    command.set_defaults(run=run_export)
+    return parser
+
+
+def list_models(_options, _rest):
+    """Print one line per model."""
+    found = models()
+    if not found:
+        print("no models found; make one with `surrogate export`")
+    for name, model in found.items():
+        lower, upper = model.dt_range
+        variables = " ".join(v.name for v in model.variables)
+        print(f"{name:<16} {len(model.variables):>2} variables ({variables}), dt {lower:.3g}..{upper:.3g} s")
+
+
+def print_info(options, _rest):
+    """Print all that is known about one model."""
+    model = load(options.model)
+    for title, fields in (("variable", model.variables), ("parameter", model.parameters)):
+        if fields:
+            print(f"{title:<12} {'unit':<16} {'lower':>10} {'upper':>10} {'value':>10}")
+        for f in fields:
+            value = "" if f.value is None else f"{f.value:.3g}"
+            print(f"{f.name:<12} {f.unit:<16} {f.lower:>10.3g} {f.upper:>10.3g} {value:>10}")
+    print(f"time step [s] {model.dt_range[0]:.3g} .. {model.dt_range[1]:.3g}")
+    print(f"self-test error {model.selftest():.2g}")
+    for key, value in model.info.items():
+        print(f"{key}: {value}")
+
+
+def print_config(options, _rest):
+    """Print what was asked for, on one line each."""
+    lines = {
+        "cflags": f"-I{PACKAGE_DIR / 'include'}",
+        "libs": f"-L{ENGINE_DIR} -Wl,-rpath,{ENGINE_DIR} -lsurrogate",
+        "fortran_source": PACKAGE_DIR / "fortran" / "surrogate.f90",
+        "cmake_dir": ENGINE_DIR / "cmake" / "surrogate",
+    }
+    wanted = [line for key, line in lines.items() if getattr(options, key)]
+    if not wanted:
+        options.parser.error("say what you want: --cflags, --libs, --fortran-source or --cmake-dir")
+    print("\n".join(str(line) for line in wanted))
+
+
+def run_demo(_options, rest):
+    """Hand over to the demo."""
+    from surrogate import demo
+
+    return demo.main(rest)
+
+
+def run_export(_options, rest):
+    """Hand over to the code generator, which needs the extra ``training``."""
+    from surrogate.training import export
+
+    return export.main(rest)

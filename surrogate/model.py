@@ -1,0 +1,166 @@
+"""Models: one system of equations with its solver, compiled to a shared library."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from surrogate import _engine
+from surrogate._engine import ffi, lib
+from surrogate.errors import ModelError, check, last_message
+from surrogate.stepper import Stepper
+
+#: Where the compiled engine lives: beside the extension, which an editable install keeps apart from the sources.
+ENGINE_DIR = Path(_engine.__file__).parent / "lib"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable or parameter of a model: its name, unit and inclusive range of meaningful values.
+
+    `value` is what a parameter has where the caller gives none, and None for a variable.
+    """
+
+    name: str
+    unit: str
+    lower: float
+    upper: float
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model: immutable, to be shared by any number of steppers and threads.
+
+    Made by `surrogate.load`.
+
+    Attributes
+    ----------
+    name : str
+    variables : tuple of Variable
+        In the order of the columns of ``cells``.
+    parameters : tuple of Variable
+        What ``params`` may hold.
+    dt_range : tuple of float
+        Time steps the model is meant for [s].
+    info : dict
+        Provenance: system hash, references, versions.
+    """
+
+    name: str
+    variables: tuple[Variable, ...]
+    parameters: tuple[Variable, ...]
+    dt_range: tuple[float, float]
+    info: dict = field(repr=False, hash=False, compare=False)
+    handle: object = field(repr=False)
+
+    def stepper(self, *, rtol, threads=1, comm=None, audit=0.0, atol_frac=None, max_solver_steps=100_000,
+                fallback="solver", on_failure="flag", isa="auto"):
+        """Return a stepper: this model with options and working memory, for one thread or rank.
+
+        Parameters
+        ----------
+        rtol : float
+            Relative error per cell and step that you accept. Required: nobody else can know it.
+        threads : int
+            Threads that share the cells of a call. Results do not depend on it.
+        comm : mpi4py communicator, optional
+            Counts and imbalance in the reports are then those of all ranks, and `Stepper.step` is collective.
+        audit : float
+            Fraction of the net's results to solve again. Without effect on a model that has no net.
+        atol_frac : float, optional
+            Absolute error allowed, as a fraction of the total density; 1e-10 `rtol` if not given.
+        max_solver_steps : int
+            Step attempts after which the solver gives a cell up (status 34).
+        fallback : {"solver", "none"}
+            What advances the cells that the net does not.
+        on_failure : {"flag", "error"}
+            With "error", `CellsError` is raised and no cell modified if some cell cannot be advanced.
+        isa : {"auto", "base", "v3", "v4"}
+            Instruction set of the solver.
+
+        Returns
+        -------
+        Stepper
+        """
+        return Stepper(self, reals={"rtol": rtol, "audit": audit} | ({} if atol_frac is None else {"atol_frac": atol_frac}),
+                       integers={"threads": threads, "max_solver_steps": max_solver_steps},
+                       words={"fallback": fallback, "on_failure": on_failure, "isa": isa}, comm=comm)
+
+    def selftest(self):
+        """Replay the stored test vectors and return the largest error; raise `ModelError` above 1e-10."""
+        error = ffi.new("double *")
+        check(lib.surr_model_selftest(self.handle, error))
+        return error[0]
+
+
+def load(name_or_path):
+    """Load a model by name, or from the path of a model library.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        A name is looked up in the directories of ``$SURROGATE_MODEL_PATH``, then among the models of this package
+        (see `models`); anything with a slash is a path.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        There is no such model, or it cannot be used here.
+    """
+    text = os.fspath(name_or_path)
+    if isinstance(name_or_path, Path) and "/" not in text:
+        text = "./" + text
+    out = ffi.new("surr_model **")
+    encoded = text.encode()
+    if lib.surr_model_open(encoded, len(encoded), out) < 0:
+        known = ", ".join(_find_libraries()) or "none"
+        raise ModelError(f"{last_message()}. Models found: {known}")
+    handle = ffi.gc(out[0], lib.surr_model_close)
+    fields = _read_fields(handle)
+    n_state = sum(f.value is None for f in fields)
+    info = _read_info(handle)
+    lower, upper = ffi.new("double *"), ffi.new("double *")
+    check(lib.surr_model_dt_range(handle, lower, upper))
+    return Model(name=info.get("name", Path(text).stem), variables=fields[:n_state], parameters=fields[n_state:],
+                 dt_range=(lower[0], upper[0]), info=info, handle=handle)
+
+
+def models():
+    """Return the models that can be loaded by name, as a dictionary name -> `Model`."""
+    return {name: load(path) for name, path in _find_libraries().items()}
+
+
+def _find_libraries():
+    """Model libraries by name, in the order in which the engine would find them."""
+    listed = [Path(d) for d in os.environ.get("SURROGATE_MODEL_PATH", "").split(":") if d]
+    found = {}
+    for directory in [*listed, ENGINE_DIR / "models"]:
+        for path in sorted(directory.glob("*.so")):
+            found.setdefault(path.stem, path.absolute())
+    return found
+
+
+def _read_fields(handle):
+    n_state, n_param = ffi.new("int32_t *"), ffi.new("int32_t *")
+    check(lib.surr_model_count(handle, n_state, n_param))
+    name, unit = ffi.new("char[256]"), ffi.new("char[256]")
+    lower, upper, value, is_param = (ffi.new(t) for t in ("double *", "double *", "double *", "int32_t *"))
+    fields = []
+    for i in range(n_state[0] + n_param[0]):
+        check(lib.surr_model_field(handle, i, name, 256, unit, 256, lower, upper, value, is_param))
+        fields.append(Variable(ffi.string(name).decode(), ffi.string(unit).decode(), lower[0], upper[0],
+                               value[0] if is_param[0] else None))
+    return tuple(fields)
+
+
+def _read_info(handle):
+    needed = ffi.new("int64_t *")
+    check(lib.surr_model_info(handle, ffi.NULL, 0, needed))
+    text = ffi.new("char[]", needed[0])
+    check(lib.surr_model_info(handle, text, needed[0], ffi.NULL))
+    return json.loads(ffi.string(text).decode())

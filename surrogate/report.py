@@ -1,0 +1,73 @@
+"""What a step did: how every cell was advanced, and what it cost."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from surrogate._engine import ffi, lib
+
+#: Name of every cell status, by its number.
+STATUS_NAMES = {}
+for _name in ("NET", "OUTSIDE", "ERROR", "AUDIT", "SOLVER", "MASKED", "BAD_INPUT", "FAILED"):
+    _code, _text = getattr(lib, f"SURR_CELL_{_name}"), ffi.new("char[32]")
+    lib.surr_status_name(_code, _text, len(_text))
+    STATUS_NAMES[_code] = ffi.string(_text).decode()
+
+PHASES = ("gather", "solver", "scatter")
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of one step.
+
+    With a communicator, everything but `status` covers all ranks.
+
+    Attributes
+    ----------
+    n_cells : int
+    counts : dict of str to int
+        Number of cells by status name: net, outside, error, audit, solver (advanced), masked, bad input, failed (left
+        untouched).
+    fraction_accepted : float
+        Share of the advanced cells that took the net; nan if none was advanced.
+    solver_steps : int
+        Step attempts of the solver, over all cells.
+    seconds : dict of str to float
+        Time by phase (gather, solver, scatter), summed over threads and ranks [s].
+    imbalance : float
+        Largest over mean number of solver steps among ranks; 1 without a communicator.
+    status : ndarray of int8
+        Status of this rank's cells, in their shape: below 32 the cell holds its new state, else it is untouched.
+    """
+
+    n_cells: int
+    counts: dict
+    fraction_accepted: float
+    solver_steps: int
+    seconds: dict
+    imbalance: float = 1.0
+    status: np.ndarray = field(default=None, repr=False, compare=False)
+
+    def __str__(self):
+        total = max(self.n_cells, 1)
+        lines = [f"{self.n_cells} cells, {100 * self.fraction_accepted:.1f} % of those advanced by the net"
+                 if self.fraction_accepted == self.fraction_accepted else f"{self.n_cells} cells, none advanced"]
+        lines += [f"  {name:<10}{n:>12}  {100 * n / total:6.2f} %" for name, n in self.counts.items() if n]
+        lines.append(f"  solver steps {self.solver_steps}, {self.solver_steps / total:.1f} per cell, "
+                     f"imbalance {self.imbalance:.2f}")
+        lines.append("  " + ", ".join(f"{phase} {1e3 * s:.3g} ms" for phase, s in self.seconds.items()))
+        return "\n".join(lines)
+
+
+def make_report(status, stat, seconds):
+    """Build a report from the engine's answer; `stat` and `seconds` as surrogate.h orders them."""
+    n_cells, *advanced, _untouched, solver_steps = stat
+    by_code = np.bincount(status.reshape(-1), minlength=64) if status.size else np.zeros(64, dtype=int)
+    counts = {name: int(by_code[code]) for code, name in STATUS_NAMES.items()}
+    return Report(n_cells=n_cells, counts=counts, fraction_accepted=fraction_accepted(counts, sum(advanced)),
+                  solver_steps=solver_steps, seconds=dict(zip(PHASES, seconds)), status=status)
+
+
+def fraction_accepted(counts, n_advanced):
+    """Share of `n_advanced` cells that took the net."""
+    return counts[STATUS_NAMES[lib.SURR_CELL_NET]] / n_advanced if n_advanced else float("nan")

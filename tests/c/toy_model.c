@@ -1,0 +1,95 @@
+/* A model library small enough to check by hand: A -> 2 B at `rate`, and T falls at `cooling`.
+ *
+ *     A(t) = A e^(-rate t)    B(t) = B + 2 A (1 - e^(-rate t))    T(t) = T e^(-cooling t)
+ *
+ * A weighs twice B, so mass and hydrogen are conserved while the mean molecular weight changes. The "solver" counts
+ * 1 + rate*dt step attempts, so that max_solver_steps can be made too small. Flaws for the loader's tests come from
+ * macros: TOY_ABI, TOY_TEST_F (a wrong test vector), TOY_NO_KERNELS, TOY_NO_ENTRY, TOY_NAME, TOY_ROLE_OTHER. */
+#include "model_abi.h"
+
+#include <math.h>
+
+#ifndef TOY_ABI
+#define TOY_ABI SURR_MODEL_ABI
+#endif
+#ifndef TOY_TEST_F
+#define TOY_TEST_F 2.0e-3
+#endif
+#ifndef TOY_NAME
+#define TOY_NAME "toy"
+#endif
+#ifdef TOY_ROLE_OTHER
+#define SPECIES SURR_ROLE_OTHER, 0, 0.0
+#define SPECIES_2 SURR_ROLE_OTHER, 0, 0.0
+#define THERMAL SURR_ROLE_OTHER
+#define GAMMA 0.0
+#else
+#define SPECIES_2 SURR_ROLE_SPECIES, 2, 2.0 * MASS
+#define SPECIES SURR_ROLE_SPECIES, 1, MASS
+#define THERMAL SURR_ROLE_TEMPERATURE
+#define GAMMA (5.0 / 3.0)
+#endif
+#define MASS 1.6735e-24
+
+/* SURR_CELL_SOLVER and SURR_CELL_FAILED of surrogate.h, which a model library does not see */
+enum { SOLVED = 4, FAILED = 34 };
+
+static void solve(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *params,
+                  uint8_t *status, int32_t *attempts)
+{
+    for (int64_t c = 0; c < n; c++) {
+        double rate = params[2 * c], cooling = params[2 * c + 1];
+        double needed = 1.0 + rate * dt[c];
+        int failed = needed > (double)options->max_attempts;
+        attempts[c] = failed ? (int32_t)options->max_attempts : (int32_t)needed;
+        status[c] = failed ? FAILED : SOLVED;
+        if (failed) continue;
+        double left = exp(-rate * dt[c]);
+        y[3 * c + 1] += 2.0 * y[3 * c] * (1.0 - left);
+        y[3 * c] *= left;
+        y[3 * c + 2] *= exp(-cooling * dt[c]);
+    }
+}
+
+static void evaluate(int64_t n, const double *y, const double *params, double *f, double *jacobian)
+{
+    for (int64_t c = 0; c < n; c++) {
+        double rate = params[2 * c], cooling = params[2 * c + 1];
+        f[3 * c] = -rate * y[3 * c];
+        f[3 * c + 1] = 2.0 * rate * y[3 * c];
+        f[3 * c + 2] = -cooling * y[3 * c + 2];
+        if (!jacobian) continue;
+        const double rows[9] = {-rate, 0, 0, 2 * rate, 0, 0, 0, 0, -cooling};
+        for (int k = 0; k < 9; k++) jacobian[9 * c + k] = rows[k];
+    }
+}
+
+static const surr_kernels kernels = {1, solve, evaluate};
+static const surr_variable variables[] = {
+    {"A", "cm^-3", 0.0, 1e30, SPECIES_2},
+    {"B", "cm^-3", 0.0, 1e30, SPECIES},
+    {"T", "K", 1.0, 1e9, THERMAL, 0, 0.0},
+};
+static const surr_parameter parameters[] = {
+    {"rate", "s^-1", 1e-3, 0.0, 1e6},
+    {"cooling", "s^-1", 5e-4, 0.0, 1e3},
+};
+static const double conserved[] = {2.0, 1.0, 0.0};
+static const double test_y[] = {1.0, 3.0, 100.0}, test_param[] = {1e-3, 5e-4};
+static const double test_f[] = {-1e-3, TOY_TEST_F, -5e-2}, test_scale[] = {1e-3, 1e-3, 1e-3};
+static const surr_model_desc desc = {
+    .abi = TOY_ABI, .n_state = 3, .n_param = 2, .n_conserved = 1, .name = TOY_NAME,
+    .info = "{\"system\": \"toy\", \"description\": \"A -> 2 B, T cools\"}",
+    .variables = variables, .parameters = parameters, .conserved = conserved,
+    .gamma = GAMMA, .k_boltzmann = 1.380649e-16, .mass_hydrogen = MASS, .dt_lower = 1.0, .dt_upper = 1e6,
+    .n_test = 1, .test_y = test_y, .test_param = test_param, .test_f = test_f, .test_scale = test_scale,
+#ifndef TOY_NO_KERNELS
+    .kernels = {&kernels, &kernels, 0},
+#endif
+};
+
+#ifdef TOY_NO_ENTRY
+#define surr_model_entry surr_some_other_name
+const surr_model_desc *surr_some_other_name(void);
+#endif
+const surr_model_desc *surr_model_entry(void) { (void)kernels; return &desc; }

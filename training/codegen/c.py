@@ -1,0 +1,100 @@
+"""C mechanism of a system: right-hand side, Jacobian, sparse LU, for GNU vectors in which a lane is a cell."""
+
+from .lu import SparseLU
+from .program import Printer, Program
+
+
+class _CPrinter(Printer):
+    call = {
+        "exp": "vd_exp({0})", "log": "vd_log({0})", "sqrt": "vd_sqrt({0})", "sin": "vd_sin({0})", "cos": "vd_cos({0})",
+        "min": "vd_min({2}, {3})", "max": "vd_max({2}, {3})", "where_lt": "vd_select({0} < {1}, {2}, {3})",
+        "where_le": "vd_select({0} <= {1}, {2}, {3})", "table": "table_{name}({x}, {order})", "square": "vd_square({0})",
+    }  # fmt: skip
+
+    def constant(self, value):
+        return f"vd_set({float(value)!r})"
+
+
+def write_mechanism(system):
+    """Source text of ``mechanism.h``.
+
+    It defines ``mechanism_rhs``, ``mechanism_jacobian``, ``mechanism_factor`` and ``mechanism_solve`` over
+    ``vdouble`` plus the constants that the solver is compiled with.
+    """
+    derived, n = system.derived, len(system.variables)
+    entries = list(derived.jacobian)
+    lu = SparseLU(n, entries)
+    rename = {s.name: f"y[{i}]" for i, s in enumerate(system.symbols)}
+    rename |= {s.name: f"p[{i}]" for i, s in enumerate(system.parameter_symbols)}
+    if system.time:
+        rename["t"] = "t"
+    printer = _CPrinter(rename)
+    jacobian = [derived.jacobian[e] for e in entries]
+    outputs = [f"f[{i}]" for i in range(n)]
+    all_outputs = [*outputs, *(f"jac[{k}]" for k in range(len(entries)))]
+    values = [*system.rhs, *jacobian]
+    if system.time:
+        all_outputs += [f"dfdt[{i}]" for i in range(n)]
+        values += derived.time_derivative
+    conserved = list(system.conserved.values())
+    parts = [
+        f"/* Generated from the system {system.name!r}; do not edit. */",
+        _defines(system, entries, lu, conserved),
+        *(_table(name, t) for name, t in sorted(system.tables.items())),
+        _function("mechanism_rhs", "vdouble *restrict f", Program(system, list(system.rhs)), outputs, printer),
+        _function("mechanism_jacobian", "vdouble *restrict f, vdouble *restrict jac, vdouble *restrict dfdt",
+                  Program(system, values), all_outputs, printer),
+        lu.source(),
+    ]  # fmt: skip
+    return "\n".join(parts)
+
+
+def _array(ctype, name, values):
+    return f"static const {ctype} {name}[] = {{{', '.join(values) or '0'}}};"
+
+
+def _double(x):
+    return {float("inf"): "HUGE_VAL", float("-inf"): "-HUGE_VAL"}.get(float(x), repr(float(x)))
+
+
+def _defines(system, entries, lu, conserved):
+    variables = system.variables
+    return "\n".join([
+        f"#define N_STATE {len(variables)}",
+        f"#define N_PARAM {len(system.parameters)}",
+        f"#define N_JAC {len(entries)}",
+        f"#define N_LU {lu.size}",
+        f"#define N_CONSERVED {len(conserved)}",
+        f"#define HAS_TIME {int(system.time is not None)}",
+        f"#define TIME_PARAM {next((i for i, p in enumerate(system.parameters) if p.name == 't'), -1)}",
+        _array("short", "jac_row", [str(i) for i, _ in entries]),
+        _array("short", "jac_col", [str(j) for _, j in entries]),
+        "/* absolute tolerance = atol_frac * (total density if in_total else scale) */",
+        _array("unsigned char", "in_total", [str(int(v.scale == "total")) for v in variables]),
+        _array("double", "scale", [_double(0 if v.scale == "total" else v.scale) for v in variables]),
+        _array("double", "floor_value", [_double(v.floor) for v in variables]),
+        f"#define HAS_FLOOR {int(any(v.floor > float('-inf') for v in variables))}",
+        _array("double", "conserved", [_double(x) for row in conserved for x in row]),
+    ])  # fmt: skip
+
+
+def _table(name, t):
+    rows = ",\n".join("    " + ", ".join(repr(float(c)) for c in row) for row in t.coeffs)
+    return f"""static const double table_{name}_coeffs[] = {{
+{rows}
+}};
+static inline vdouble table_{name}(vdouble x, int order)
+{{
+    return vd_cubic(table_{name}_coeffs, {len(t.coeffs)}, {t.lower!r}, {t.width!r}, x, order);
+}}
+"""
+
+
+def _function(name, outputs, program, targets, printer):
+    lines = [f"static __attribute__((noinline)) void {name}(vdouble t, const vdouble *restrict y,",
+             f"    const vdouble *restrict p, {outputs})", "{", "    (void)t; (void)p;"]  # fmt: skip
+    if "dfdt" in outputs and not any(target.startswith("dfdt") for target in targets):
+        lines.append("    (void)dfdt;")
+    lines += [f"    const vdouble {n} = {printer(e)};" for n, e in program.assignments]
+    lines += [f"    {target} = {printer(e)};" for target, e in zip(targets, program.outputs)]
+    return "\n".join([*lines, "}", ""])

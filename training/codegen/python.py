@@ -1,0 +1,154 @@
+"""Right-hand side and Jacobian as torch and numba functions."""
+
+import math
+
+import numpy as np
+
+from .program import Printer, Program
+
+
+class _TorchPrinter(Printer):
+    call = {
+        "exp": "torch.exp({0})", "log": "torch.log({0})", "sqrt": "torch.sqrt({0})", "sin": "torch.sin({0})",
+        "cos": "torch.cos({0})", "min": "torch.minimum({2}, {3})", "max": "torch.maximum({2}, {3})",
+        "where_lt": "torch.where({0} < {1}, {2}, {3})", "where_le": "torch.where({0} <= {1}, {2}, {3})",
+        "table": "table_{name}({x}, {order})", "square": "torch.square({0})",
+    }  # fmt: skip
+
+    def constant(self, value):
+        return f"c({float(value)!r})"
+
+
+class _ScalarPrinter(Printer):
+    call = {
+        "exp": "exp({0})", "log": "log({0})", "sqrt": "sqrt({0})", "sin": "sin({0})", "cos": "cos({0})",
+        "min": "min({2}, {3})", "max": "max({2}, {3})", "where_lt": "({2} if {0} < {1} else {3})",
+        "where_le": "({2} if {0} <= {1} else {3})", "table": "table_{name}({x}, {order})", "square": "({0})**2",
+    }  # fmt: skip
+
+
+def _body(system, outputs, values, printer):
+    program = Program(system, values)
+    lines = [f"    {n} = {printer(e)}" for n, e in program.assignments]
+    return lines + [f"    {target} = {printer(e)}" for target, e in zip(outputs, program.outputs)]
+
+
+def _compile(lines, namespace, name):
+    source = "\n".join(lines)
+    exec(compile(source, f"<generated {name}>", "exec"), namespace)  # our own generated text
+    return namespace[name]
+
+
+def _scalar_sources(system):
+    """Source lines of rhs, jacobian and gross for one cell."""
+    n = len(system.variables)
+    head = [f"    {s.name} = y[{i}]" for i, s in enumerate(system.symbols)]
+    head += [f"    {s.name} = p[{i}]{' + t' if s.name == 't' else ''}" for i, s in enumerate(system.parameter_symbols)]
+    jacobian, gross = system.derived.jacobian, [a + b for a, b in zip(system.production, system.loss)]
+    sources = {}
+    for name, shape, targets, values in (
+        ("rhs", n, range(n), list(system.rhs)),
+        ("jacobian", (n, n), [f"{i}, {j}" for i, j in jacobian], list(jacobian.values())),
+        ("gross", n, range(n), gross),
+    ):
+        body = _body(system, [f"out[{target}]" for target in targets], values, _ScalarPrinter())
+        sources[name] = [f"def {name}(t, y, p):", *head, f"    out = np.zeros({shape})", *body, "    return out"]
+    return sources
+
+
+def python_functions(system):
+    """Plain scalar functions ``rhs``, ``jacobian`` and ``gross`` of ``(t, y, p)``; see `numba_functions`.
+
+    ``gross`` is production plus loss: the size of the terms that cancel in the right-hand side.
+    """
+    namespace = {"np": np, "exp": _exp, "log": _log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos}
+    namespace |= {f"table_{k}": _scalar_table(t) for k, t in system.tables.items()}
+    return tuple(_compile(code, dict(namespace), name) for name, code in _scalar_sources(system).items())
+
+
+def numba_functions(system):
+    """Compiled scalar functions ``rhs(t, y, p)`` and ``jacobian(t, y, p)``.
+
+    Parameters
+    ----------
+    system : System
+
+    Returns
+    -------
+    rhs, jacobian : callable
+        ``y`` of shape (n_vars,), ``p`` of shape (n_params,); return arrays of shape (n_vars,) and
+        (n_vars, n_vars). For a system with explicit time, ``t`` counts from the parameter ``t``.
+    """
+    import numba
+
+    jit = numba.njit(error_model="numpy")
+    namespace = {"np": np, "exp": jit(_exp), "log": jit(_log), "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos}
+    namespace |= {f"table_{k}": jit(_scalar_table(t)) for k, t in system.tables.items()}
+    sources = _scalar_sources(system)
+    return tuple(jit(_compile(sources[name], dict(namespace), name)) for name in ("rhs", "jacobian"))
+
+
+def _exp(x):  # like the C back end: results below the smallest normal number are zero
+    return math.exp(x) if -708.3964185322641 <= x <= 709.782712893384 else (0.0 if x < 0 else x * math.inf)
+
+
+def _log(x):
+    return math.log(x) if x > 0 else (-math.inf if x == 0 else math.nan)
+
+
+def _scalar_table(t):
+    coeffs, lower, width, last = t.coeffs, t.lower, t.width, len(t.coeffs) - 1
+
+    def evaluate(x, order):
+        i = min(max(int((x - lower) / width), 0), last)
+        u = x - (lower + i * width)
+        c = coeffs[i]
+        if order == 0:
+            return c[0] + u * (c[1] + u * (c[2] + u * c[3]))
+        return c[1] + u * (2.0 * c[2] + u * 3.0 * c[3])
+
+    return evaluate
+
+
+def torch_functions(system):
+    """Batched, differentiable torch functions ``rhs(y, p, t=0)`` and ``jacobian(y, p, t=0)``.
+
+    Returns
+    -------
+    rhs, jacobian : callable
+        ``y`` of shape (n_cells, n_vars) and ``p`` of shape (n_cells, n_params) or (n_params,), any float dtype and
+        device; return tensors of shape (n_cells, n_vars) and (n_cells, n_vars, n_vars).
+    """
+    import torch
+
+    n = len(system.variables)
+    namespace = {"torch": torch}
+    for k, t in system.tables.items():
+        namespace[f"table_{k}"] = _torch_table(torch, t)
+    head = ["    c = y.new_tensor"]
+    head += [f"    {s.name} = y[..., {i}]" for i, s in enumerate(system.symbols)]
+    head += [f"    {s.name} = p[..., {i}]{' + t' if s.name == 't' else ''}"
+             for i, s in enumerate(system.parameter_symbols)]  # fmt: skip
+    derived = system.derived
+    rhs = ["def rhs(y, p, t=0.0):", *head, f"    f = [None]*{n}"]
+    rhs += _body(system, [f"f[{i}]" for i in range(n)], list(system.rhs), _TorchPrinter())
+    rhs += ["    return torch.stack([torch.broadcast_to(v, y.shape[:-1]) for v in f], -1)"]
+    jac = ["def jacobian(y, p, t=0.0):", *head, f"    J = [c(0.0)]*{n * n}"]
+    jac += _body(system, [f"J[{i * n + j}]" for i, j in derived.jacobian], list(derived.jacobian.values()),
+                 _TorchPrinter())  # fmt: skip
+    jac += [f"    J = torch.stack([torch.broadcast_to(v, y.shape[:-1]) for v in J], -1)",
+            f"    return J.reshape(*y.shape[:-1], {n}, {n})"]  # fmt: skip
+    return tuple(_compile(code, dict(namespace), name) for code, name in ((rhs, "rhs"), (jac, "jacobian")))
+
+
+def _torch_table(torch, t):
+    def evaluate(x, order):
+        coeffs = torch.as_tensor(t.coeffs, dtype=x.dtype, device=x.device)
+        i = ((x - t.lower) / t.width).long().clamp(0, len(t.coeffs) - 1)
+        u = x - (t.lower + i * t.width)
+        c = coeffs[i]
+        if order == 0:
+            return c[..., 0] + u * (c[..., 1] + u * (c[..., 2] + u * c[..., 3]))
+        return c[..., 1] + u * (2.0 * c[..., 2] + u * 3.0 * c[..., 3])
+
+    return evaluate

@@ -1,0 +1,173 @@
+"""From a system to a model library: generate C, compile it for each instruction set, link."""
+
+import argparse
+import json
+import math
+import os
+import platform
+import shlex
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from .codegen.c import write_mechanism
+from .codegen.python import python_functions
+from .system import System
+from .systems import get_system, system_names
+
+#: symbol suffix and compiler flags per instruction set, in the order of SURR_ISA_* in model_abi.h
+ISA_FLAGS = {
+    "base": ["-march=x86-64-v2"],
+    "v3": ["-march=x86-64-v3"],
+    "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+}
+CFLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math",
+          "-ffp-contract=fast", "-Wall", "-Wextra"]  # fmt: skip
+N_TEST = 16
+
+
+def export_model(system, directory, cc=None, cflags=(), keep_source=False):
+    """Write ``directory/NAME.so``, a library that `surrogate.load` and ``surr_model_open`` take.
+
+    Parameters
+    ----------
+    system : System or str
+        A system, or the name of one that ships with the library.
+    directory : str or path
+        Created if needed. The library appears there under its final name only once it is complete.
+    cc : str, optional
+        C compiler command; default ``$CC``, else ``cc``.
+    cflags : sequence of str
+        Further compiler flags, e.g. ``["-fsanitize=address"]``.
+    keep_source : bool
+        Keep the generated C in ``directory/NAME.src``.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    RuntimeError
+        If the compiler fails; the message holds its output.
+    """
+    if not isinstance(system, System):
+        system = get_system(system)
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    cc = shlex.split(cc or os.environ.get("CC", "cc"))
+    with tempfile.TemporaryDirectory(dir=directory, prefix=f".{system.name}-") as scratch:
+        source = directory / f"{system.name}.src" if keep_source else Path(scratch)
+        source.mkdir(exist_ok=True)
+        isas = list(ISA_FLAGS) if platform.machine().lower() in ("x86_64", "amd64") else ["base"]
+        (source / "mechanism.h").write_text(write_mechanism(system))
+        (source / "model.c").write_text(_write_model(system, isas))
+        include = ["-I", str(source), "-I", str(kernel_source())]
+        jobs = [(source / "model.c", "model", [])]
+        for isa in isas:
+            march = ISA_FLAGS[isa] if len(isas) > 1 else []
+            jobs.append((kernel_source() / "kernel.c", isa, [*march, f"-DSURR_KERNELS=surr_kernels_{isa}"]))
+        objects = [os.path.join(scratch, f"{name}.o") for _, name, _ in jobs]
+        commands = [[*cc, *CFLAGS, *cflags, *extra, *include, "-c", str(file), "-o", target]
+                    for (file, _, extra), target in zip(jobs, objects)]  # fmt: skip
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(_run, commands))
+        built = os.path.join(scratch, "library.so")
+        _run([*cc, *cflags, "-shared", *objects, "-o", built, "-lm"])
+        target = directory / f"{system.name}.so"
+        os.replace(built, target)
+    return target
+
+
+def kernel_source():
+    """Directory of kernel.c: in the checkout, or installed beside the package."""
+    here = Path(__file__).resolve().parent
+    for place in (here.parent / "bindings" / "src", here.parent / "engine_src"):
+        if (place / "kernel.c").exists():
+            return place
+    import surrogate
+
+    return Path(surrogate.__file__).parent / "engine_src"
+
+
+def _run(command):
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"{shlex.join(command)} failed:\n{result.stderr}")
+
+
+def _write_model(system, isas):
+    """Text of model.c: names, units, ranges, test vectors and the table of kernels."""
+    rhs, _, gross = python_functions(system)
+    states = system.sample(N_TEST, seed=1)
+    values = system.parameter_values
+    f = np.array([rhs(0.0, y, values) for y in states])
+    scale = np.array([gross(0.0, y, values) for y in states])
+    info = {
+        "system": system.name, "system_hash": system.hash, "kind": "solver",
+        "variables": {v.name: v.unit for v in system.variables},
+        "parameters": {p.name: p.value for p in system.parameters}, "conserved": list(system.conserved),
+        "references": list(system.references),
+    }  # fmt: skip
+    variables = [f"{{{_text(v.name)}, {_text(v.unit)}, {_c(v.lower)}, {_c(v.upper)}, SURR_ROLE_{v.role.upper()}, "
+                 f"{v.n_hydrogen}, {_c(v.mass)}}}" for v in system.variables]  # fmt: skip
+    parameters = [f"{{{_text(p.name)}, {_text(p.unit)}, {_c(p.value)}, {_c(p.lower)}, {_c(p.upper)}}}"
+                  for p in system.parameters]  # fmt: skip
+    kernels = ", ".join(f"&surr_kernels_{isa}" for isa in isas)
+    constants = [_c(system.constants.get(k, 0.0)) for k in ("gamma", "k_boltzmann", "mass_hydrogen")]
+    doubles = {
+        "conserved": np.array(list(system.conserved.values())), "test_y": states,
+        "test_param": np.tile(values, (N_TEST, 1)), "test_f": f, "test_scale": scale,
+    }  # fmt: skip
+    arrays = "\n".join(f"static const double {name}[] = {{{', '.join(map(_c, a.ravel())) or '0'}}};"
+                       for name, a in doubles.items())  # fmt: skip
+    return f"""/* Generated from the system {system.name!r}; do not edit. */
+#include <math.h>
+#include "model_abi.h"
+
+static const surr_variable variables[] = {{
+    {f",{chr(10)}    ".join(variables)}}};
+static const surr_parameter parameters[] = {{
+    {f",{chr(10)}    ".join(parameters) or "{0}"}}};
+{arrays}
+extern const surr_kernels {", ".join(f"surr_kernels_{isa}" for isa in isas)};
+static const surr_model_desc model = {{
+    SURR_MODEL_ABI, {len(variables)}, {len(parameters)}, {len(system.conserved)},
+    {_text(system.name)},
+    {_text(json.dumps(info, sort_keys=True))},
+    variables, parameters, conserved, {", ".join(constants)}, {_c(system.dt_range[0])}, {_c(system.dt_range[1])},
+    {N_TEST}, test_y, test_param, test_f, test_scale, {{{kernels}}}
+}};
+__attribute__((visibility("default"))) const surr_model_desc *surr_model_entry(void)
+{{
+    return &model;
+}}
+"""
+
+
+def _text(value):
+    return json.dumps(value, ensure_ascii=True)
+
+
+def _c(x):
+    x = float(x)
+    return repr(x) if math.isfinite(x) else ("HUGE_VAL" if x > 0 else "-HUGE_VAL")
+
+
+def main(arguments=None):
+    """Command line: ``python -m surrogate.training.export NAME --to DIR``."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("name", choices=system_names())
+    parser.add_argument("--to", required=True, metavar="DIR")
+    parser.add_argument("--cc", help="C compiler; default $CC or cc")
+    parser.add_argument("--cflags", default="", help="further compiler flags, one string")
+    parser.add_argument("--keep-source", action="store_true", help="keep the generated C")
+    options = parser.parse_args(arguments)
+    print(export_model(options.name, options.to, options.cc, shlex.split(options.cflags), options.keep_source))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,365 @@
+"""Expressions in a lowered form that survives differentiation and vector code.
+
+SymPy rewrites ``exp(c + a*log(T))`` as ``e^c T^a`` and pulls constants out of ``10**(poly)``; fitted rate
+coefficients then evaluate 0 * inf. Here every exponential, power and logarithm of a fit becomes an opaque function
+of a *basis* (``T``, ``log T``, ``1/T``, ``sqrt T``), polynomials in ``log T`` are re-expanded about the middle of
+their range in 40-digit arithmetic (a tenth-degree fit in log10 T loses six digits otherwise), and products of
+exponentials share one call.
+"""
+
+import ast
+import operator
+
+import mpmath
+import sympy as sp
+
+#: digits carried by every constant until it is printed as a double
+DIGITS = 40
+#: exponent that stands for log(0): exp of it is exactly zero in every back end
+LOG_ZERO = sp.Integer(-2000)
+
+
+class _Opaque(sp.Function):
+    """A real function that SymPy neither evaluates nor rewrites."""
+
+    is_extended_real = True
+
+
+class fexp(_Opaque):
+    """Exponential."""
+
+    nargs = 1
+
+    def fdiff(self, argindex=1):
+        return self
+
+
+class flog(_Opaque):
+    """Natural logarithm."""
+
+    nargs = 1
+
+    def fdiff(self, argindex=1):
+        return 1 / self.args[0]
+
+
+class fsqrt(_Opaque):
+    """Square root."""
+
+    nargs = 1
+
+    def fdiff(self, argindex=1):
+        return sp.Rational(1, 2) / self
+
+
+class where_lt(_Opaque):
+    """``where_lt(x, y, a, b)`` is a where x < y, else b."""
+
+    nargs = 4
+
+    @classmethod
+    def eval(cls, x, y, a, b):
+        return a if a == b else None
+
+    def _eval_derivative(self, s):
+        x, y, a, b = self.args
+        return type(self)(x, y, a.diff(s), b.diff(s))
+
+
+class where_le(where_lt):
+    """``where_le(x, y, a, b)`` is a where x <= y, else b."""
+
+
+class table(_Opaque):
+    """``table(name, order, x)``: derivative `order` of a tabulated piecewise cubic, see `tables`."""
+
+    nargs = 3
+
+    def _eval_derivative(self, s):
+        name, order, x = self.args
+        return table(name, order + 1, x) * x.diff(s)
+
+
+def number(value):
+    """A constant with `DIGITS` digits; decimal text is taken exactly."""
+    if isinstance(value, sp.Integer) or (isinstance(value, (int, float)) and value == int(value) and abs(value) < 1e6):
+        return sp.Integer(int(value))
+    return sp.Float(value if isinstance(value, str) else sp.Float(repr(float(value)), DIGITS), DIGITS)
+
+
+def minimum(a, b):
+    """The smaller of two expressions."""
+    return where_lt(a, b, a, b)
+
+
+def maximum(a, b):
+    """The larger of two expressions."""
+    return where_lt(b, a, a, b)
+
+
+def times(a, b):
+    """Product in which all exponentials share one call."""
+    factors, exponent = [], sp.Integer(0)
+    for factor in sp.Mul.make_args(a) + sp.Mul.make_args(b):
+        if isinstance(factor, fexp):
+            exponent += factor.args[0]
+        elif factor.is_Pow and isinstance(factor.base, fexp) and factor.exp.is_Integer:
+            exponent += factor.exp * factor.base.args[0]
+        else:
+            factors.append(factor)
+    product = sp.Mul(*factors)
+    return product if exponent == 0 else product * fexp(exponent)
+
+
+class Basis:
+    """The symbols that powers and logarithms of one variable are written in.
+
+    Parameters
+    ----------
+    x : sympy.Symbol
+        The variable (the clamped gas temperature of a network).
+    lower, upper : float
+        Its range, for the expansion of polynomials in ``log x``.
+    """
+
+    def __init__(self, x, lower, upper):
+        self.x = x
+        self.log, self.inv, self.sqrt = (sp.Symbol(f"{p}_{x.name}", real=True) for p in ("log", "inv", "sqrt"))
+        self.lower, self.upper = lower, upper
+
+    def definitions(self):
+        """The basis in terms of `x`, as (symbol, expression) pairs."""
+        return [(self.log, flog(self.x)), (self.inv, 1 / self.x), (self.sqrt, fsqrt(self.x))]
+
+    def horner(self, expr, lower=None, upper=None):
+        """Polynomials in ``log x`` inside `expr`, nested about the middle of [lower, upper]."""
+        rest, poly = [], []
+        for term in sp.Add.make_args(sp.expand(expr) if expr.has(self.log) else expr):
+            is_poly = term.free_symbols <= {self.log} and not term.has(_Opaque)
+            (poly if is_poly and term.has(self.log) or term.is_Number else rest).append(term)
+        if not any(term.has(self.log) for term in poly):
+            return expr
+        coeffs = sp.Poly(sp.Add(*poly), self.log).all_coeffs()
+        if len(coeffs) < 3:
+            return expr
+        with mpmath.workdps(DIGITS):
+            coeffs = [mpmath.mpf(str(c)) for c in coeffs]
+            centre = mpmath.log(max(lower or 0, self.lower)) + mpmath.log(min(upper or mpmath.inf, self.upper))
+            centre = mpmath.nint(centre * 8) / 16  # few distinct values, so that powers are shared
+            for i in range(1, len(coeffs)):  # synthetic division by (x - centre), repeated: Taylor shift
+                for j in range(1, len(coeffs) - i + 1):
+                    coeffs[j] += centre * coeffs[j - 1]
+        x = self.log - sp.Float(str(centre), DIGITS)
+        nested = sp.Integer(0)
+        for c in coeffs:
+            nested = nested * x + sp.Float(mpmath.nstr(c, DIGITS), DIGITS)
+        return nested + sp.Add(*rest)
+
+
+class Lowering:
+    """Functions that build lowered expressions; with a `basis`, powers and logarithms of its variable use it."""
+
+    def __init__(self, basis=None):
+        self.basis = basis
+        self.range = (None, None)
+
+    def nest(self, expr):
+        """`expr` with its polynomials in the logarithm of the basis nested; inner exponents are already."""
+        if not self.basis or isinstance(expr, fexp) or not expr.has(self.basis.log):
+            return expr
+        if expr.is_Add:
+            nested = self.basis.horner(expr, *self.range)
+            if nested != expr:  # the nested polynomial is itself a sum: leave it
+                return nested
+        return expr.func(*(self.nest(arg) for arg in expr.args)) if expr.args else expr
+
+    def ln(self, x):
+        """log(x)."""
+        if x.is_Number:
+            return LOG_ZERO if x == 0 else sp.Float(mpmath.nstr(self._log(x), DIGITS), DIGITS)
+        if isinstance(x, fexp):
+            return x.args[0]
+        if isinstance(x, where_lt) and not any(branch.has(sp.Add) for branch in x.args[2:]):
+            a, b = (self.ln(branch) for branch in x.args[2:])
+            if not a.has(flog) and not b.has(flog):
+                return type(x)(*x.args[:2], a, b)
+        b, result, rest = self.basis, sp.Integer(0), sp.Integer(1)
+        for factor in sp.Mul.make_args(x):
+            base, power = factor.as_base_exp()
+            if factor.is_Number:
+                result += self.ln(factor)
+            elif isinstance(base, fexp):
+                result += power * base.args[0]
+            elif b and base in (b.x, b.inv, b.sqrt):
+                result += power * {b.x: 1, b.inv: -1, b.sqrt: sp.Rational(1, 2)}[base] * b.log
+            else:
+                rest *= factor
+        return result if rest == 1 else result + flog(rest)
+
+    @staticmethod
+    def _log(x):
+        with mpmath.workdps(DIGITS):
+            return mpmath.log(mpmath.mpf(str(x)))
+
+    def exp(self, x):
+        """exp(x)."""
+        if x.is_Number:
+            with mpmath.workdps(DIGITS):
+                return sp.Float(mpmath.nstr(mpmath.exp(mpmath.mpf(str(x))), DIGITS), DIGITS)
+        return fexp(self.nest(x))
+
+    def power(self, x, p):
+        """x**p."""
+        b = self.basis
+        if x.is_Number and p.is_Number:
+            with mpmath.workdps(DIGITS):
+                return sp.Float(mpmath.nstr(mpmath.power(str(x), str(p)), DIGITS), DIGITS)
+        if p.is_Number and p == int(p) and abs(p) <= 16:
+            p = int(p)
+            coeff, rest = x.as_coeff_Mul()
+            if p < 0 and b and rest == b.x:
+                return coeff**p * b.inv**-p
+            if isinstance(x, fexp):
+                return fexp(p * x.args[0])
+            return x**p
+        if p.is_Number and 2 * p == int(2 * p) and abs(p) <= 8:
+            whole = int((2 * p - 1) / 2) if p > 0 else int((2 * p + 1) / 2)
+            root = self.sqrt(x) if p > 0 else 1 / self.sqrt(x)
+            if b and x == b.x and p < 0:
+                root = b.sqrt * b.inv
+            return root * self.power(x, sp.Integer(whole))
+        return self.exp(sp.expand(p * self.ln(x)) if not p.has(_Opaque) else p * self.ln(x))
+
+    def sqrt(self, x):
+        """Square root; of c*x for the basis variable, through its own root."""
+        b = self.basis
+        if x.is_Number:
+            return self.power(x, sp.Rational(1, 2))
+        coeff, rest = x.as_coeff_Mul()
+        if b and rest == b.x:
+            return self.sqrt(coeff) * b.sqrt if coeff != 1 else b.sqrt
+        if b and rest == b.inv:
+            return self.sqrt(coeff) * b.sqrt * b.inv if coeff != 1 else b.sqrt * b.inv
+        return fsqrt(x)
+
+    def tanh(self, x):
+        """Hyperbolic tangent without overflow: exp saturates to inf, and 2/inf is 0."""
+        return 1 - 2 / (1 + self.exp(2 * x))
+
+    def select(self, kind, x, y, a, b):
+        """a where x < y (or <=) else b; two exponentials, or an exponential and a constant, become one."""
+        parts = [self._as_exponential(value) for value in (a, b)]
+        if all(parts) and any(value.has(fexp) for value in (a, b)):
+            return fexp(kind(x, y, *(sp.Add(*p) for p in parts)))
+        return kind(x, y, a, b)
+
+    def _as_exponential(self, value):
+        """(log of the coefficient, exponent) of ``c*exp(x)`` with a constant c >= 0, else None."""
+        if value.is_Number and value >= 0:
+            return self.ln(value), sp.Integer(0)
+        coeff, rest = value.as_coeff_Mul()
+        if isinstance(rest, fexp) and coeff > 0:
+            return self.ln(coeff) if coeff != 1 else sp.Integer(0), rest.args[0]
+        return None
+
+
+_COMPARE = {ast.Lt: (where_lt, False), ast.LtE: (where_le, False), ast.Gt: (where_lt, True), ast.GtE: (where_le, True)}
+
+
+class Parser:
+    """Arithmetic in Python syntax -> lowered expressions, without evaluating any code.
+
+    Parameters
+    ----------
+    names : dict of str to sympy.Expr
+        What the text may refer to.
+    lowering : Lowering
+    functions : dict, optional
+        Further functions of one argument, e.g. interpolated tables.
+    """
+
+    def __init__(self, names, lowering, functions=None):
+        self.names, self.low = dict(names), lowering
+        low = lowering
+        self.functions = {
+            "exp": low.exp, "log": low.ln, "log10": lambda x: low.ln(x) / low.ln(sp.Integer(10)), "sqrt": low.sqrt,
+            "tanh": low.tanh, "sin": sp.sin, "cos": sp.cos, "min": minimum, "max": maximum, **(functions or {}),
+        }  # fmt: skip
+
+    def __call__(self, text):
+        """Parse one expression; raises ValueError naming the text and the unknown part."""
+        self.text = str(text)
+        return self.low.nest(self._visit(ast.parse(self.text.strip(), mode="eval").body))
+
+    def pieces(self, pieces, default=0):
+        """``[{when, expr}, ...]``: the first true branch applies, otherwise `default`."""
+        value, conditions = sp.Integer(default), [self._conditions(piece["when"]) for piece in pieces]
+        for i in reversed(range(len(pieces))):
+            self.low.range = self._range(conditions[i])
+            branch = self(pieces[i]["expr"])
+            self.low.range = (None, None)
+            if i and len(conditions[i]) == 1 and self._negated(conditions[i]) == conditions[i - 1]:
+                conditions[i] = []
+            for kind, x, y in reversed(conditions[i]):
+                branch = self.low.select(kind, x, y, branch, value)
+            value = branch
+        return value
+
+    @staticmethod
+    def _negated(conditions):
+        kind, x, y = conditions[0]
+        return [(where_le if kind is where_lt else where_lt, y, x)]
+
+    def _conditions(self, text):
+        """``(a < b) & (c >= d)`` as [(where, x, y)]; conditions that hold everywhere in the basis range vanish."""
+        self.text = str(text)
+        nodes, conditions = [ast.parse(self.text.strip(), mode="eval").body], []
+        while nodes:
+            node = nodes.pop(0)
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd):
+                nodes += [node.left, node.right]
+            elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE:
+                kind, swap = _COMPARE[type(node.ops[0])]
+                x, y = self._visit(node.left), self._visit(node.comparators[0])
+                conditions.append((kind, *((y, x) if swap else (x, y))))
+            else:
+                raise ValueError(f"condition {text!r}: only comparisons joined by & are understood")
+        b = self.low.basis
+        return [c for c in conditions if not (b and c[2] == b.x and c[1].is_Number and c[1] < b.lower)
+                and not (b and c[1] == b.x and c[2].is_Number and c[2] > b.upper)]  # fmt: skip
+
+    def _range(self, conditions):
+        lower = upper = None
+        for _, x, y in conditions:
+            if self.low.basis and x == self.low.basis.x and y.is_Number:
+                upper = float(y)
+            if self.low.basis and y == self.low.basis.x and x.is_Number:
+                lower = float(x)
+        return lower, upper
+
+    def _visit(self, node):
+        low = self.low
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+            return number(ast.get_source_segment(self.text.strip(), node) or node.value) if isinstance(
+                node.value, float) else sp.Integer(node.value)  # fmt: skip
+        if isinstance(node, ast.Name):
+            if node.id not in self.names:
+                raise ValueError(f"unknown name {node.id!r} in {self.text!r}; known: {', '.join(sorted(self.names))}")
+            return self.names[node.id]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            value = self._visit(node.operand)
+            return -value if isinstance(node.op, ast.USub) else value
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.functions:
+            return self.functions[node.func.id](*(self._visit(arg) for arg in node.args))
+        if isinstance(node, ast.BinOp):
+            a, b = self._visit(node.left), self._visit(node.right)
+            if isinstance(node.op, ast.Pow):
+                return low.power(a, b)
+            if isinstance(node.op, ast.Mult):
+                return times(a, b)
+            if isinstance(node.op, ast.Div):
+                return times(a, low.power(b, sp.Integer(-1)))
+            simple = {ast.Add: operator.add, ast.Sub: operator.sub}.get(type(node.op))
+            if simple:
+                return simple(a, b)
+        raise ValueError(f"cannot read {ast.unparse(node)!r} in {self.text!r}; use + - * / **, names and functions")

@@ -1,0 +1,263 @@
+"""The one description of an ODE system that everything else is derived from."""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import sympy as sp
+
+from .expressions import where_lt
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One component of the state.
+
+    Attributes
+    ----------
+    name, unit : str
+    lower, upper : float
+        Inclusive range of a meaningful input; a cell outside is flagged and left untouched.
+    floor : float
+        The solver never returns less: 0 for densities, -inf for signed variables.
+    scale : float or "total"
+        What the absolute tolerance is a fraction of: a typical magnitude, or the total density of the species.
+    sample : tuple of float
+        Typical range, for tests and default sampling; logarithmic where its lower end is positive.
+    initial : float
+        Default initial value.
+    role : {"other", "species", "temperature"}
+    mass, n_hydrogen : float, int
+        Particle mass [g] and H nuclei per particle, for species.
+    """
+
+    name: str
+    unit: str = ""
+    lower: float = -np.inf
+    upper: float = np.inf
+    floor: float = -np.inf
+    scale: float | str = 1.0
+    sample: tuple = (0.0, 1.0)
+    initial: float = 0.0
+    role: str = "other"
+    mass: float = 0.0
+    n_hydrogen: int = 0
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A quantity that a host may set per cell; `value` where it does not. The name ``t`` is the start time."""
+
+    name: str
+    unit: str = ""
+    value: float = 0.0
+    lower: float = -np.inf
+    upper: float = np.inf
+
+
+def symbol(name):
+    """The SymPy symbol of a variable, parameter or definition (``e-`` and the like become identifiers)."""
+    for old, new in (("++", "pp"), ("+", "p"), ("-", "m")):
+        name = name.replace(old, new)
+    return sp.Symbol(name, real=True)
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """dy/dt = f(t, y; parameters).
+
+    Attributes
+    ----------
+    name : str
+    variables, parameters : tuple
+    rhs : tuple of sympy.Expr
+        One per variable, in the symbols of variables, parameters, ``t`` and `definitions`. For reactions a sum of
+        ``stoichiometric coefficient * rate``: production, loss and conservation laws are read off these terms.
+    definitions : tuple of (sympy.Symbol, sympy.Expr)
+        Intermediate quantities, each in terms of earlier ones.
+    tables : dict of str to Table
+    declared : dict of str to tuple of float
+        Conservation laws known from the physics (elements, charge); checked against the null space.
+    constants : dict
+        ``gamma``, ``k_boltzmann`` [erg/K], ``mass_hydrogen`` [g] for thermal conversions, where meaningful.
+    dt_range : tuple of float
+        Meaningful time steps, in the system's unit of time.
+    references : tuple of str
+    """
+
+    name: str
+    variables: tuple
+    rhs: tuple
+    parameters: tuple = ()
+    definitions: tuple = ()
+    tables: dict = field(default_factory=dict)
+    declared: dict = field(default_factory=dict)
+    constants: dict = field(default_factory=dict)
+    dt_range: tuple = (0.0, np.inf)
+    references: tuple = ()
+
+    def __post_init__(self):
+        if len(self.rhs) != len(self.variables):
+            raise ValueError(f"{self.name}: {len(self.rhs)} right-hand sides for {len(self.variables)} variables")
+        known = {*self.symbols, *self.parameter_symbols}
+        for name, expr in (*self.definitions, *((v.name, f) for v, f in zip(self.variables, self.rhs))):
+            unknown = sp.sympify(expr).free_symbols - known
+            if unknown:
+                raise ValueError(f"{self.name}: {name} uses {sorted(map(str, unknown))}, defined nowhere before it")
+            if isinstance(name, sp.Symbol):
+                known.add(name)
+
+    @property
+    def symbols(self):
+        """Symbols of the variables."""
+        return tuple(symbol(v.name) for v in self.variables)
+
+    @property
+    def parameter_symbols(self):
+        """Symbols of the parameters."""
+        return tuple(symbol(p.name) for p in self.parameters)
+
+    @property
+    def time(self):
+        """Symbol of the explicit time, or None."""
+        return next((s for s in self.parameter_symbols if s.name == "t"), None)
+
+    @property
+    def names(self):
+        """Names of the variables."""
+        return tuple(v.name for v in self.variables)
+
+    @property
+    def initial(self):
+        """Default initial state, ndarray of shape (n_vars,)."""
+        return np.array([v.initial for v in self.variables])
+
+    @property
+    def parameter_values(self):
+        """Default parameters, ndarray of shape (n_params,)."""
+        return np.array([p.value for p in self.parameters])
+
+    def sample(self, n, seed):
+        """Random states over the typical ranges, ndarray of shape (n, n_vars)."""
+        u = np.random.default_rng(seed).random((n, len(self.variables)))
+        lower, upper = np.array([v.sample for v in self.variables], float).T
+        log = lower > 0
+        safe = np.where(log, lower, 1.0)
+        return np.where(log, safe * (np.where(log, upper, 1.0) / safe) ** u, lower + (upper - lower) * u)
+
+    @cached_property
+    def terms(self):
+        """rhs as {term: coefficient} per variable; one column of the stoichiometric matrix per distinct term."""
+        result = []
+        for expr in self.rhs:
+            terms = {}
+            for term in sp.Add.make_args(sp.expand(expr)):
+                coeff, rest = term.as_coeff_Mul()
+                terms[rest] = terms.get(rest, 0) + coeff
+            result.append({term: c for term, c in terms.items() if c != 0})
+        return tuple(result)
+
+    @property
+    def production(self):
+        """Terms that increase each variable (all rates are taken positive)."""
+        return tuple(sp.Add(*(c * t for t, c in row.items() if c > 0)) for row in self.terms)
+
+    @property
+    def loss(self):
+        """Terms that decrease each variable, as a positive quantity: rhs = production - loss."""
+        return tuple(sp.Add(*(-c * t for t, c in row.items() if c < 0)) for row in self.terms)
+
+    @cached_property
+    def conserved(self):
+        """Linear invariants, {name: weights}: sum(weights * y) is constant.
+
+        They span the left null space of the stoichiometric matrix of `terms`; declared laws (elements, charge)
+        come first under their names and raise ValueError if the equations violate them.
+        """
+        columns = sorted({t for row in self.terms for t in row}, key=sp.default_sort_key)
+        index = {t: j for j, t in enumerate(columns)}
+        matrix = sp.zeros(len(self.terms), max(len(columns), 1))
+        for i, row in enumerate(self.terms):
+            for term, c in row.items():
+                matrix[i, index[term]] = sp.nsimplify(c, rational=True)
+        laws, rows = {}, sp.zeros(0, len(self.terms))
+        for name, weights in self.declared.items():
+            row = sp.Matrix([[sp.nsimplify(w) for w in weights]])
+            if any(x != 0 for x in row * matrix):
+                raise ValueError(f"{self.name}: the equations do not conserve {name}")
+            if any(row) and rows.col_join(row).rank() > rows.rank():
+                laws[name], rows = tuple(map(float, weights)), rows.col_join(row)
+        for vector in matrix.T.nullspace():
+            row = vector.T * sp.ilcm(*(x.q for x in vector))
+            if rows.col_join(row).rank() > rows.rank():
+                laws[f"invariant_{len(laws)}"], rows = tuple(map(float, row)), rows.col_join(row)
+        return laws
+
+    @cached_property
+    def derived(self):
+        """Derivatives by the chain rule through `definitions`; see `Derived`."""
+        return Derived(self)
+
+    @cached_property
+    def hash(self):
+        """SHA-256 over everything that changes a result."""
+        text = repr((self.name, self.variables, self.parameters, self.dt_range))
+        text += sp.srepr((tuple(self.rhs), tuple(e for _, e in self.definitions)))
+        text += "".join(repr((k, t.lower, t.width, t.coeffs.tolist())) for k, t in sorted(self.tables.items()))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Derived:
+    """What code generation needs: every quantity as an assignment, plus the outputs in terms of them.
+
+    Attributes
+    ----------
+    assignments : dict of Symbol to Expr
+        `System.definitions` and the derivatives of each by the variables (and time) it depends on.
+    jacobian : dict of (int, int) to Expr
+        Structurally non-zero df_i/dy_j, row by row.
+    time_derivative : tuple of Expr
+        Partial df_i/dt.
+    """
+
+    def __init__(self, system):
+        self.assignments, self._chain = dict(system.definitions), {}
+        wrt = (*system.symbols, *((system.time,) if system.time else ()))
+        for name, expr in system.definitions:
+            for v in wrt:
+                d = self._total(expr, v)
+                if d == 0:
+                    continue
+                if not (d.is_Number or d.is_Symbol):
+                    symbol_d = sp.Symbol(f"d_{name.name}_d_{v.name}", real=True)
+                    self.assignments[symbol_d], d = d, symbol_d
+                self._chain[name, v] = d
+        self.jacobian = {}
+        for i, expr in enumerate(system.rhs):
+            for j, v in enumerate(system.symbols):
+                d = self._total(expr, v)
+                if d != 0:
+                    self.jacobian[i, j] = d
+        self.time_derivative = tuple(self._total(f, system.time) if system.time else sp.Integer(0) for f in system.rhs)
+
+    def _total(self, expr, v):
+        """d expr / d v, with the symbols of earlier definitions differentiated through."""
+        total = sp.Integer(0)
+        for s in sorted(expr.free_symbols, key=lambda s: s.name):
+            inner = sp.Integer(1) if s == v else self._chain.get((s, v))
+            if inner is not None:
+                total += _chain(expr.diff(s), inner)
+        return total
+
+
+def _chain(outer, inner):
+    """Product of two derivatives, taken inside a selection: a branch not taken may be infinite."""
+    if isinstance(outer, where_lt):
+        x, y, a, b = outer.args
+        return type(outer)(x, y, _chain(a, inner), _chain(b, inner))
+    for factor in sp.Mul.make_args(outer):
+        if isinstance(factor, where_lt) and outer != factor:
+            return _chain(factor, outer / factor * inner)
+    return outer * inner
+
