@@ -1,10 +1,10 @@
 """Advance the stiff thermo-chemistry of many cells.
 
-    import surrogate
+import surrogate
 
-    model = surrogate.load("ism-molecular")
-    stepper = model.stepper(rtol=1e-2)
-    report = stepper.step(cells, dt)  # (n_cells, n_vars), in place
+model = surrogate.load("ism-molecular")
+stepper = model.stepper(rtol=1e-2)
+report = stepper.step(cells, dt)  # (n_cells, n_vars), in place
 """
 
 from importlib.metadata import version as _version

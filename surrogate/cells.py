@@ -57,8 +57,10 @@ def lay_out(cells, names, index=None):
         addresses = [f.__array_interface__["data"][0] for f in fields]
         return Layout(shape, addresses, flat, visited, fields)
     if any(f.strides != fields[0].strides for f in fields):
-        raise ValueError("these arrays are sliced in several dimensions and have different strides: give views with the "
-                         "same strides, such as slices of equal arrays or of one array")
+        raise ValueError(
+            "these arrays are sliced in several dimensions and have different strides: give views with the "
+            "same strides, such as slices of equal arrays or of one array"
+        )
     offsets = _element_offsets(fields[0])
     lowest = int(offsets.min())
     addresses = [f.__array_interface__["data"][0] + 8 * lowest for f in fields]
@@ -80,8 +82,9 @@ def spread(value, layout, index, what):
     try:
         array = np.broadcast_to(array, layout.shape)
     except ValueError:
-        raise ValueError(f"{what} has shape {array.shape}, the cells have {layout.shape}: give a scalar or one value per "
-                         "cell") from None
+        raise ValueError(
+            f"{what} has shape {array.shape}, the cells have {layout.shape}: give a scalar or one value per cell"
+        ) from None
     array = array.reshape(-1)
     if index is not None:
         array = array[np.asarray(index)]
@@ -93,8 +96,10 @@ def spread(value, layout, index, what):
 def _split_array(cells, names):
     _check_array(cells, "cells")
     if cells.ndim == 0 or cells.shape[-1] != len(names):
-        raise ValueError(f"cells has shape {cells.shape}: its last dimension must be {len(names)}, one column for each of "
-                         f"{', '.join(names)}")
+        raise ValueError(
+            f"cells has shape {cells.shape}: its last dimension must be {len(names)}, one column for each of "
+            f"{', '.join(names)}"
+        )
     return [cells[..., k] for k in range(len(names))]
 
 
@@ -102,19 +107,26 @@ def _split_mapping(cells, names):
     missing = [name for name in names if name not in cells]
     unknown = [name for name in cells if name not in names]
     if missing or unknown:
-        wrong = "; ".join(f"{what}: {', '.join(map(str, which))}"
-                          for what, which in (("missing", missing), ("unknown", unknown)) if which)
+        wrong = "; ".join(
+            f"{what}: {', '.join(map(str, which))}"
+            for what, which in (("missing", missing), ("unknown", unknown))
+            if which
+        )
         raise ValueError(f"cells does not hold the variables of this model ({wrong}): give {', '.join(names)}")
     fields = [cells[name] for name in names]
     for name, array in zip(names, fields):
         _check_array(array, f"cells[{name!r}]")
         if array.shape != fields[0].shape:
-            raise ValueError(f"cells[{name!r}] has shape {array.shape}, cells[{names[0]!r}] has {fields[0].shape}: give all "
-                             "variables one shape")
+            raise ValueError(
+                f"cells[{name!r}] has shape {array.shape}, cells[{names[0]!r}] has {fields[0].shape}: give all "
+                "variables one shape"
+            )
     for k, array in enumerate(fields):
         for i in range(k):
             if np.may_share_memory(array, fields[i]) and np.shares_memory(array, fields[i]):
-                raise ValueError(f"cells[{names[i]!r}] and cells[{names[k]!r}] share memory: give each variable its own")
+                raise ValueError(
+                    f"cells[{names[i]!r}] and cells[{names[k]!r}] share memory: give each variable its own"
+                )
     return fields
 
 
@@ -126,10 +138,13 @@ def _check_array(array, what):
     if not array.flags.writeable:
         raise ValueError(f"{what} is read-only and would be changed in place: give a writable array, e.g. a copy")
     if not array.flags.aligned or any(stride % 8 for stride in array.strides):
-        raise ValueError(f"{what} has strides {array.strides} or an address that are not multiples of 8 bytes: give a copy")
+        raise ValueError(
+            f"{what} has strides {array.strides} or an address that are not multiples of 8 bytes: give a copy"
+        )
     if _overlaps_itself(array):
-        raise ValueError(f"{what} overlaps itself (shape {array.shape}, strides {array.strides}): give a copy, e.g. "
-                         f"np.array({what})")
+        raise ValueError(
+            f"{what} overlaps itself (shape {array.shape}, strides {array.strides}): give a copy, e.g. np.array({what})"
+        )
 
 
 def _overlaps_itself(array):

@@ -22,7 +22,13 @@ def main(argv=None):
         return options.run(options, rest) or 0
     except (ModelError, ValueError) as error:
         print(f"surrogate: {error}", file=sys.stderr)
-        return 1
+    except ModuleNotFoundError as error:
+        extra = "training" if options.command == "export" else "demo"
+        print(
+            f"surrogate: {error}. Install what `{options.command}` needs: pip install 'stiff-surrogate[{extra}]'",
+            file=sys.stderr,
+        )
+    return 1
 
 
 def make_parser():
@@ -75,7 +81,14 @@ def print_info(options, _rest):
     print(f"time step [s] {model.dt_range[0]:.3g} .. {model.dt_range[1]:.3g}")
     print(f"self-test error {model.selftest():.2g}")
     for key, value in model.info.items():
-        print(f"{key}: {value}")
+        items = (
+            value
+            if isinstance(value, list)
+            else [f"{k}: {v}" for k, v in value.items()]
+            if isinstance(value, dict)
+            else [value]
+        )
+        print(f"{key}:", "\n  ".join(["", *map(str, items)]) if len(items) > 1 else "".join(map(str, items)))
 
 
 def print_config(options, _rest):

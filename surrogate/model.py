@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from surrogate import _engine
 from surrogate._engine import ffi, lib
 from surrogate.errors import ModelError, check, last_message
@@ -54,8 +56,19 @@ class Model:
     info: dict = field(repr=False, hash=False, compare=False)
     handle: object = field(repr=False)
 
-    def stepper(self, *, rtol, threads=1, comm=None, audit=0.0, atol_frac=None, max_solver_steps=100_000,
-                fallback="solver", on_failure="flag", isa="auto"):
+    def stepper(
+        self,
+        *,
+        rtol,
+        threads=1,
+        comm=None,
+        audit=0.0,
+        atol_frac=None,
+        max_solver_steps=100_000,
+        fallback="solver",
+        on_failure="flag",
+        isa="auto",
+    ):
         """Return a stepper: this model with options and working memory, for one thread or rank.
 
         Parameters
@@ -83,9 +96,42 @@ class Model:
         -------
         Stepper
         """
-        return Stepper(self, reals={"rtol": rtol, "audit": audit} | ({} if atol_frac is None else {"atol_frac": atol_frac}),
-                       integers={"threads": threads, "max_solver_steps": max_solver_steps},
-                       words={"fallback": fallback, "on_failure": on_failure, "isa": isa}, comm=comm)
+        return Stepper(
+            self,
+            reals={"rtol": rtol, "audit": audit} | ({} if atol_frac is None else {"atol_frac": atol_frac}),
+            integers={"threads": threads, "max_solver_steps": max_solver_steps},
+            words={"fallback": fallback, "on_failure": on_failure, "isa": isa},
+            comm=comm,
+        )
+
+    def evaluate(self, cells, params=None):
+        """Right-hand side and Jacobian, for checks and for solvers of your own; cells are not checked.
+
+        Parameters
+        ----------
+        cells : array_like of shape (n_cells, n_vars)
+        params : array_like of shape (n_cells, n_params), or one that broadcasts to it, optional
+            In the order of `parameters`, whose values are the default.
+
+        Returns
+        -------
+        f : ndarray of shape (n_cells, n_vars)
+            Time derivatives [unit of the variable / s].
+        jacobian : ndarray of shape (n_cells, n_vars, n_vars)
+            ``jacobian[c, i, j]`` is the derivative of ``f[c, i]`` with respect to ``cells[c, j]``.
+        """
+        n_vars = len(self.variables)
+        y = np.ascontiguousarray(cells, dtype=np.float64)
+        if y.ndim != 2 or y.shape[1] != n_vars:
+            raise ValueError(f"cells has shape {y.shape}: give (n_cells, {n_vars})")
+        defaults = [p.value for p in self.parameters]
+        given = np.asarray(defaults if params is None else params, dtype=np.float64)
+        p = np.ascontiguousarray(np.broadcast_to(given, (len(y), len(defaults))))
+        f, jacobian = np.empty_like(y), np.empty((len(y), n_vars, n_vars))
+        check(
+            lib.surr_model_evaluate(self.handle, len(y), *(ffi.from_buffer("double[]", x) for x in (y, p, f, jacobian)))
+        )
+        return f, jacobian
 
     def selftest(self):
         """Replay the stored test vectors and return the largest error; raise `ModelError` above 1e-10."""
@@ -126,8 +172,14 @@ def load(name_or_path):
     info = _read_info(handle)
     lower, upper = ffi.new("double *"), ffi.new("double *")
     check(lib.surr_model_dt_range(handle, lower, upper))
-    return Model(name=info.get("name", Path(text).stem), variables=fields[:n_state], parameters=fields[n_state:],
-                 dt_range=(lower[0], upper[0]), info=info, handle=handle)
+    return Model(
+        name=info.get("system", Path(text).stem),
+        variables=fields[:n_state],
+        parameters=fields[n_state:],
+        dt_range=(lower[0], upper[0]),
+        info=info,
+        handle=handle,
+    )
 
 
 def models():
@@ -153,8 +205,15 @@ def _read_fields(handle):
     fields = []
     for i in range(n_state[0] + n_param[0]):
         check(lib.surr_model_field(handle, i, name, 256, unit, 256, lower, upper, value, is_param))
-        fields.append(Variable(ffi.string(name).decode(), ffi.string(unit).decode(), lower[0], upper[0],
-                               value[0] if is_param[0] else None))
+        fields.append(
+            Variable(
+                ffi.string(name).decode(),
+                ffi.string(unit).decode(),
+                lower[0],
+                upper[0],
+                value[0] if is_param[0] else None,
+            )
+        )
     return tuple(fields)
 
 

@@ -9,25 +9,43 @@ from surrogate.errors import ModelError
 from surrogate.report import PHASES, fraction_accepted
 
 
-def step_together(comm, step):
-    """Call `step` on every rank and return its report with the sums of all ranks.
+def step_together(comm, prepare, run):
+    """Take a step on every rank and return its report with the sums of all ranks.
 
-    If it raises on some rank, it raises on every rank: its own error there, `ModelError` on the others, so that none
-    waits for a message that never comes.
+    No rank touches a cell before all have found their arguments good. If `prepare` or `run` raises on some rank, it
+    raises on every rank: its own error there, `ModelError` on the others, so that none waits for a message that never
+    comes.
+
+    Parameters
+    ----------
+    comm : mpi4py communicator
+    prepare : callable
+        Checks the arguments of this rank.
+    run : callable
+        Takes what `prepare` returned, advances the cells and returns a `Report`.
+
+    Returns
+    -------
+    Report
     """
-    report, error = None, None
+    prepared = agree(comm, prepare)
+    return reduce_report(comm, agree(comm, lambda: run(prepared)))
+
+
+def agree(comm, function):
+    """Return what `function` returns, or raise on all ranks if it raises on one."""
+    result, error = None, None
     try:
-        report = step()
+        result = function()
     except Exception as caught:
         error = caught
-    messages = comm.allgather(None if error is None else f"{type(error).__name__}: {error}")
-    if error is not None:
-        raise error
-    failed = [rank for rank, message in enumerate(messages) if message is not None]
-    if failed:
-        raise ModelError(f"rank {failed[0]} of {comm.size} could not take the step, so none reports one: "
-                         f"{messages[failed[0]]}")
-    return reduce_report(comm, report)
+    if comm.allreduce(error is not None, op=MPI.LOR):
+        messages = comm.allgather(error and f"{type(error).__name__}: {error}")
+        if error is not None:
+            raise error
+        rank, message = next((rank, m) for rank, m in enumerate(messages) if m)
+        raise ModelError(f"rank {rank} of {comm.size} could not take the step: {message}")
+    return result
 
 
 def reduce_report(comm, report):
@@ -41,7 +59,12 @@ def reduce_report(comm, report):
     n_cells, solver_steps, *counts = (int(n) for n in numbers)
     counts = dict(zip(names, counts))
     untouched = counts["masked"] + counts["bad input"] + counts["failed"]
-    return replace(report, n_cells=n_cells, counts=counts, solver_steps=solver_steps,
-                   fraction_accepted=fraction_accepted(counts, n_cells - untouched),
-                   seconds=dict(zip(PHASES, seconds.tolist())),
-                   imbalance=most * comm.size / solver_steps if solver_steps else 1.0)
+    return replace(
+        report,
+        n_cells=n_cells,
+        counts=counts,
+        solver_steps=solver_steps,
+        fraction_accepted=fraction_accepted(counts, n_cells - untouched),
+        seconds=dict(zip(PHASES, seconds.tolist())),
+        imbalance=most * comm.size / solver_steps if solver_steps else 1.0,
+    )

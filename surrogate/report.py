@@ -50,11 +50,16 @@ class Report:
 
     def __str__(self):
         total = max(self.n_cells, 1)
-        lines = [f"{self.n_cells} cells, {100 * self.fraction_accepted:.1f} % of those advanced by the net"
-                 if self.fraction_accepted == self.fraction_accepted else f"{self.n_cells} cells, none advanced"]
+        lines = [
+            f"{self.n_cells} cells, {100 * self.fraction_accepted:.1f} % of those advanced by the net"
+            if self.fraction_accepted == self.fraction_accepted
+            else f"{self.n_cells} cells, none advanced"
+        ]
         lines += [f"  {name:<10}{n:>12}  {100 * n / total:6.2f} %" for name, n in self.counts.items() if n]
-        lines.append(f"  solver steps {self.solver_steps}, {self.solver_steps / total:.1f} per cell, "
-                     f"imbalance {self.imbalance:.2f}")
+        lines.append(
+            f"  solver steps {self.solver_steps}, {self.solver_steps / total:.1f} per cell, "
+            f"imbalance {self.imbalance:.2f}"
+        )
         lines.append("  " + ", ".join(f"{phase} {1e3 * s:.3g} ms" for phase, s in self.seconds.items()))
         return "\n".join(lines)
 
@@ -64,8 +69,14 @@ def make_report(status, stat, seconds):
     n_cells, *advanced, _untouched, solver_steps = stat
     by_code = np.bincount(status.reshape(-1), minlength=64) if status.size else np.zeros(64, dtype=int)
     counts = {name: int(by_code[code]) for code, name in STATUS_NAMES.items()}
-    return Report(n_cells=n_cells, counts=counts, fraction_accepted=fraction_accepted(counts, sum(advanced)),
-                  solver_steps=solver_steps, seconds=dict(zip(PHASES, seconds)), status=status)
+    return Report(
+        n_cells=n_cells,
+        counts=counts,
+        fraction_accepted=fraction_accepted(counts, sum(advanced)),
+        solver_steps=solver_steps,
+        seconds=dict(zip(PHASES, seconds)),
+        status=status,
+    )
 
 
 def fraction_accepted(counts, n_advanced):

@@ -59,24 +59,42 @@ class Stepper:
             ``on_failure="error"`` and some cell could not be advanced; no cell was changed.
         """
         if self.comm is None:
-            return self._step(cells, dt, params, mask, index)
+            return self._run(*self._prepare(cells, dt, params, mask, index))
         from surrogate import mpi
 
-        return mpi.step_together(self.comm, lambda: self._step(cells, dt, params, mask, index))
+        return mpi.step_together(
+            self.comm, lambda: self._prepare(cells, dt, params, mask, index), lambda prepared: self._run(*prepared)
+        )
 
-    def _step(self, cells, dt, params, mask, index):
+    def _prepare(self, cells, dt, params, mask, index):
+        """Check all arguments; return the layout of the cells, the inputs and the shape of the status array."""
         layout = lay_out(cells, self._names, index)
         inputs = [spread(x, layout, index, what) for what, x in self._inputs(dt, params, mask)]
         _check_scalar_dt(inputs[-2])
-        n_cells = int(np.prod(layout.shape)) if layout.index is None else layout.index.size
-        base = ffi.new("void *[]", [ffi.cast("void *", a) for a in layout.addresses]
-                       + [ffi.cast("void *", x.__array_interface__["data"][0]) for x in inputs])
+        return layout, inputs, layout.shape if index is None else layout.index.shape
+
+    def _run(self, layout, inputs, shape):
+        status = np.zeros(shape, dtype=np.int8)
+        base = ffi.new(
+            "void *[]",
+            [ffi.cast("void *", a) for a in layout.addresses]
+            + [ffi.cast("void *", x.__array_interface__["data"][0]) for x in inputs],
+        )
         stride = ffi.new("int64_t[]", layout.strides + [x.strides[0] // 8 if x.ndim else 0 for x in inputs])
         where = ffi.NULL if layout.index is None else ffi.cast("void *", layout.index.ctypes.data)
-        status = np.zeros(layout.shape if index is None else n_cells, dtype=np.int8)
         stat = ffi.new("int64_t[]", lib.SURR_NSTAT)
-        code = lib.surr_step(self._plan, self._work, n_cells, 1.0, base, stride, lib.SURR_F64, where,
-                             ffi.cast("uint8_t *", status.ctypes.data), stat)
+        code = lib.surr_step(
+            self._plan,
+            self._work,
+            status.size,
+            1.0,
+            base,
+            stride,
+            lib.SURR_F64,
+            where,
+            ffi.cast("uint8_t *", status.ctypes.data),
+            stat,
+        )
         if code == lib.SURR_E_CELLS:
             raise CellsError(last_message(), status)
         check(code)
@@ -90,8 +108,9 @@ class Stepper:
         known = [p.name for p in self.model.parameters]
         unknown = [name for name in params if name not in known]
         if unknown:
-            raise ValueError(f"params has {unknown[0]!r}, {self.model.name} has the parameters: "
-                             f"{', '.join(known) or 'none'}")
+            raise ValueError(
+                f"params has {unknown[0]!r}, {self.model.name} has the parameters: {', '.join(known) or 'none'}"
+            )
         inputs = [(f"params[{p.name!r}]", params.get(p.name, p.value)) for p in self.model.parameters]
         return [*inputs, ("dt", dt), ("mask", 0.0 if mask is None else mask)]
 

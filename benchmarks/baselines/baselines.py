@@ -17,7 +17,10 @@ from . import cvode, odepack
 from ._build import DEFAULT_DIRECTORY, HERE, OPTIMISE, REPOSITORY, SHARED, BaselineError, build_once, find_tool
 
 C_FLAGS = (*OPTIMISE, *SHARED, "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
-           "-fno-strict-aliasing", "-DSURR_LANES=1")
+           "-fno-strict-aliasing", "-Werror=implicit-function-declaration", "-DSURR_LANES=1")
+
+# How the generated mechanism is compiled: folders of simd.h, vecmath.h and mechfun.h, first match wins.
+ARITHMETIC = {"scalar": (HERE / "scalar",), "lane": (REPOSITORY / "bindings" / "src",)}
 
 COUNTS = ("status", "steps", "n_rhs", "n_jac", "n_restarts")
 
@@ -108,6 +111,9 @@ class Baseline:
         Folder with the generated ``mechanism.h``.
     build_dir : path, optional
         Where sources, libraries and drivers are kept, default ``build/baselines`` of this repository.
+    arithmetic : str
+        'scalar' compiles the mechanism as plain C, the faster way for one cell at a time; 'lane' as vectors of one
+        lane, with our exp and log.
     max_steps : int
         Steps granted to a cell, restarts included; the KROME protocol has its own limit, 100 calls of 500 steps.
 
@@ -118,6 +124,7 @@ class Baseline:
 
     mechanism_dir: Path
     build_dir: Path = None
+    arithmetic: str = "scalar"
     max_steps: int = 100_000
     _libraries: dict = field(default_factory=dict, init=False, repr=False)
 
@@ -149,24 +156,29 @@ class Baseline:
         states = np.array(cells, dtype=float, order="C", ndmin=2)
         if states.ndim != 2 or states.shape[1] != n_state:
             raise ValueError(f"cells has shape {np.shape(cells)}, the mechanism needs (n_cells, {n_state})")
-        dt = np.ascontiguousarray(np.broadcast_to(np.asarray(dt, dtype=float), len(states)))
-        params = np.zeros(0) if params is None else np.asarray(params, dtype=float)
-        params = np.ascontiguousarray(np.broadcast_to(params, (len(states), n_param)))
+        dt = np.ascontiguousarray(_spread("dt", dt, (len(states),)))
+        params = np.zeros(0) if params is None else params
+        params = np.ascontiguousarray(_spread("params", params, (len(states), n_param)))
+        if not (dt >= 0).all():
+            raise ValueError("dt must not be negative or NaN")
         task, _keep = self._make_task(mode, rtol, atol, states.shape)
         counts = np.zeros((len(states), len(COUNTS)), dtype=np.int64)
         seconds = ctypes.c_double()
         if library.baseline_solve(ctypes.byref(task), ctypes.c_int64(len(states)), _pointer(states), _pointer(dt),
                                   _pointer(params), _pointer(counts), ctypes.byref(seconds)):
-            raise BaselineError(f"this build of {mode.library} does not offer {mode.method}; see cvode.build for KLU")
+            raise BaselineError(f"this build of {mode.library} lacks a linear solver; KLU needs SuiteSparse's headers")
         states[counts[:, 0] != 0] = np.nan
         return Result(states, seconds.value, **dict(zip(COUNTS, counts.T, strict=True)))
 
     def load(self, name):
         """The driver of library `name` ('odepack' or 'cvode') for this mechanism, built if need be."""
         if name not in self._libraries:
-            build_driver = {"odepack": _build_odepack_driver, "cvode": _build_cvode_driver}[name]
-            path = build_driver(Path(self.mechanism_dir).resolve(), Path(self.build_dir or DEFAULT_DIRECTORY).resolve())
-            self._libraries[name] = ctypes.CDLL(str(path))
+            build_dir = Path(self.build_dir or DEFAULT_DIRECTORY).resolve()
+            source, flags, libraries = {"odepack": _odepack_parts, "cvode": _cvode_parts}[name](build_dir)
+            if self.arithmetic not in ARITHMETIC:
+                raise ValueError(f"unknown arithmetic {self.arithmetic!r}; there are {', '.join(ARITHMETIC)}")
+            headers = [Path(self.mechanism_dir).resolve(), *ARITHMETIC[self.arithmetic]]
+            self._libraries[name] = ctypes.CDLL(str(_compile_driver(source, headers, build_dir, flags, libraries)))
         return self._libraries[name]
 
     def _make_task(self, mode, rtol, atol, shape):
@@ -176,7 +188,7 @@ class Baseline:
         if rtol is None or atol is None:
             raise ValueError("this mode needs rtol and atol")
         atol = np.ascontiguousarray(atol, dtype=float)
-        np.broadcast_to(atol, shape)
+        _spread("atol", atol, shape)
         width = atol.shape[-1]
         stride = width if atol.ndim == 2 and shape[0] > 1 and atol.shape[0] > 1 else 0
         task = _Task((ctypes.c_int32 * 3)(*mode.method), width > 1, self.max_steps, rtol, atol.ctypes.data, stride)
@@ -190,6 +202,14 @@ def find_mode(name):
     return MODES[name]
 
 
+def _spread(name, array, shape):
+    """`array` broadcast to `shape`, or an error that names it."""
+    try:
+        return np.broadcast_to(np.asarray(array, dtype=float), shape)
+    except ValueError:
+        raise ValueError(f"{name} has shape {np.shape(array)}, which does not broadcast to {tuple(shape)}") from None
+
+
 def _pointer(array):
     return ctypes.c_void_p(array.ctypes.data)
 
@@ -199,20 +219,18 @@ def _shape_of(library):
     return library.baseline_shape(ctypes.byref(n_param)), n_param.value
 
 
-def _compile_driver(source, mechanism_dir, build_dir, more_flags, libraries):
-    """Compile one driver against one mechanism."""
-    headers = REPOSITORY / "bindings" / "src"
+def _compile_driver(source, headers, build_dir, flags, libraries):
+    """Compile one driver against the mechanism in the first of the header folders."""
     compiler = find_tool(os.environ.get("CC", "gcc"), "install a C compiler with GNU vector extensions")
-    inputs = [HERE / source, HERE / "driver.h", *sorted(mechanism_dir.glob("*.h")), *sorted(headers.glob("*.h"))]
-    command = [compiler, *C_FLAGS, f"-I{mechanism_dir}", f"-I{headers}", *more_flags, HERE / source, *libraries, "-lm"]
+    inputs = [HERE / source, HERE / "driver.h", *(path for folder in headers for path in sorted(folder.glob("*.h")))]
+    includes = [f"-I{folder}" for folder in headers]
+    command = [compiler, *C_FLAGS, *includes, *flags, HERE / source, *libraries, "-lm"]
     return build_once(build_dir / "drivers", f"lib{Path(source).stem}.so", inputs, command)
 
 
-def _build_odepack_driver(mechanism_dir, build_dir):
-    library = odepack.build(build_dir)
-    return _compile_driver("driver.c", mechanism_dir, build_dir, [], [library, f"-Wl,-rpath,{library.parent}"])
+def _odepack_parts(build_dir):
+    return "driver.c", [], [odepack.build(build_dir)]
 
 
-def _build_cvode_driver(mechanism_dir, build_dir):
-    prefix = cvode.build(build_dir)
-    return _compile_driver("driver_cvode.c", mechanism_dir, build_dir, *cvode.flags(prefix))
+def _cvode_parts(build_dir):
+    return "driver_cvode.c", *cvode.flags(cvode.build(build_dir))

@@ -1,8 +1,8 @@
 """Are the opponents built right? Robertson's problem and published step counts: `python -m benchmarks.baselines.check`.
 
-The steps of LSODES depend on rounding: shifting the rate coefficients by one or two units in the last place moves them by
-10 %. The check therefore integrates many such shifted cells and asks that the published count lies in their range, and
-that every opponent lands on the reference solution.
+The steps of LSODES depend on rounding: shifting the rate coefficients by one or two units in the last place moves them
+by 10 %. The check therefore integrates many such shifted cells and asks that the published count lies in their range,
+and that every opponent lands on the reference solution.
 """
 
 import sys

@@ -41,7 +41,7 @@ def build(directory=None):
     Returns
     -------
     Path
-        The installation prefix: static libraries of CVODE with its dense solver, and KLU where SuiteSparse's headers are
+        The installation prefix: static libraries of CVODE with its dense solver, and with KLU where SuiteSparse is
         installed (see `find_klu`).
     """
     folder = Path(directory or DEFAULT_DIRECTORY) / "cvode"
@@ -63,23 +63,22 @@ def build(directory=None):
 def flags(prefix):
     """Compiler flags and libraries for a program that uses the CVODE in `prefix`: two lists."""
     klu = find_klu()
-    libraries = [next(prefix.glob(f"lib*/libsundials_{name}.a")) for name in ("cvode", *(["sunlinsolklu"] if klu else []))]
+    compiling, linking = [f"-I{prefix}/include"], [prefix / "lib" / "libsundials_cvode.a"]
     if klu:
         include, library = klu
-        return [f"-I{prefix}/include", f"-I{include}", "-DWITH_KLU"], [*libraries, *_klu_link(library)]
-    return [f"-I{prefix}/include"], libraries
+        compiling += [f"-I{include}", "-DWITH_KLU"]
+        linking += [prefix / "lib" / "libsundials_sunlinsolklu.a", f"-L{library}", f"-Wl,-rpath,{library}"]
+        linking += [f"-l{name}" for name in ("klu", "amd", "colamd", "btf", "suitesparseconfig")]
+    return compiling, linking
 
 
 def find_klu():
     """(include folder, library folder) of SuiteSparse's KLU below $SUITESPARSE_ROOT or /usr, or None."""
     root = Path(os.environ.get("SUITESPARSE_ROOT", "/usr"))
-    include = next((path for path in (root / "include" / "suitesparse", root / "include") if (path / "klu.h").is_file()), None)
+    folders = (root / "include" / "suitesparse", root / "include")
+    include = next((folder for folder in folders if (folder / "klu.h").is_file()), None)
     library = next((path.parent for path in sorted(root.glob("lib*/**/libklu.so"))), None)
     return (include, library) if include and library else None
-
-
-def _klu_link(library):
-    return [f"-L{library}", f"-Wl,-rpath,{library}", "-lklu", "-lamd", "-lcolamd", "-lbtf", "-lsuitesparseconfig"]
 
 
 def fetch_archive(folder):
@@ -94,14 +93,13 @@ def fetch_archive(folder):
         config = scratch / "apt.conf"
         config.write_text(APT_CONFIG.format(scratch))
         options = {"cwd": scratch, "env": {**os.environ, "APT_CONFIG": str(config), "LC_ALL": "C"}}
-        version = ARCHIVE.removeprefix("sundials_").removesuffix(".orig.tar.xz")
-        run_tool([apt, "update"], **options)
-        listed = run_tool([apt, "source", "--print-uris", "sundials"], **options)
-        if ARCHIVE not in listed:
-            raise BaselineError(f"apt offers another sundials than {version}; put {ARCHIVE} into {folder}")
-        run_tool([apt, "source", "--download-only", "sundials"], **options)
+        try:
+            run_tool([apt, "update"], **options)
+            run_tool([apt, "source", "--download-only", "sundials"], **options)
+        except BaselineError as error:
+            raise BaselineError(f"apt could not fetch {ARCHIVE} ({error}); put it into {folder}") from None
         if sha256_of(scratch / ARCHIVE) != ARCHIVE_SHA256:
-            raise BaselineError(f"apt delivered an unexpected {ARCHIVE}")
+            raise BaselineError(f"this system's archive has another SUNDIALS; put {ARCHIVE} into {folder}")
         shutil.copyfile(scratch / ARCHIVE, folder / ARCHIVE)
 
 

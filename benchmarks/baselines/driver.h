@@ -1,18 +1,24 @@
 /* What the drivers of all opponents share: the mechanism under plain-double names, the sparsity pattern by columns,
  * counters, and the loop over cells.
  *
- * Compiled once per system and opponent with -DSURR_LANES=1 against the `mechanism.h` that the code generator writes, so
- * that every opponent runs the very right-hand side and Jacobian our own solver runs. -fno-strict-aliasing is required:
- * a one-lane vector and a double share storage here. */
+ * Compiled once per system and opponent against the `mechanism.h` that the code generator writes, so that every
+ * opponent runs the very right-hand side and Jacobian our own solver runs: as scalar C (headers in scalar/), or as
+ * vectors of one lane (-DSURR_LANES=1, headers in bindings/src; -fno-strict-aliasing, since a vector and a double share
+ * storage). */
 #ifndef BASELINE_DRIVER_H
 #define BASELINE_DRIVER_H
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
 
+#include "mechfun.h"
+#include "simd.h"
+#include "vecmath.h"
+
 #include "mechanism.h"
 
-_Static_assert(sizeof(vdouble) == sizeof(double), "compile with -DSURR_LANES=1");
+_Static_assert(sizeof(vdouble) == sizeof(double), "compile with the headers in scalar/, or with -DSURR_LANES=1");
 
 enum { COUNT_STATUS, COUNT_STEPS, COUNT_RHS, COUNT_JACOBIAN, COUNT_RESTARTS, N_COUNT };
 
@@ -30,27 +36,31 @@ typedef struct baseline_task {
 } baseline_task;
 
 static vdouble mechanism_params[N_PARAM + 1];
+static double time_origin;      /* time at the start of the cell, for systems that depend on it */
 static int64_t n_rhs_calls, n_jacobian_calls;
 
 static inline void load_params(const double *params)
 {
     for (int i = 0; i < N_PARAM; i++)
-        mechanism_params[i] = (vdouble){params[i]};
+        mechanism_params[i] = vd_set(params[i]);
+#if HAS_TIME && defined TIME_PARAM
+    time_origin = TIME_PARAM < 0 ? 0 : params[TIME_PARAM < 0 ? 0 : TIME_PARAM];
+#endif
 }
 
 static inline void evaluate_rhs(double t, const double *y, double *f)
 {
     n_rhs_calls++;
-    mechanism_rhs((vdouble){t}, (const vdouble *)y, mechanism_params, (vdouble *)f);
+    mechanism_rhs(vd_set(time_origin + t), (const vdouble *)y, mechanism_params, (vdouble *)f);
 }
 
-/* Non-zero entries in the order of jac_row[], jac_col[]. The rhs comes with them and is not used: inlined, it costs only
- * what it does not share with the Jacobian. */
+/* Non-zero entries in the order of jac_row[], jac_col[]. The rhs and df/dt that come with them are not used; where the
+ * function is inlined the compiler drops them. */
 static inline void evaluate_jacobian(double t, const double *y, double *entries)
 {
     vdouble f[N_STATE], dfdt[N_STATE];
     n_jacobian_calls++;
-    mechanism_jacobian((vdouble){t}, (const vdouble *)y, mechanism_params, f, (vdouble *)entries, dfdt);
+    mechanism_jacobian(vd_set(time_origin + t), (const vdouble *)y, mechanism_params, f, (vdouble *)entries, dfdt);
 }
 
 /* The pattern by columns: entries column_start[j] .. column_start[j+1]-1 are (column_row[k], j), stored at

@@ -111,7 +111,8 @@ static int prepare(const baseline_task *task)
     N_VConst(0, state);
     N_VConst(1, tolerances);
     return CVodeInit(memory, call_rhs, 0, state) || CVodeSetErrHandlerFn(memory, ignore_message, NULL) ||
-           CVodeSVtolerances(memory, task->rtol, tolerances) || CVodeSetMaxHnilWarns(memory, -1) || make_linear_solver(task);
+           CVodeSVtolerances(memory, task->rtol, tolerances) || CVodeSetMaxHnilWarns(memory, -1) ||
+           make_linear_solver(task);
 }
 
 static int set_tolerances(const baseline_task *task, const double *atol)

@@ -31,6 +31,7 @@ module surrogate
 
   public :: surr_abi_check, surr_version, surr_last_error, surr_status_name
   public :: surr_model_open, surr_model_register, surr_model_close, surr_model_selftest, surr_model_count
+  public :: surr_model_evaluate
   public :: surr_model_field, surr_model_dt_range, surr_model_info
   public :: surr_plan_create, surr_plan_free, surr_plan_units, surr_plan_field
   public :: surr_plan_set_i, surr_plan_set_d, surr_plan_set_s, surr_plan_commit
@@ -94,6 +95,16 @@ module surrogate
       integer(c_int32_t) :: code
     end function
 
+    function surr_model_evaluate(model, n_cell, y, params, f, jacobian) bind(c) result(code)
+      import :: c_int32_t, c_int64_t, c_ptr, c_double
+      type(c_ptr), value :: model
+      integer(c_int64_t), value :: n_cell
+      real(c_double), intent(in) :: y(*), params(*)
+      real(c_double), intent(out) :: f(*)
+      type(c_ptr), value :: jacobian
+      integer(c_int32_t) :: code
+    end function
+
     function surr_model_count(model, n_state, n_param) bind(c) result(code)
       import :: c_int32_t, c_ptr
       type(c_ptr), value :: model
@@ -102,7 +113,8 @@ module surrogate
     end function
 
     !> Fields are counted from 0.
-    function surr_model_field(model, i, name, name_len, unit, unit_len, lower, upper, val, is_param) bind(c) result(code)
+    function surr_model_field(model, i, name, name_len, unit, unit_len, lower, upper, val, is_param) &
+        bind(c) result(code)
       import :: c_int32_t, c_ptr, c_char, c_double
       type(c_ptr), value :: model
       integer(c_int32_t), value :: i, name_len, unit_len
@@ -211,7 +223,7 @@ module surrogate
       integer(c_int32_t) :: code
     end function
 
-    !> base(k) = c_loc(first element of slot k - 1); index: c_loc of integer(c_int32_t) cell numbers, counted from 1 after
+    !> base(k) = c_loc(first element of slot k - 1); index: c_loc of integer(c_int32_t) cell numbers, from 1 on after
     !> surr_plan_set_i(plan, 'index_base', 10, 1_c_int64_t); status: c_loc of integer(c_int8_t); stat: c_loc of
     !> integer(c_int64_t).
     function surr_step(plan, work, n_cell, dt, base, stride, dtype, index, status, stat) bind(c) result(code)

@@ -55,7 +55,7 @@ enum {
     SURR_E_INTERNAL = -99
 };
 
-/* ---- status byte per cell: < 32 the cell holds a valid state at t + dt, >= 32 the cell was left untouched --------- */
+/* ---- status byte per cell: < 32 the cell holds a valid state at t + dt, >= 32 the cell was left untouched -------- */
 enum {
     SURR_CELL_NET = 0,        /* net, accepted */
     SURR_CELL_OUTSIDE = 1,    /* solver: outside the trained domain */
@@ -84,6 +84,11 @@ SURR_API int32_t surr_model_close(surr_model *m); /* NULL is fine; plans made fr
 /* Replays the stored test vectors with every instruction set this CPU can run. *max_error: largest deviation of the
  * right-hand side over its scale; above 1e-10 the result is SURR_E_CHECKSUM. */
 SURR_API int32_t surr_model_selftest(const surr_model *m, double *max_error);
+/* Right-hand side and Jacobian of n_cell cells in the model's units, for checks and for solvers of your own:
+ * f[c*n_state + i] = dy_i/dt, jacobian[(c*n_state + i)*n_state + j] = df_i/dy_j (may be NULL) at y[c*n_state + i] and
+ * params[c*n_param + k] (may be NULL for a model without parameters). Cells are not checked. */
+SURR_API int32_t surr_model_evaluate(const surr_model *m, int64_t n_cell, const double *y, const double *params,
+                                     double *f, double *jacobian);
 SURR_API int32_t surr_model_count(const surr_model *m, int32_t *n_state, int32_t *n_param);
 /* Field i: variables 0..n_state-1, then parameters. [lower, upper] is the inclusive range of a meaningful input;
  * *value is what a parameter has where no field is bound to it (0 for variables). Every output may be NULL. */
@@ -93,7 +98,7 @@ SURR_API int32_t surr_model_dt_range(const surr_model *m, double *lower, double 
 /* JSON object with provenance, hashes and references. *needed: bytes including the NUL; json may be NULL to ask. */
 SURR_API int32_t surr_model_info(const surr_model *m, char *json, int64_t len, int64_t *needed);
 
-/* ---- plan: what the host has -------------------------------------------------------------------------------------- */
+/* ---- plan: what the host has ------------------------------------------------------------------------------------- */
 enum {
     /* forms of a species; one form for all species of a plan */
     SURR_Q_NUMBER_DENSITY = 1,  /* n_i                (KROME)                 */
@@ -116,9 +121,9 @@ enum {
     SURR_Q_MASK = 32            /* not zero: leave this cell alone */
 };
 enum {
-    SURR_F_COMPACT = 0,         /* element c of the call is base[c*stride]                   (RAMSES T2(1:nleaf)) */
-    SURR_F_INDEXED = 1,         /* element c of the call is base[(index[c]-index_base)*stride]  (RAMSES uold(ind_leaf)) */
-    SURR_F_INPUT = 2            /* read, never written; implied for all that is not state */
+    SURR_F_COMPACT = 0, /* element c of the call is base[c*stride]                    (RAMSES T2(1:nleaf))    */
+    SURR_F_INDEXED = 1, /* element c of the call is base[(index[c]-index_base)*stride] (RAMSES uold(ind_leaf)) */
+    SURR_F_INPUT = 2    /* read, never written; implied for all that is not state */
 };
 SURR_API int32_t surr_plan_create(surr_model *m, surr_plan **out);
 SURR_API int32_t surr_plan_free(surr_plan *p); /* NULL is fine; memory goes with the last work made from it */
@@ -137,14 +142,15 @@ SURR_API int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len,
 SURR_API int32_t surr_plan_set_s(surr_plan *p, const char *key, int32_t key_len, const char *v, int32_t v_len);
 SURR_API int32_t surr_plan_commit(surr_plan *p);
 
-/* ---- the step ----------------------------------------------------------------------------------------------------- */
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 enum { SURR_F64 = 0, SURR_F32 = 1 };                                            /* type of every field of a call */
 enum { SURR_NSTAT = 8 };   /* cells, net, outside, error, audit, solver, untouched (status >= 32), solver steps */
 enum { SURR_NPHASE = 3 };  /* gather (read, convert, check), solver, scatter (convert, write) */
 
 SURR_API int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work **out);
 SURR_API int32_t surr_work_free(surr_work *w); /* NULL is fine */
-SURR_API int32_t surr_work_seconds(const surr_work *w, double *seconds); /* [SURR_NPHASE] last call, summed over threads */
+/* Time spent in the last call: seconds[SURR_NPHASE], summed over threads. */
+SURR_API int32_t surr_work_seconds(const surr_work *w, double *seconds);
 
 /* General form: one base pointer and one stride (in elements; 0 = the same scalar for every cell, inputs only) per
  * slot. index: the cells to visit, none twice (NULL: 0..n_cell-1). status[n_cell] and stat[SURR_NSTAT] may be NULL.

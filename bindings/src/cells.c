@@ -52,7 +52,7 @@ void scratch_reset(scratch *s)
     s->m = 0;
 }
 
-/* ---- reading and writing one field --------------------------------------------------------------------------------- */
+/* ---- reading and writing one field ------------------------------------------------------------------------------- */
 
 static size_t item_size(const call *c) { return c->dtype == SURR_F32 ? sizeof(float) : sizeof(double); }
 
@@ -79,27 +79,27 @@ static column find_column(const call *c, const scratch *s, int32_t i)
 }
 
 /* out[i*step] = scale * element i */
-#define DEFINE_READ(NAME, TYPE)                                                                                        \
-    static void NAME(int32_t n, column f, double scale, double *out, int32_t step)                                     \
-    {                                                                                                                  \
-        const TYPE *base = (const TYPE *)f.base;                                                                       \
-        if (f.position)                                                                                                \
-            for (int32_t i = 0; i < n; i++) out[(int64_t)i * step] = scale * (double)base[f.position[i] * f.stride];   \
-        else                                                                                                           \
-            for (int32_t i = 0; i < n; i++) out[(int64_t)i * step] = scale * (double)base[i * f.stride];               \
+#define DEFINE_READ(NAME, TYPE)                                                                                      \
+    static void NAME(int32_t n, column f, double scale, double *out, int32_t step)                                   \
+    {                                                                                                                \
+        const TYPE *base = (const TYPE *)f.base;                                                                     \
+        if (f.position)                                                                                              \
+            for (int32_t i = 0; i < n; i++) out[(int64_t)i * step] = scale * (double)base[f.position[i] * f.stride]; \
+        else                                                                                                         \
+            for (int32_t i = 0; i < n; i++) out[(int64_t)i * step] = scale * (double)base[i * f.stride];             \
     }
 DEFINE_READ(read_f64, double)
 DEFINE_READ(read_f32, float)
 
 /* element cell[i] = in[i*step] where the cell was advanced */
-#define DEFINE_WRITE(NAME, TYPE)                                                                                       \
-    static void NAME(const scratch *s, column f, const double *in, int32_t step)                                       \
-    {                                                                                                                  \
-        TYPE *base = (TYPE *)f.base;                                                                                   \
-        for (int32_t i = 0; i < s->m; i++) {                                                                           \
-            int64_t at = f.position ? f.position[s->cell[i]] : s->cell[i];                                             \
-            if (s->state[i] < SURR_CELL_MASKED) base[at * f.stride] = (TYPE)in[(int64_t)i * step];                     \
-        }                                                                                                              \
+#define DEFINE_WRITE(NAME, TYPE)                                                                   \
+    static void NAME(const scratch *s, column f, const double *in, int32_t step)                   \
+    {                                                                                              \
+        TYPE *base = (TYPE *)f.base;                                                               \
+        for (int32_t i = 0; i < s->m; i++) {                                                       \
+            int64_t at = f.position ? f.position[s->cell[i]] : s->cell[i];                         \
+            if (s->state[i] < SURR_CELL_MASKED) base[at * f.stride] = (TYPE)in[(int64_t)i * step]; \
+        }                                                                                          \
     }
 DEFINE_WRITE(write_f64, double)
 DEFINE_WRITE(write_f32, float)
@@ -136,10 +136,11 @@ static void read_index(const call *c, scratch *s)
     const surr_plan *p = c->plan;
     for (int32_t i = 0; i < s->n; i++)
         s->position[i] = (p->index_bytes == 8 ? ((const int64_t *)c->index)[s->first + i]
-                                              : ((const int32_t *)c->index)[s->first + i]) - p->index_base;
+                                              : ((const int32_t *)c->index)[s->first + i]) -
+                         p->index_base;
 }
 
-/* ---- one cell ------------------------------------------------------------------------------------------------------ */
+/* ---- one cell ---------------------------------------------------------------------------------------------------- */
 
 /* Total number density and mass density of the species in y. */
 static void sum_species(const surr_model_desc *d, const double *y, double *n_total, double *rho)
@@ -207,7 +208,8 @@ static int is_meaningful(const surr_plan *p, const double *y, const double *para
         const surr_variable *v = &d->variables[k];
         good &= is_within(y[k], v->lower, v->upper) && !(v->role == SURR_ROLE_SPECIES && y[k] < 0.0);
     }
-    for (int32_t k = 0; k < d->n_param; k++) good &= is_within(params[k], d->parameters[k].lower, d->parameters[k].upper);
+    for (int32_t k = 0; k < d->n_param; k++)
+        good &= is_within(params[k], d->parameters[k].lower, d->parameters[k].upper);
     return good;
 }
 
@@ -216,13 +218,14 @@ static void move_cell(const surr_model_desc *d, scratch *s, int32_t i, int32_t m
 {
     if (i == m) return;
     memcpy(s->y + (int64_t)m * d->n_state, s->y + (int64_t)i * d->n_state, (size_t)d->n_state * sizeof(double));
-    memcpy(s->params + (int64_t)m * d->n_param, s->params + (int64_t)i * d->n_param, (size_t)d->n_param * sizeof(double));
+    memcpy(s->params + (int64_t)m * d->n_param, s->params + (int64_t)i * d->n_param,
+           (size_t)d->n_param * sizeof(double));
     s->dt[m] = s->dt[i];
     s->rho[m] = s->rho[i];
     s->form[m] = s->form[i];
 }
 
-/* ---- a block ------------------------------------------------------------------------------------------------------- */
+/* ---- a block ----------------------------------------------------------------------------------------------------- */
 
 /* Reads cells first .. first + n - 1; those worth solving end up side by side in s->y, s->params and s->dt. */
 void block_gather(const call *c, scratch *s, int64_t first, int32_t n)
@@ -238,7 +241,8 @@ void block_gather(const call *c, scratch *s, int64_t first, int32_t n)
         double *y = s->y + (int64_t)i * d->n_state;
         const double *params = s->params + (int64_t)i * d->n_param;
         int masked = p->mask_slot >= 0 && bits_of(s->mask[i]) << 1 != 0;
-        int good = !masked && convert_in(p, y, &s->rho[i], s->nh[i], &s->form[i]) && is_meaningful(p, y, params, s->dt[i]);
+        int good =
+            !masked && convert_in(p, y, &s->rho[i], s->nh[i], &s->form[i]) && is_meaningful(p, y, params, s->dt[i]);
         s->status[i] = masked ? SURR_CELL_MASKED : SURR_CELL_BAD_INPUT;
         if (!good) continue;
         move_cell(d, s, i, s->m);
@@ -273,7 +277,8 @@ void block_finish(const call *c, scratch *s)
     double largest = c->dtype == SURR_F32 ? (double)FLT_MAX : DBL_MAX;
     for (int32_t i = 0; i < s->m; i++) {
         double *y = s->y + (int64_t)i * p->model->desc->n_state;
-        if (s->state[i] < SURR_CELL_MASKED && !convert_out(p, y, s->rho[i], s->form[i], largest)) s->state[i] = SURR_CELL_FAILED;
+        if (s->state[i] < SURR_CELL_MASKED && !convert_out(p, y, s->rho[i], s->form[i], largest))
+            s->state[i] = SURR_CELL_FAILED;
         s->status[s->cell[i]] = s->state[i];
         s->stat[7] += s->attempts[i];
     }

@@ -100,6 +100,7 @@ void model_release(surr_model *m);
 surr_plan *plan_retain(const surr_plan *p);
 void plan_release(surr_plan *p);
 int isa_runs_here(int32_t isa);
+int32_t best_isa(const surr_model_desc *d); /* that the model has and this CPU runs; -1: none */
 
 /* cells.c: a block's way in and out */
 scratch *scratch_create(const surr_plan *p, int64_t capacity);

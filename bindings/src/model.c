@@ -26,10 +26,18 @@ int isa_runs_here(int32_t isa)
              __builtin_cpu_supports("bmi2");
     if (isa == SURR_ISA_V3) return v3;
     return v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
 #else
     return isa == SURR_ISA_BASE;
 #endif
+}
+
+int32_t best_isa(const surr_model_desc *d)
+{
+    int32_t isa = SURR_N_ISA - 1;
+    while (isa >= 0 && !(d->kernels[isa] && isa_runs_here(isa))) isa--;
+    return isa;
 }
 
 /* NULL if the description is usable, else what is wrong with it. */
@@ -63,7 +71,8 @@ static int32_t check_desc(const surr_model_desc *d, const char *where)
 {
     if (!d) return surr_fail(SURR_E_FORMAT, "%s: surr_model_entry returned NULL", where);
     if (d->abi != SURR_MODEL_ABI)
-        return surr_fail(SURR_E_ABI, "%s was built for model ABI %d, this libsurrogate reads %d: export the model again", where,
+        return surr_fail(SURR_E_ABI,
+                         "%s was built for model ABI %d, this libsurrogate reads %d: export the model again", where,
                          d->abi, SURR_MODEL_ABI);
     const char *flaw = find_flaw(d);
     if (flaw) return surr_fail(SURR_E_FORMAT, "%s is not a valid model: %s", where, flaw);
@@ -84,7 +93,8 @@ static int32_t wrap(const surr_model_desc *desc, void *library, surr_model **out
 static int32_t open_library(const char *path, surr_model **out)
 {
     if (access(path, R_OK) != 0)
-        return surr_fail(SURR_E_IO, "no readable file %s: give the path of a model library, or a model's name without '/'", path);
+        return surr_fail(SURR_E_IO,
+                         "no readable file %s: give the path of a model library, or a model's name without '/'", path);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         const char *why = dlerror();
@@ -93,8 +103,10 @@ static int32_t open_library(const char *path, surr_model **out)
     entry_function entry;
     *(void **)&entry = dlsym(library, "surr_model_entry");
     int32_t code = entry ? SURR_OK
-                         : surr_fail(SURR_E_FORMAT, "%s is a library but no model: it lacks surr_model_entry. Make one with "
-                                                    "`surrogate export`", path);
+                         : surr_fail(SURR_E_FORMAT,
+                                     "%s is a library but no model: it lacks surr_model_entry. Make one with "
+                                     "`surrogate export`",
+                                     path);
     const surr_model_desc *desc = entry ? entry() : NULL;
     if (code == SURR_OK) code = check_desc(desc, path);
     if (code == SURR_OK) code = wrap(desc, library, out);
@@ -146,9 +158,10 @@ int32_t surr_model_open(const char *name_or_path, int32_t len, surr_model **out)
     const surr_model_desc *desc = find_registered(name);
     if (desc) return wrap(desc, NULL, out);
     if (find_file(name, path)) return open_library(path, out);
-    return surr_fail(SURR_E_IO, "no model \"%.200s\": it is not registered, and there is no %.200s.so in $SURROGATE_MODEL_PATH "
-                                "(%.200s) or in models/ beside libsurrogate", name, name,
-                     getenv("SURROGATE_MODEL_PATH") ? getenv("SURROGATE_MODEL_PATH") : "not set");
+    return surr_fail(SURR_E_IO,
+                     "no model \"%.200s\": it is not registered, and there is no %.200s.so in $SURROGATE_MODEL_PATH "
+                     "(%.200s) or in models/ beside libsurrogate",
+                     name, name, getenv("SURROGATE_MODEL_PATH") ? getenv("SURROGATE_MODEL_PATH") : "not set");
 }
 
 int32_t surr_model_register(const struct surr_model_desc *(*entry)(void))
@@ -161,7 +174,8 @@ int32_t surr_model_register(const struct surr_model_desc *(*entry)(void))
     int i = 0;
     while (i < n_registered && strcmp(registry[i]->name, desc->name) != 0) i++;
     if (i == MAX_REGISTERED) {
-        code = surr_fail(SURR_E_UNSUPPORTED, "%d models are registered already, there is no room for more", MAX_REGISTERED);
+        code = surr_fail(SURR_E_UNSUPPORTED, "%d models are registered already, there is no room for more",
+                         MAX_REGISTERED);
     } else {
         registry[i] = desc;
         n_registered += i == n_registered;
@@ -223,8 +237,26 @@ int32_t surr_model_selftest(const surr_model *m, double *max_error)
     free(f);
     if (max_error) *max_error = worst;
     if (passed) return SURR_OK;
-    return surr_fail(SURR_E_CHECKSUM, "%s does not reproduce its own test vectors: error %.3g, allowed 1e-10. Export the model "
-                                      "again on this machine", d->name, worst);
+    return surr_fail(SURR_E_CHECKSUM,
+                     "%s does not reproduce its own test vectors: error %.3g, allowed 1e-10. Export the model "
+                     "again on this machine",
+                     d->name, worst);
+}
+
+int32_t surr_model_evaluate(const surr_model *m, int64_t n_cell, const double *y, const double *params, double *f,
+                            double *jacobian)
+{
+    if (!m) return surr_fail(SURR_E_ARG, "model is NULL: open one first");
+    if (n_cell < 0) return surr_fail(SURR_E_ARG, "n_cell is %lld: give 0 or more", (long long)n_cell);
+    if (!y || !f || (!params && m->desc->n_param)) return surr_fail(SURR_E_ARG, "y, f or params is NULL");
+    int32_t isa = best_isa(m->desc);
+    if (isa < 0)
+        return surr_fail(SURR_E_UNSUPPORTED, "%s has no code for this CPU: export it again on this machine",
+                         m->desc->name);
+    fp_state host = fp_enter();
+    m->desc->kernels[isa]->evaluate(n_cell, y, params, f, jacobian);
+    fp_leave(host);
+    return SURR_OK;
 }
 
 int32_t surr_model_count(const surr_model *m, int32_t *n_state, int32_t *n_param)
@@ -241,10 +273,11 @@ int32_t surr_model_field(const surr_model *m, int32_t i, char *name, int32_t nam
     if (!m) return surr_fail(SURR_E_ARG, "model is NULL: open one first");
     const surr_model_desc *d = m->desc;
     if (i < 0 || i >= d->n_state + d->n_param)
-        return surr_fail(SURR_E_ARG, "field %d: %s has %d variables and %d parameters, give 0..%d", i, d->name, d->n_state,
-                         d->n_param, d->n_state + d->n_param - 1);
+        return surr_fail(SURR_E_ARG, "field %d: %s has %d variables and %d parameters, give 0..%d", i, d->name,
+                         d->n_state, d->n_param, d->n_state + d->n_param - 1);
     if ((name && name_len < 1) || (unit && unit_len < 1))
-        return surr_fail(SURR_E_ARG, "the buffers for name and unit have lengths %d and %d: give 1 or more", name_len, unit_len);
+        return surr_fail(SURR_E_ARG, "the buffers for name and unit have lengths %d and %d: give 1 or more", name_len,
+                         unit_len);
     const surr_variable *v = i < d->n_state ? &d->variables[i] : NULL;
     const surr_parameter *p = v ? NULL : &d->parameters[i - d->n_state];
     if (name) snprintf(name, (size_t)name_len, "%s", v ? v->name : p->name);
@@ -271,8 +304,8 @@ int32_t surr_model_info(const surr_model *m, char *json, int64_t len, int64_t *n
     if (needed) *needed = size;
     if (!json) return SURR_OK;
     if (len < size)
-        return surr_fail(SURR_E_ARG, "the info of %s takes %lld bytes, the buffer has %lld", m->desc->name, (long long)size,
-                         (long long)len);
+        return surr_fail(SURR_E_ARG, "the info of %s takes %lld bytes, the buffer has %lld", m->desc->name,
+                         (long long)size, (long long)len);
     memcpy(json, m->desc->info, (size_t)size);
     return SURR_OK;
 }

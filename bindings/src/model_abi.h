@@ -22,10 +22,10 @@
 
 typedef struct surr_variable {
     const char *name, *unit;
-    double lower, upper;          /* inclusive range of a meaningful input; outside: SURR_CELL_BAD_INPUT */
+    double lower, upper;          /* inclusive range of a meaningful input, may be infinite; outside: SURR_CELL_BAD_INPUT */
     int32_t role;                 /* SURR_ROLE_* */
     int32_t n_hydrogen;           /* H nuclei per particle (species), else 0 */
-    double mass;                  /* particle mass [g] (species), else 0 */
+    double mass;                  /* particle mass [g], positive (species), else 0 */
 } surr_variable;
 
 typedef struct surr_parameter {
@@ -45,7 +45,7 @@ typedef struct surr_kernels {
     /* Advance n cells by dt[c] > 0 from valid input. y[c*n_state + k] is overwritten only where status[c] becomes
      * SURR_CELL_SOLVER; where it becomes SURR_CELL_FAILED the cell is untouched. attempts[c]: step attempts used.
      * Result of a cell: independent of the others, bitwise. No allocation, no global state. The caller has put the
-     * floating-point environment into non-stop mode. */
+     * floating-point environment into non-stop mode, with subnormal numbers flushed to zero. No other status. */
     void (*solve)(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *params,
                   uint8_t *status, int32_t *attempts);
     /* f[c*n_state + i] = dy_i/dt; jacobian[c*n_state*n_state + i*n_state + j] = df_i/dy_j, or jacobian = NULL. */

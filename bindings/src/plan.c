@@ -55,7 +55,8 @@ int32_t surr_plan_free(surr_plan *p)
 static int32_t check_open(const surr_plan *p)
 {
     if (!p) return surr_fail(SURR_E_ARG, "plan is NULL: create one first");
-    if (p->committed) return surr_fail(SURR_E_STATE, "the plan is committed and cannot change any more: create another");
+    if (p->committed)
+        return surr_fail(SURR_E_STATE, "the plan is committed and cannot change any more: create another");
     return SURR_OK;
 }
 
@@ -64,15 +65,15 @@ int32_t surr_plan_units(surr_plan *p, double length_cm, double density_gcc, doub
     int32_t code = check_open(p);
     if (code != SURR_OK) return code;
     if (!is_positive(length_cm) || !is_positive(density_gcc) || !is_positive(time_s))
-        return surr_fail(SURR_E_ARG, "units are %g cm, %g g/cm^3 and %g s: give positive finite numbers (1 for cgs)", length_cm,
-                         density_gcc, time_s);
+        return surr_fail(SURR_E_ARG, "units are %g cm, %g g/cm^3 and %g s: give positive finite numbers (1 for cgs)",
+                         length_cm, density_gcc, time_s);
     p->length = length_cm;
     p->density = density_gcc;
     p->time = time_s;
     return SURR_OK;
 }
 
-/* ---- fields ------------------------------------------------------------------------------------------------------- */
+/* ---- fields ------------------------------------------------------------------------------------------------------ */
 
 /* Where the slot number of a quantity without a name is kept, NULL for the others. */
 static int32_t *nameless(surr_plan *p, int32_t quantity)
@@ -94,8 +95,8 @@ static int32_t unknown_name(const surr_model_desc *d, const char *name, int want
     for (int32_t k = 0; k < n && used < sizeof known; k++)
         used += (size_t)snprintf(known + used, sizeof known - used, " %s",
                                  want_state ? d->variables[k].name : d->parameters[k].name);
-    return surr_fail(SURR_E_FIELD, "%s has no %s \"%s\"; it has:%s", d->name, want_state ? "variable" : "parameter", name,
-                     n ? known : " none");
+    return surr_fail(SURR_E_FIELD, "%s has no %s \"%s\"; it has:%s", d->name, want_state ? "variable" : "parameter",
+                     name, n ? known : " none");
 }
 
 static int32_t find_target(const surr_model_desc *d, const char *name, int32_t quantity, int32_t *target)
@@ -107,11 +108,11 @@ static int32_t find_target(const surr_model_desc *d, const char *name, int32_t q
     if (k == n) return unknown_name(d, name, want_state);
     int32_t role = want_state ? d->variables[k].role : -1;
     if (is_species_form(quantity) && role != SURR_ROLE_SPECIES)
-        return surr_fail(SURR_E_UNITS, "\"%s\" of %s is no species, quantity %d does not apply: use SURR_Q_STATE%s", name, d->name,
-                         quantity, role == SURR_ROLE_TEMPERATURE ? " or a thermal form" : "");
+        return surr_fail(SURR_E_UNITS, "\"%s\" of %s is no species, quantity %d does not apply: use SURR_Q_STATE%s",
+                         name, d->name, quantity, role == SURR_ROLE_TEMPERATURE ? " or a thermal form" : "");
     if (is_thermal_form(quantity) && role != SURR_ROLE_TEMPERATURE)
-        return surr_fail(SURR_E_UNITS, "\"%s\" of %s is no temperature, quantity %d does not apply: use SURR_Q_STATE%s", name,
-                         d->name, quantity, role == SURR_ROLE_SPECIES ? " or a species form" : "");
+        return surr_fail(SURR_E_UNITS, "\"%s\" of %s is no temperature, quantity %d does not apply: use SURR_Q_STATE%s",
+                         name, d->name, quantity, role == SURR_ROLE_SPECIES ? " or a species form" : "");
     *target = k;
     return SURR_OK;
 }
@@ -133,8 +134,8 @@ static int32_t bind(surr_plan *p, const char *name, int32_t quantity, int32_t *t
     return code;
 }
 
-int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_t quantity, double extra_scale, int32_t flags,
-                        int32_t *slot_number)
+int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_t quantity, double extra_scale,
+                        int32_t flags, int32_t *slot_number)
 {
     char word[MAX_WORD] = "";
     int32_t target, code = check_open(p);
@@ -144,7 +145,8 @@ int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_
     if (!nameless(p, quantity) && (!copy_string(word, sizeof word, name, name_len) || !word[0]))
         return surr_fail(SURR_E_ARG, "the name of a field is NULL, empty or longer than %d characters", MAX_WORD - 1);
     if (!is_positive(extra_scale))
-        return surr_fail(SURR_E_ARG, "extra_scale of \"%s\" is %g: give a positive finite number (1 for none)", word, extra_scale);
+        return surr_fail(SURR_E_ARG, "extra_scale of \"%s\" is %g: give a positive finite number (1 for none)", word,
+                         extra_scale);
     if (flags & ~(SURR_F_INDEXED | SURR_F_INPUT))
         return surr_fail(SURR_E_ARG, "flags %d of \"%s\": only SURR_F_INDEXED and SURR_F_INPUT exist", flags, word);
     code = bind(p, word, quantity, &target);
@@ -156,20 +158,33 @@ int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_
     return SURR_OK;
 }
 
-/* ---- keys --------------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
-static const struct int_key { const char *name; size_t offset; int64_t lower, upper; } int_keys[] = {
+static const struct int_key {
+    const char *name;
+    size_t offset;
+    int64_t lower, upper;
+} int_keys[] = {
     {"threads", offsetof(surr_plan, threads), 1, 1024},
     {"index_base", offsetof(surr_plan, index_base), 0, 1},
     {"index_bytes", offsetof(surr_plan, index_bytes), 4, 8},
     {"max_solver_steps", offsetof(surr_plan, max_attempts), 1, INT32_MAX},
 };
-static const struct real_key { const char *name; size_t offset; double lower, upper; } real_keys[] = {
+static const struct real_key {
+    const char *name;
+    size_t offset;
+    double lower, upper;
+} real_keys[] = {
     {"rtol", offsetof(surr_plan, rtol), 1e-13, 0.5},
     {"atol_frac", offsetof(surr_plan, atol_frac), 1e-30, 0.5},
     {"audit", offsetof(surr_plan, audit), 0.0, 1.0},
 };
-static const struct word_key { const char *name; size_t offset; const char *word; int32_t value; } word_keys[] = {
+static const struct word_key {
+    const char *name;
+    size_t offset;
+    const char *word;
+    int32_t value;
+} word_keys[] = {
     {"fallback", offsetof(surr_plan, fallback), "solver", FALLBACK_SOLVER},
     {"fallback", offsetof(surr_plan, fallback), "none", FALLBACK_NONE},
     {"on_failure", offsetof(surr_plan, on_failure), "flag", 0},
@@ -203,7 +218,8 @@ int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t 
         *(int64_t *)((char *)p + k->offset) = v;
         return SURR_OK;
     }
-    return surr_fail(SURR_E_ARG, "there is no integer key \"%s\": threads, index_base, index_bytes, max_solver_steps", word);
+    return surr_fail(SURR_E_ARG, "there is no integer key \"%s\": threads, index_base, index_bytes, max_solver_steps",
+                     word);
 }
 
 int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v)
@@ -241,15 +257,14 @@ int32_t surr_plan_set_s(surr_plan *p, const char *key, int32_t key_len, const ch
     return surr_fail(SURR_E_ARG, "there is no word key \"%s\": fallback, on_failure, isa", word);
 }
 
-/* ---- commit ------------------------------------------------------------------------------------------------------- */
+/* ---- commit ------------------------------------------------------------------------------------------------------ */
 
 static int32_t choose_kernels(surr_plan *p)
 {
     const surr_model_desc *d = p->model->desc;
-    int32_t isa = p->isa == ISA_AUTO ? SURR_N_ISA - 1 : p->isa;
-    if (p->isa == ISA_AUTO)
-        while (isa >= 0 && !(d->kernels[isa] && isa_runs_here(isa))) isa--;
-    if (isa < 0) return surr_fail(SURR_E_UNSUPPORTED, "%s has no code for this CPU: export it again on this machine", d->name);
+    int32_t isa = p->isa == ISA_AUTO ? best_isa(d) : p->isa;
+    if (isa < 0)
+        return surr_fail(SURR_E_UNSUPPORTED, "%s has no code for this CPU: export it again on this machine", d->name);
     if (!d->kernels[isa] || !isa_runs_here(isa))
         return surr_fail(SURR_E_UNSUPPORTED, "%s for isa %d: use \"auto\"",
                          d->kernels[isa] ? "this CPU cannot run the code" : "the model has no code", isa);
@@ -263,8 +278,10 @@ static int32_t check_policy(surr_plan *p)
         return surr_fail(SURR_E_ARG, "\"rtol\" is not set: say which relative error per cell you accept, e.g. "
                                      "surr_plan_set_d(plan, \"rtol\", -1, 1e-2)");
     if (p->fallback == FALLBACK_NONE)
-        return surr_fail(SURR_E_UNSUPPORTED, "\"fallback\" is \"none\", but %s has no net: nothing could be advanced. Use "
-                                             "\"solver\"", p->model->desc->name);
+        return surr_fail(SURR_E_UNSUPPORTED,
+                         "\"fallback\" is \"none\", but %s has no net: nothing could be advanced. Use "
+                         "\"solver\"",
+                         p->model->desc->name);
     return SURR_OK;
 }
 
@@ -281,8 +298,8 @@ static int32_t check_fields(surr_plan *p)
         int32_t s = 0;
         while (s < p->n_slot && !(is_state(p->slots[s].quantity) && p->slots[s].target == k)) s++;
         if (s == p->n_slot)
-            return surr_fail(SURR_E_FIELD, "variable \"%s\" [%s] of %s is not bound: declare it with surr_plan_field", v->name,
-                             v->unit, d->name);
+            return surr_fail(SURR_E_FIELD, "variable \"%s\" [%s] of %s is not bound: declare it with surr_plan_field",
+                             v->name, v->unit, d->name);
         int32_t quantity = p->slots[s].quantity;
         if (v->role == SURR_ROLE_TEMPERATURE) {
             p->i_temperature = k;
@@ -290,8 +307,10 @@ static int32_t check_fields(surr_plan *p)
         } else if (v->role == SURR_ROLE_SPECIES) {
             p->n_species++;
             if (form && form != quantity)
-                return surr_fail(SURR_E_UNITS, "\"%s\" is bound as quantity %d, the species before it as %d: all species of a "
-                                               "plan need one form", v->name, quantity, form);
+                return surr_fail(SURR_E_UNITS,
+                                 "\"%s\" is bound as quantity %d, the species before it as %d: all species of a "
+                                 "plan need one form",
+                                 v->name, quantity, form);
             form = quantity;
         }
     }
@@ -308,11 +327,14 @@ static int32_t check_conversions(const surr_plan *p)
     if (q == SURR_Q_PER_H && p->density_slot < 0 && p->nh_slot < 0)
         return surr_fail(SURR_E_FIELD, "species per H need a SURR_Q_NH or a SURR_Q_DENSITY field");
     if (is_thermal_form(t) && t != SURR_Q_TEMPERATURE && p->n_species == 0)
-        return surr_fail(SURR_E_UNITS, "%s has no species, so T does not follow from quantity %d: give SURR_Q_TEMPERATURE", d->name,
+        return surr_fail(SURR_E_UNITS,
+                         "%s has no species, so T does not follow from quantity %d: give SURR_Q_TEMPERATURE", d->name,
                          t);
     if ((t == SURR_Q_EINT_MASS || t == SURR_Q_EINT_VOLUME) && !(d->gamma > 1.0))
-        return surr_fail(SURR_E_UNITS, "%s has no adiabatic index, so T does not follow from an energy: give SURR_Q_TEMPERATURE or "
-                                       "SURR_Q_T_OVER_MU", d->name);
+        return surr_fail(SURR_E_UNITS,
+                         "%s has no adiabatic index, so T does not follow from an energy: give SURR_Q_TEMPERATURE or "
+                         "SURR_Q_T_OVER_MU",
+                         d->name);
     return SURR_OK;
 }
 
@@ -339,10 +361,13 @@ static int32_t set_scales(surr_plan *p)
     for (int32_t i = 0; i < p->n_slot; i++) {
         slot *s = &p->slots[i];
         s->scale = s->extra_scale * unit_of(p, s->quantity);
-        if (s->quantity == SURR_Q_MASS_DENSITY || s->quantity == SURR_Q_MASS_FRACTION) s->scale /= d->variables[s->target].mass;
+        if (s->quantity == SURR_Q_MASS_DENSITY || s->quantity == SURR_Q_MASS_FRACTION)
+            s->scale /= d->variables[s->target].mass;
         if (!is_positive(s->scale))
-            return surr_fail(SURR_E_UNITS, "slot %d: its unit in cgs is %g, out of the range of a double. Check surr_plan_units and "
-                                           "extra_scale", i, s->scale);
+            return surr_fail(SURR_E_UNITS,
+                             "slot %d: its unit in cgs is %g, out of the range of a double. Check surr_plan_units and "
+                             "extra_scale",
+                             i, s->scale);
     }
     double per_k = (d->gamma - 1.0) / d->k_boltzmann;
     p->thermal = p->thermal_form == SURR_Q_T_OVER_MU ? 1.0 / d->mass_hydrogen : per_k;

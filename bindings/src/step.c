@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* ---- work ---------------------------------------------------------------------------------------------------------- */
+/* ---- work -------------------------------------------------------------------------------------------------------- */
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -97,7 +97,7 @@ int32_t surr_work_seconds(const surr_work *w, double *seconds)
     return SURR_OK;
 }
 
-/* ---- blocks and threads -------------------------------------------------------------------------------------------- */
+/* ---- blocks and threads ------------------------------------------------------------------------------------------ */
 
 static double now(void)
 {
@@ -127,7 +127,7 @@ static void *advance_blocks(void *argument)
     member *self = argument;
     crew *all = self->crew;
     int hold_back = self->own == NULL;
-    fp_state host = fp_enter();
+    (void)fp_enter(); /* a new thread takes it to its end, the caller's is kept in step() */
     for (;;) {
         int64_t b = atomic_fetch_add_explicit(&all->next_block, 1, memory_order_relaxed);
         if (b >= all->cut->n_block) break;
@@ -135,7 +135,6 @@ static void *advance_blocks(void *argument)
         int32_t n = (int32_t)min(all->cut->block, all->call->n_cell - first);
         advance_block(all->call, hold_back ? all->work->scratch[b] : self->own, first, n, hold_back);
     }
-    fp_leave(host);
     return NULL;
 }
 
@@ -146,12 +145,13 @@ static void run_crew(crew *all)
     int hold_back = all->call->plan->on_failure;
     member *members = all->work->members;
     for (int64_t i = 0; i < n; i++) members[i] = (member){.crew = all, .own = hold_back ? NULL : all->work->scratch[i]};
-    while (started < n && pthread_create(&members[started].thread, NULL, advance_blocks, &members[started]) == 0) started++;
+    while (started < n && pthread_create(&members[started].thread, NULL, advance_blocks, &members[started]) == 0)
+        started++;
     advance_blocks(&members[0]);
     for (int64_t i = 1; i < started; i++) pthread_join(members[i].thread, NULL);
 }
 
-/* ---- one call ------------------------------------------------------------------------------------------------------ */
+/* ---- one call ---------------------------------------------------------------------------------------------------- */
 
 static int32_t check_slots(const call *c)
 {
@@ -171,9 +171,10 @@ static int32_t check_index(const call *c)
     for (int64_t i = 0; c->index && i < c->n_cell; i++) {
         int64_t at = p->index_bytes == 8 ? ((const int64_t *)c->index)[i] : ((const int32_t *)c->index)[i];
         if (at < p->index_base)
-            return surr_fail(SURR_E_ARG, "index[%lld] is %lld: cells are counted from %lld (index_base), in integers of %lld bytes "
-                                         "(index_bytes)", (long long)i, (long long)at, (long long)p->index_base,
-                             (long long)p->index_bytes);
+            return surr_fail(SURR_E_ARG,
+                             "index[%lld] is %lld: cells are counted from %lld (index_base), in integers of %lld bytes "
+                             "(index_bytes)",
+                             (long long)i, (long long)at, (long long)p->index_base, (long long)p->index_bytes);
     }
     return SURR_OK;
 }
@@ -219,8 +220,10 @@ static int32_t advance(call *c, surr_work *w)
     collect(w, &k, stat, &n_flagged);
     if (c->stat) memcpy(c->stat, stat, sizeof stat);
     if (c->plan->on_failure && n_flagged)
-        return surr_fail(SURR_E_CELLS, "%lld of %lld cells could not be advanced, so none was modified: see the status bytes 33 and "
-                                       "34, or set \"on_failure\" to \"flag\"", (long long)n_flagged, (long long)c->n_cell);
+        return surr_fail(SURR_E_CELLS,
+                         "%lld of %lld cells could not be advanced, so none was modified: see the status bytes 33 and "
+                         "34, or set \"on_failure\" to \"flag\"",
+                         (long long)n_flagged, (long long)c->n_cell);
     if (c->plan->on_failure)
         for (int64_t b = 0; b < k.n_block; b++) block_scatter(c, w->scratch[b]);
     return n_flagged ? SURR_FLAGGED : SURR_OK;
@@ -244,16 +247,31 @@ int32_t surr_step(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, v
                   int32_t dtype, const void *index, uint8_t *status, int64_t *stat)
 {
     if (!base) return surr_fail(SURR_E_ARG, "base is NULL: give an array with one pointer per slot");
-    call c = {.plan = p, .n_cell = n_cell, .dt = dt, .base = base, .stride = stride, .dtype = dtype, .index = index,
-              .status = status, .stat = stat};
+    call c = {.plan = p,
+              .n_cell = n_cell,
+              .dt = dt,
+              .base = base,
+              .stride = stride,
+              .dtype = dtype,
+              .index = index,
+              .status = status,
+              .stat = stat};
     return step(&c, w);
 }
 
 int32_t surr_step_block(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, double *q, int64_t cell_stride,
                         int64_t slot_stride, const void *index, uint8_t *status, int64_t *stat)
 {
-    call c = {.plan = p, .n_cell = n_cell, .dt = dt, .block = (char *)q, .cell_stride = cell_stride, .slot_stride = slot_stride,
-              .dtype = SURR_F64, .index = index, .status = status, .stat = stat};
+    call c = {.plan = p,
+              .n_cell = n_cell,
+              .dt = dt,
+              .block = (char *)q,
+              .cell_stride = cell_stride,
+              .slot_stride = slot_stride,
+              .dtype = SURR_F64,
+              .index = index,
+              .status = status,
+              .stat = stat};
     return step(&c, w);
 }
 

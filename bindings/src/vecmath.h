@@ -104,7 +104,7 @@ SURR_INLINE vdouble vm_exp_scaled(vdouble x, vdouble rounded, vdouble r)
     q = vd_fma(q, r, vd_set(0x1.55555555554fap-3));
     q = vd_fma(q, r, vd_set(0x1.000000000000ap-1));
     vdouble y = vd_fma(r * r, q, r) + 1.0;
-    y = (vdouble)((vint64)y + ((vint64)rounded << 52));
+    y = (vdouble)((vuint64)y + ((vuint64)rounded << 52)); /* unsigned: it may wrap where y is not used */
 
     /* y is right in the finite range and any bits elsewhere. */
     y = vd_select((vmask)(x <= VM_LOG_MAX_FINITE), y, x + __builtin_inf());
@@ -150,9 +150,9 @@ typedef struct {
 
 SURR_INLINE vm_log_parts vm_log_split(vdouble x)
 {
-    vint64 offset = (vint64)x - INT64_C(0x3fe7800000000000); /* bits of 0.734375 */
+    vint64 offset = (vint64)((vuint64)x - UINT64_C(0x3fe7800000000000)); /* bits of 0.734375 */
     vint64 e = offset >> 52;
-    vdouble m = (vdouble)((vint64)x - (offset & ~INT64_C(0xfffffffffffff)));
+    vdouble m = (vdouble)((vuint64)x - (vuint64)(offset & ~INT64_C(0xfffffffffffff)));
     vint64 interval = (vint64)((vuint64)offset >> 48); /* mod 16 */
     vdouble c = vm_lookup(vm_inverse_table, interval);
 

@@ -10,21 +10,21 @@
 
 static int n_failures;
 
-#define CHECK(CONDITION)                                                                                               \
-    do {                                                                                                               \
-        if (!(CONDITION)) {                                                                                            \
-            char text_[1024] = "";                                                                                     \
-            surr_last_error(text_, sizeof text_);                                                                      \
-            printf("%s:%d: not true: %s (last error: %s)\n", __FILE__, __LINE__, #CONDITION, text_);                   \
-            n_failures++;                                                                                              \
-        }                                                                                                              \
+#define CHECK(CONDITION)                                                                             \
+    do {                                                                                             \
+        if (!(CONDITION)) {                                                                          \
+            char text_[1024] = "";                                                                   \
+            surr_last_error(text_, sizeof text_);                                                    \
+            printf("%s:%d: not true: %s (last error: %s)\n", __FILE__, __LINE__, #CONDITION, text_); \
+            n_failures++;                                                                            \
+        }                                                                                            \
     } while (0)
 
-#define REQUIRE(CONDITION)                                                                                             \
-    do {                                                                                                               \
-        int before_ = n_failures;                                                                                      \
-        CHECK(CONDITION);                                                                                              \
-        if (n_failures > before_) exit(1);                                                                             \
+#define REQUIRE(CONDITION)                 \
+    do {                                   \
+        int before_ = n_failures;          \
+        CHECK(CONDITION);                  \
+        if (n_failures > before_) exit(1); \
     } while (0)
 
 /* The call failed with this code, and the message holds this text. */

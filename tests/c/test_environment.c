@@ -12,8 +12,9 @@ static double q[N][N_SLOT];
 /* Good cells, and at every tenth place something that would trap in careless hands. */
 static void fill(void)
 {
-    static const uint64_t nasty[] = {0x7ff8000000000000u, 0x7ff0000000000001u, 0x7ff0000000000000u, 0xfff0000000000000u,
-                                     0u, 1u, 0x8000000000000001u, 0x7fefffffffffffffu};
+    static const uint64_t nasty[] = {
+        0x7ff8000000000000u, 0x7ff0000000000001u, 0x7ff0000000000000u, 0xfff0000000000000u, 0u, 1u,
+        0x8000000000000001u, 0x7fefffffffffffffu};
     for (int c = 0; c < N; c++) {
         double row[N_SLOT] = {1.0, 2.0, 1e10};
         memcpy(q[c], row, sizeof row);
@@ -29,17 +30,53 @@ static surr_plan *make_plan(surr_model *toy, int64_t threads)
     return plan;
 }
 
-/* ---- allocations: this program's own malloc counts; sanitizers bring theirs ----------------------------------------- */
+/* ---- allocations: this program's own malloc counts; sanitizers bring theirs -------------------------------------- */
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
 #define COUNTS_ALLOCATIONS 1
-static int64_t n_allocations;
+static int64_t n_allocations, n_allowed = INT64_MAX; /* further ones fail */
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
-void *malloc(size_t n) { return n_allocations++, __libc_malloc(n); }
-void *calloc(size_t n, size_t size) { return n_allocations++, __libc_calloc(n, size); }
-void *realloc(void *p, size_t n) { return n_allocations++, __libc_realloc(p, n); }
-void *aligned_alloc(size_t alignment, size_t n) { return n_allocations++, __libc_memalign(alignment, n); }
+static int is_granted(void) { return n_allocations++ < n_allowed; }
+void *malloc(size_t n) { return is_granted() ? __libc_malloc(n) : NULL; }
+void *calloc(size_t n, size_t size) { return is_granted() ? __libc_calloc(n, size) : NULL; }
+void *realloc(void *p, size_t n) { return is_granted() ? __libc_realloc(p, n) : NULL; }
+void *aligned_alloc(size_t alignment, size_t n) { return is_granted() ? __libc_memalign(alignment, n) : NULL; }
+
+/* Every allocation of every function fails once; then all goes on. */
+static void test_out_of_memory(surr_model *toy)
+{
+    static double before[N][N_SLOT];
+    surr_plan *plan;
+    surr_work *work = NULL;
+    double error;
+    int32_t code;
+    n_allowed = n_allocations;
+    int32_t create = surr_plan_create(toy, &plan), selftest = surr_model_selftest(toy, &error);
+    n_allowed = INT64_MAX;
+    CHECK(create == SURR_E_NOMEM && plan == NULL && selftest == SURR_E_NOMEM);
+    plan = make_plan(toy, 3);
+    REQUIRE(surr_plan_commit(plan) == SURR_OK);
+    for (int failures = 0;; failures++) {
+        n_allowed = n_allocations + failures;
+        code = surr_work_create(plan, 1, &work);
+        n_allowed = INT64_MAX;
+        CHECK(failures >= 3 || (code == SURR_E_NOMEM && work == NULL));
+        if (code == SURR_OK) break;
+    }
+    fill();
+    memcpy(before, q, sizeof q);
+    for (int failures = 0;; failures++) {
+        n_allowed = n_allocations + failures;
+        code = surr_step_block(plan, work, N, 1.0, &q[0][0], N_SLOT, 1, NULL, NULL, NULL);
+        n_allowed = INT64_MAX;
+        if (code != SURR_E_NOMEM) break;
+        CHECK(memcmp(q, before, sizeof q) == 0);
+    }
+    CHECK(code == SURR_FLAGGED && memcmp(q, before, sizeof q) != 0);
+    surr_work_free(work);
+    surr_plan_free(plan);
+}
 
 static void test_no_allocation(surr_model *toy, const char *on_failure)
 {
@@ -65,6 +102,7 @@ static void test_no_allocation(surr_model *toy, const char *on_failure)
     surr_plan_free(plan);
 }
 #else
+static void test_out_of_memory(surr_model *toy) { (void)toy; }
 static void test_no_allocation(surr_model *toy, const char *on_failure)
 {
     (void)toy;
@@ -72,7 +110,7 @@ static void test_no_allocation(surr_model *toy, const char *on_failure)
 }
 #endif
 
-/* ---- floating point -------------------------------------------------------------------------------------------------- */
+/* ---- floating point ---------------------------------------------------------------------------------------------- */
 
 static unsigned int control(void)
 {
@@ -136,7 +174,7 @@ static void test_traps_and_rounding(surr_model *toy)
     surr_plan_free(plan);
 }
 
-/* ---- threads of the host --------------------------------------------------------------------------------------------- */
+/* ---- threads of the host ----------------------------------------------------------------------------------------- */
 
 static surr_plan *shared;
 
@@ -186,6 +224,7 @@ int main(int argc, char **argv)
     surr_model *toy = open_toy(argv[1], "toy");
     test_no_allocation(toy, "flag");
     test_no_allocation(toy, "error");
+    test_out_of_memory(toy);
     test_environment_comes_back(toy, FE_TONEAREST, 0);
     test_environment_comes_back(toy, FE_UPWARD, FE_INVALID | FE_DIVBYZERO);
     test_environment_comes_back(toy, FE_TOWARDZERO, FE_ALL_EXCEPT);

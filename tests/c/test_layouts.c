@@ -17,7 +17,7 @@ static const field fields[N_SLOT] = {
 static void fill(void)
 {
     for (int c = 0; c < N; c++) {
-        double row[N_SLOT] = {draw() * 10, draw(), 10 + 1000 * draw(), draw() * 1e-2, draw() * 1e-3};
+        double row[N_SLOT] = {draw() * 10, draw(), 10 + 1000 * draw(), draw() * 1e-4, draw() * 1e-3};
         memcpy(start[c], row, sizeof row);
     }
 }
@@ -32,10 +32,10 @@ static void test_answer_is_exact(surr_model *toy)
     CHECK(surr_step_block(plan, work, N, DT, &expected[0][0], N_SLOT, 1, NULL, NULL, stat) == SURR_OK);
     CHECK(stat[0] == N && stat[5] == N && stat[6] == 0 && stat[7] >= N);
     for (int c = 0; c < N; c++) {
-        double left = exp(-start[c][3] * DT);
+        double left = exp(-start[c][3] * (2 * start[c][0] + start[c][1]) * DT);
         CHECK(fabs(expected[c][0] / (start[c][0] * left) - 1) < 1e-14);
         CHECK(fabs(expected[c][1] / (start[c][1] + 2 * start[c][0] * (1 - left)) - 1) < 1e-14);
-        CHECK(fabs(expected[c][2] / (start[c][2] * exp(-start[c][4] * DT)) - 1) < 1e-14);
+        CHECK(fabs(expected[c][2] / (10 + (start[c][2] - 10) * exp(-start[c][4] * DT)) - 1) < 1e-14);
         CHECK(expected[c][3] == start[c][3] && expected[c][4] == start[c][4]);
     }
     surr_work_free(work);
@@ -109,7 +109,7 @@ static void test_indexed(surr_model *toy, int64_t bytes, int64_t base)
 static void test_broadcast(surr_model *toy)
 {
     static double q[N][N_STATE], column[N][N_SLOT];
-    double rate = 2e-3, cooling = 5e-4; /* cooling is the default */
+    double rate = 2e-4, cooling = 5e-4; /* cooling is the default */
     surr_plan *plan = open_plan(toy, fields, N_SLOT), *bare = open_plan(toy, fields, N_SLOT - 1);
     surr_work *work = commit(plan), *bare_work = commit(bare);
     memcpy(column, start, sizeof column);
@@ -182,7 +182,8 @@ static void test_threads_and_policy(surr_model *toy, int64_t threads, const char
         CHECK(surr_step_block(plan, work, n, DT, &q[0][0], N_SLOT, 1, NULL, NULL, stat) == SURR_OK);
         CHECK(stat[0] == n && stat[5] == n);
         CHECK(memcmp(q, expected, (size_t)n * sizeof q[0]) == 0);
-        CHECK(memcmp((char *)q + n * (int64_t)sizeof q[0], (char *)start + n * (int64_t)sizeof q[0], (size_t)(N - n) * sizeof q[0]) == 0);
+        CHECK(memcmp((char *)q + n * (int64_t)sizeof q[0], (char *)start + n * (int64_t)sizeof q[0],
+                     (size_t)(N - n) * sizeof q[0]) == 0);
     }
     surr_work_free(work);
     surr_plan_free(plan);

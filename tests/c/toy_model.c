@@ -1,10 +1,12 @@
-/* A model library small enough to check by hand: A -> 2 B at `rate`, and T falls at `cooling`.
+/* A model library small enough to check by hand: A -> 2 B in collisions with any nucleus, T relaxes to 10 K.
  *
- *     A(t) = A e^(-rate t)    B(t) = B + 2 A (1 - e^(-rate t))    T(t) = T e^(-cooling t)
+ *     N = 2 A + B (constant)    A(t) = A e^(-rate N t)    B(t) = N - 2 A(t)    T(t) = 10 + (T - 10) e^(-cooling t)
  *
- * A weighs twice B, so mass and hydrogen are conserved while the mean molecular weight changes. The "solver" counts
- * 1 + rate*dt step attempts, so that max_solver_steps can be made too small. Flaws for the loader's tests come from
- * macros: TOY_ABI, TOY_TEST_F (a wrong test vector), TOY_NO_KERNELS, TOY_NO_ENTRY, TOY_NAME, TOY_ROLE_OTHER. */
+ * A weighs twice B, so mass and hydrogen are conserved while the mean molecular weight changes; and no result scales
+ * with its input, so that a wrong unit shows. The "solver" counts 1 + rate*dt step attempts, so that max_solver_steps
+ * can be made too small. B and `rate` have no upper bound, so that an infinity must be told from a number.
+ * Flaws for the loader's tests come from macros: TOY_ABI, TOY_TEST_F (a wrong test vector), TOY_NO_KERNELS,
+ * TOY_NO_ENTRY, TOY_ROLE_OTHER (a system without species). */
 #include "model_abi.h"
 
 #include <math.h>
@@ -13,10 +15,7 @@
 #define TOY_ABI SURR_MODEL_ABI
 #endif
 #ifndef TOY_TEST_F
-#define TOY_TEST_F 2.0e-3
-#endif
-#ifndef TOY_NAME
-#define TOY_NAME "toy"
+#define TOY_TEST_F 1.0e-2
 #endif
 #ifdef TOY_ROLE_OTHER
 #define SPECIES SURR_ROLE_OTHER, 0, 0.0
@@ -44,10 +43,11 @@ static void solve(const surr_solver_options *options, int64_t n, double *y, cons
         attempts[c] = failed ? (int32_t)options->max_attempts : (int32_t)needed;
         status[c] = failed ? FAILED : SOLVED;
         if (failed) continue;
-        double left = exp(-rate * dt[c]);
+        double nuclei = 2.0 * y[3 * c] + y[3 * c + 1];
+        double left = exp(-rate * nuclei * dt[c]);
         y[3 * c + 1] += 2.0 * y[3 * c] * (1.0 - left);
         y[3 * c] *= left;
-        y[3 * c + 2] *= exp(-cooling * dt[c]);
+        y[3 * c + 2] = 10.0 + (y[3 * c + 2] - 10.0) * exp(-cooling * dt[c]);
     }
 }
 
@@ -55,11 +55,13 @@ static void evaluate(int64_t n, const double *y, const double *params, double *f
 {
     for (int64_t c = 0; c < n; c++) {
         double rate = params[2 * c], cooling = params[2 * c + 1];
-        f[3 * c] = -rate * y[3 * c];
-        f[3 * c + 1] = 2.0 * rate * y[3 * c];
-        f[3 * c + 2] = -cooling * y[3 * c + 2];
+        double a = y[3 * c], b = y[3 * c + 1];
+        f[3 * c] = -rate * a * (2.0 * a + b);
+        f[3 * c + 1] = 2.0 * rate * a * (2.0 * a + b);
+        f[3 * c + 2] = -cooling * (y[3 * c + 2] - 10.0);
         if (!jacobian) continue;
-        const double rows[9] = {-rate, 0, 0, 2 * rate, 0, 0, 0, 0, -cooling};
+        const double d_a = -rate * (4.0 * a + b), d_b = -rate * a;
+        const double rows[9] = {d_a, d_b, 0, -2.0 * d_a, -2.0 * d_b, 0, 0, 0, -cooling};
         for (int k = 0; k < 9; k++) jacobian[9 * c + k] = rows[k];
     }
 }
@@ -67,18 +69,18 @@ static void evaluate(int64_t n, const double *y, const double *params, double *f
 static const surr_kernels kernels = {1, solve, evaluate};
 static const surr_variable variables[] = {
     {"A", "cm^-3", 0.0, 1e30, SPECIES_2},
-    {"B", "cm^-3", 0.0, 1e30, SPECIES},
+    {"B", "cm^-3", 0.0, HUGE_VAL, SPECIES},
     {"T", "K", 1.0, 1e9, THERMAL, 0, 0.0},
 };
 static const surr_parameter parameters[] = {
-    {"rate", "s^-1", 1e-3, 0.0, 1e6},
+    {"rate", "cm^3/s", 1e-3, 0.0, HUGE_VAL},
     {"cooling", "s^-1", 5e-4, 0.0, 1e3},
 };
 static const double conserved[] = {2.0, 1.0, 0.0};
 static const double test_y[] = {1.0, 3.0, 100.0}, test_param[] = {1e-3, 5e-4};
-static const double test_f[] = {-1e-3, TOY_TEST_F, -5e-2}, test_scale[] = {1e-3, 1e-3, 1e-3};
+static const double test_f[] = {-5e-3, TOY_TEST_F, -4.5e-2}, test_scale[] = {1e-2, 1e-2, 1e-2};
 static const surr_model_desc desc = {
-    .abi = TOY_ABI, .n_state = 3, .n_param = 2, .n_conserved = 1, .name = TOY_NAME,
+    .abi = TOY_ABI, .n_state = 3, .n_param = 2, .n_conserved = 1, .name = "toy",
     .info = "{\"system\": \"toy\", \"description\": \"A -> 2 B, T cools\"}",
     .variables = variables, .parameters = parameters, .conserved = conserved,
     .gamma = GAMMA, .k_boltzmann = 1.380649e-16, .mass_hydrogen = MASS, .dt_lower = 1.0, .dt_upper = 1e6,

@@ -31,7 +31,7 @@ contains
 
   subroutine test_model()
     integer(c_int32_t) :: n_state, n_param, is_param
-    real(c_double) :: error, lower, upper, val
+    real(c_double) :: error, lower, upper, val, f(3)
     character(len=8) :: name, unit
     integer(c_int64_t) :: needed
     character(kind=c_char), target :: json(256)
@@ -43,6 +43,9 @@ contains
     call check(surr_status_text(SURR_CELL_FAILED) == 'failed', 'status name')
     call check(surr_model_open(path, len(path, c_int32_t), model) == SURR_OK, 'open')
     call check(surr_model_selftest(model, error) == SURR_OK .and. error < 1e-12_c_double, 'selftest')
+    call check(surr_model_evaluate(model, 1_c_int64_t, [1.0_c_double, 3.0_c_double, 100.0_c_double], &
+                                   [1e-3_c_double, 5e-4_c_double], f, c_null_ptr) == SURR_OK, 'evaluate')
+    call check(abs(f(1) + 5e-3_c_double) < 1e-15_c_double, 'right-hand side')
     call check(surr_model_count(model, n_state, n_param) == SURR_OK, 'count')
     call check(n_state == 3 .and. n_param == 2, 'counts')
     call check(surr_model_field(model, 2, name, 8, unit, 8, lower, upper, val, is_param) == SURR_OK, 'field')

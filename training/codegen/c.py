@@ -95,6 +95,6 @@ def _function(name, outputs, program, targets, printer):
              f"    const vdouble *restrict p, {outputs})", "{", "    (void)t; (void)p;"]  # fmt: skip
     if "dfdt" in outputs and not any(target.startswith("dfdt") for target in targets):
         lines.append("    (void)dfdt;")
-    lines += [f"    const vdouble {n} = {printer(e)};" for n, e in program.assignments]
+    lines += [f"    const vdouble {printer.name(n)} = {printer(e)};" for n, e in program.assignments]
     lines += [f"    {target} = {printer(e)};" for target, e in zip(targets, program.outputs)]
     return "\n".join([*lines, "}", ""])

@@ -24,7 +24,7 @@ class Program:
                 if s in known and s not in used:
                     used[s] = known[s]
                     stack.append(known[s])
-        common, reduced = sp.cse([*used.values(), *outputs], symbols=sp.numbered_symbols("x", real=True), order="none")
+        common, reduced = sp.cse([*used.values(), *outputs], symbols=sp.numbered_symbols("common", real=True), order="none")
         everything = {**dict(zip(used, reduced)), **dict(common)}
         self.outputs = reduced[len(used) :]
         self.assignments, done = [], set()
@@ -61,6 +61,10 @@ class Printer:
     def __init__(self, rename=None):
         self.rename = rename or {}
 
+    def name(self, name):
+        """Identifier of a symbol; the underscore keeps clear of keywords, functions and arguments."""
+        return self.rename.get(name, f"{name}_")
+
     def constant(self, value):
         """A number."""
         return repr(float(value))
@@ -68,7 +72,7 @@ class Printer:
     def __call__(self, e):
         """Source text of `e`."""
         if e.is_Symbol:
-            return self.rename.get(e.name, e.name)
+            return self.name(e.name)
         if e.is_Number:
             return self.constant(e)
         if e.is_Add:

@@ -29,7 +29,7 @@ class _ScalarPrinter(Printer):
 
 def _body(system, outputs, values, printer):
     program = Program(system, values)
-    lines = [f"    {n} = {printer(e)}" for n, e in program.assignments]
+    lines = [f"    {printer.name(n)} = {printer(e)}" for n, e in program.assignments]
     return lines + [f"    {target} = {printer(e)}" for target, e in zip(outputs, program.outputs)]
 
 
@@ -42,8 +42,8 @@ def _compile(lines, namespace, name):
 def _scalar_sources(system):
     """Source lines of rhs, jacobian and gross for one cell."""
     n = len(system.variables)
-    head = [f"    {s.name} = y[{i}]" for i, s in enumerate(system.symbols)]
-    head += [f"    {s.name} = p[{i}]{' + t' if s.name == 't' else ''}" for i, s in enumerate(system.parameter_symbols)]
+    head = [f"    {s.name}_ = y[{i}]" for i, s in enumerate(system.symbols)]
+    head += [f"    {s.name}_ = p[{i}]{' + t' if s.name == 't' else ''}" for i, s in enumerate(system.parameter_symbols)]
     jacobian, gross = system.derived.jacobian, [a + b for a, b in zip(system.production, system.loss)]
     sources = {}
     for name, shape, targets, values in (
@@ -126,8 +126,8 @@ def torch_functions(system):
     for k, t in system.tables.items():
         namespace[f"table_{k}"] = _torch_table(torch, t)
     head = ["    c = y.new_tensor"]
-    head += [f"    {s.name} = y[..., {i}]" for i, s in enumerate(system.symbols)]
-    head += [f"    {s.name} = p[..., {i}]{' + t' if s.name == 't' else ''}"
+    head += [f"    {s.name}_ = y[..., {i}]" for i, s in enumerate(system.symbols)]
+    head += [f"    {s.name}_ = p[..., {i}]{' + t' if s.name == 't' else ''}"
              for i, s in enumerate(system.parameter_symbols)]  # fmt: skip
     derived = system.derived
     rhs = ["def rhs(y, p, t=0.0):", *head, f"    f = [None]*{n}"]
@@ -145,7 +145,7 @@ def _torch_table(torch, t):
     def evaluate(x, order):
         coeffs = torch.as_tensor(t.coeffs, dtype=x.dtype, device=x.device)
         i = ((x - t.lower) / t.width).long().clamp(0, len(t.coeffs) - 1)
-        u = x - (t.lower + i * t.width)
+        u = x - (t.lower + i.to(x.dtype) * t.width)  # an integer tensor times a float would be float32
         c = coeffs[i]
         if order == 0:
             return c[..., 0] + u * (c[..., 1] + u * (c[..., 2] + u * c[..., 3]))

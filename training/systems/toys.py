@@ -34,7 +34,7 @@ def _toy(name, k, parameters):
 
 
 _SCALAR = "Bento, Camara, Rocha & Seabra 2026, arXiv:2602.21988, eq. {}"
-_C = Parameter("C", "", 100.0, 0.0, 1e6)
+_C = Parameter("C", "", 100.0, 0.0, 1e12)
 
 
 def _scalar(name, rhs, equation, *parameters):

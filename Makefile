@@ -1,0 +1,61 @@
+# make demo    advance cells and draw a picture
+# make test    everything: C, Fortran, Python and MPI tests
+# make build   install anew what a change in C or in the code generator affects
+# make clean   remove what the others made
+#
+# Needs Python >= 3.10, a C compiler and make. All else goes into .venv; nothing is installed outside it, except
+# gfortran where apt-get can (root in a container). Without a GPU, name an index with CPU-only builds of torch first:
+# PIP_EXTRA_INDEX_URL=... make test. Another version: make test TORCH=torch==2.9.0
+PYTHON ?= python3
+TORCH  ?= $(shell grep ^torch constraints.txt)
+BUILD  := build/cmake
+PIP    := .venv/bin/pip --disable-pip-version-check
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONPATH
+
+.PHONY: demo test build ctest pytest install-demo install-test fortran clean
+
+demo: install-demo
+	.venv/bin/surrogate demo
+
+test: ctest pytest
+
+build: install-test
+
+ctest: install-test fortran
+	cmake -S . -B $(BUILD)/release -DCMAKE_BUILD_TYPE=Release \
+	  -DSURR_EXAMPLE_MODELS="$$(.venv/bin/python -c 'from surrogate.model import ENGINE_DIR; print(ENGINE_DIR / "models")')"
+	cmake --build $(BUILD)/release --parallel 2
+	ctest --test-dir $(BUILD)/release --output-on-failure
+	cmake -S . -B $(BUILD)/sanitize -DCMAKE_BUILD_TYPE=Debug -DSURR_SANITIZE=ON
+	cmake --build $(BUILD)/sanitize --parallel 2
+	ctest --test-dir $(BUILD)/sanitize --output-on-failure
+
+pytest: install-test
+	.venv/bin/pytest
+
+# An editable install needs its build tools in the same environment; see build-system.requires in pyproject.toml.
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(PIP) install -q "scikit-build-core>=0.11" "cffi>=2.1" "sympy>=1.12" "pyyaml>=6" "numpy>=1.24"
+	command -v cmake >/dev/null || $(PIP) install -q "cmake>=3.20"
+	command -v ninja >/dev/null || $(PIP) install -q ninja
+	touch $@
+
+install-demo: .venv/ready
+	$(PIP) install -q --no-build-isolation -e ".[demo]"
+
+install-test: .venv/ready
+	printf '%s\n' "$(TORCH)" > .venv/constraints.txt
+	$(PIP) install -q -c .venv/constraints.txt --no-build-isolation -e ".[training,test,mpi,demo]"
+
+fortran:
+	@command -v gfortran >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -y -qq gfortran >/dev/null; } \
+	  || echo "NOTE: gfortran is not installed (Debian, Ubuntu: apt-get install gfortran): the Fortran tests are skipped"
+
+clean:
+	rm -rf .venv build
+	find surrogate training tests benchmarks bindings -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Benchmarks: one question per script, accuracy beside every time."""

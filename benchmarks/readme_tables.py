@@ -1,0 +1,38 @@
+"""Put the tables of the README between their markers, from results/*.json: ``python -m benchmarks.readme_tables``."""
+
+import json
+import re
+
+from .timing import RESULTS
+
+README = RESULTS.parent.parent / "README.md"
+
+
+def solver_cost():
+    """Cost and error of our solver and its opponents."""
+    record = json.loads((RESULTS / "solver_cost.json").read_text())
+    lines = [f"{record['machine']['cpu']}, commit {record['commit']}.", "",
+             "| solver | rtol | wide [us] | 99 % | over ours | relaxed [us] | 99 % | over ours |", "|---|---|" + "---:|" * 6]  # fmt: skip
+    wide, relaxed = (record["populations"][name]["rows"] for name in ("wide", "relaxed"))
+    for w, r in zip(wide, relaxed):
+        cells = [w["solver"], f"{w['rtol']:.0e}"]
+        for row in (w, r):
+            ratio = "" if row["ratio"] is None or row["solver"] == "ours (auto)" else f"{row['ratio']:.1f}"
+            cells += [f"{row['us']:.1f}", f"{row['errors'][2]:.1e}", ratio]
+        if w["solver"].startswith("ours") and w["rtol"] not in (1e-1, 1e-2, 1e-4, 1e-6):
+            continue
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    """Rewrite the README."""
+    text = README.read_text()
+    for name, table in (("solver_cost", solver_cost),):
+        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
+        text = re.sub(pattern, lambda m, body=table(): f"{m[1]}{body}\n{m[2]}", text, flags=re.DOTALL)
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Measuring and recording, shared by all benchmarks."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def pin(core=0):
+    """Bind this process to one core; no-op where the system cannot."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[core]})
+
+
+def median_seconds(function, repeats=7):
+    """Median process time of `function` after one warm-up call."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
+def machine():
+    """CPU model, operating system and versions, for the record."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu)
+    return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
+
+
+def commit():
+    """Short hash of the checkout, with a + where it has changes; None outside a checkout."""
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip()
+
+    return (git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")) or None
+
+
+def save(name, data):
+    """Write ``results/NAME.json`` with machine, commit and command; returns its path."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    command = " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
+    record = {"machine": machine(), "commit": commit(), "command": command, **data}
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(record, indent=1) + "\n")
+    temporary.replace(path)
+    return path
