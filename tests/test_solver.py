@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from surrogate.training.codegen import numba_functions
 from surrogate.training.populations import relaxed, wide
-from surrogate.training.systems.network import MYR, YEAR
+from surrogate.training.systems.network import MYR, YEAR, abundances
 
 # Bari/CWI test set for initial value problem solvers (Mazzia & Magherini); reproduced with Radau at rtol 1e-11
 ROBER_T, ROBER_Y = 1e11, [0.2083340149701255e-7, 0.8333360770334713e-13, 0.9999999791665050]
@@ -233,3 +233,21 @@ def test_tiny_and_huge_steps(build):
         cells, report = _advance(model, start, dt, 1e-2)
         assert (report.status == 4).all()
         assert np.isfinite(cells).all()
+
+
+@pytest.mark.parametrize(
+    ("preset", "d2g", "expected"), [("corrected", 0.3, 5.5), ("corrected", 1.0, 8.6), ("krome2016", 0.3, 0.019)]
+)
+def test_molecular_hydrogen_of_the_reference_cell(preset, d2g, expected, build):
+    """n(H2) after 1 Myr of the reference paper's single cell (n = 100 cm^-3, T = 1000 K).
+
+    The values, given to two digits, are those of an independent integration of the same rates with SciPy; the
+    published fit of reaction G11 (krome2016) destroys the molecules.
+    """
+    system, model = build("ism-molecular", preset=preset)
+    fractions = {"H": 0.6241, "H-": 0.001, "H2": 0.104, "He": 0.26, "H+": 0.0062, "H2+": 0.001, "He+": 0.0026,
+                 "He++": 0.0007}  # fmt: skip
+    cells = abundances(system, 100.0, fractions)[None, :]
+    cells[0, -1] = 1000.0
+    model.stepper(rtol=1e-6).step(cells, MYR, params={"d2g": d2g})
+    assert cells[0, system.names.index("H2")] == pytest.approx(expected, rel=0.03)
