@@ -1,7 +1,9 @@
 """The command line: ``surrogate`` or ``python -m surrogate``."""
 
 import argparse
+import importlib
 import sys
+from functools import partial
 from pathlib import Path
 
 from surrogate import _engine
@@ -16,14 +18,14 @@ def main(argv=None):
     arguments = sys.argv[1:] if argv is None else list(argv)
     parser = make_parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in ("demo", "export"):
+    if rest and options.command not in ("demo", "labels", "train", "calibrate", "evaluate", "export"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return options.run(options, rest) or 0
     except (ModelError, ValueError) as error:
         print(f"surrogate: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
-        extra = "training" if options.command == "export" else "demo"
+        extra = "demo" if options.command == "demo" else "training"
         print(
             f"surrogate: {error}. Install what `{options.command}` needs: pip install 'stiff-surrogate[{extra}]'",
             file=sys.stderr,
@@ -52,6 +54,17 @@ def make_parser():
 
     command = commands.add_parser("demo", help="advance cells and show the result", add_help=False)
     command.set_defaults(run=run_demo)
+
+    command = commands.add_parser("labels", help="solve sampled cells, for training", add_help=False)
+    command.set_defaults(run=run_labels)
+
+    for name, text in (
+        ("train", "train a surrogate from labels"),
+        ("calibrate", "decide from held-out labels what a model may be trusted with"),
+        ("evaluate", "errors, acceptance and coverage of a model on test labels, with plots"),
+    ):
+        command = commands.add_parser(name, help=text, add_help=False)
+        command.set_defaults(run=partial(run_training, name))
 
     command = commands.add_parser("export", help="generate and compile the model library of a system", add_help=False)
     command.set_defaults(run=run_export)
@@ -110,6 +123,18 @@ def run_demo(_options, rest):
     from surrogate import demo
 
     return demo.main(rest)
+
+
+def run_labels(_options, rest):
+    """Hand over to the label maker, which needs the extra ``training``."""
+    from surrogate.training import labels
+
+    return labels.main(rest)
+
+
+def run_training(name, _options, rest):
+    """Hand over to the module of that name, which needs the extra ``training``."""
+    return importlib.import_module(f"surrogate.training.{name}").main(rest)
 
 
 def run_export(_options, rest):

@@ -65,6 +65,7 @@ class Model:
         audit=0.0,
         atol_frac=None,
         max_solver_steps=100_000,
+        net=True,
         fallback="solver",
         on_failure="flag",
         isa="auto",
@@ -85,6 +86,8 @@ class Model:
             Absolute error allowed, as a fraction of the total density; 1e-10 `rtol` if not given.
         max_solver_steps : int
             Step attempts after which the solver gives a cell up (status 34).
+        net : bool
+            Whether the net may take the cells it vouches for, in a model that has one.
         fallback : {"solver", "none"}
             What advances the cells that the net does not.
         on_failure : {"flag", "error"}
@@ -99,7 +102,7 @@ class Model:
         return Stepper(
             self,
             reals={"rtol": rtol, "audit": audit} | ({} if atol_frac is None else {"atol_frac": atol_frac}),
-            integers={"threads": threads, "max_solver_steps": max_solver_steps},
+            integers={"threads": threads, "max_solver_steps": max_solver_steps, "net": net},
             words={"fallback": fallback, "on_failure": on_failure, "isa": isa},
             comm=comm,
         )

@@ -13,7 +13,7 @@ for _name in ("NET", "OUTSIDE", "ERROR", "AUDIT", "SOLVER", "MASKED", "BAD_INPUT
     lib.surr_status_name(_code, _text, len(_text))
     STATUS_NAMES[_code] = ffi.string(_text).decode()
 
-PHASES = ("gather", "solver", "scatter")
+PHASES = ("gather", "net", "solver", "scatter")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Report:
     solver_steps : int
         Step attempts of the solver, over all cells.
     seconds : dict of str to float
-        Time by phase (gather, solver, scatter), summed over threads and ranks [s].
+        Time by phase (gather, net, solver, scatter), summed over threads and ranks [s].
     imbalance : float
         Largest over mean number of solver steps among ranks; 1 without a communicator.
     status : ndarray of int8

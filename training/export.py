@@ -29,7 +29,7 @@ CFLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno"
 N_TEST = 16
 
 
-def export_model(system, directory, cc=None, cflags=(), keep_source=False):
+def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=None):
     """Write ``directory/NAME.so``, a library that `surrogate.load` and ``surr_model_open`` take.
 
     Parameters
@@ -44,6 +44,8 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False):
         Further compiler flags, e.g. ``["-fsanitize=address"]``.
     keep_source : bool
         Keep the generated C in ``directory/NAME.src``.
+    net : tuple of (Surrogate, Domain, Calibration), optional
+        A trained surrogate of the system; without, the library holds the solver alone.
 
     Returns
     -------
@@ -54,6 +56,8 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False):
     RuntimeError
         If the compiler fails; the message holds its output.
     """
+    if net:  # imported here: it needs torch, the solver alone does not
+        from .codegen.net import write_net
     if not isinstance(system, System):
         system = get_system(system)
     directory = Path(directory)
@@ -67,9 +71,15 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False):
         (source / "model.c").write_text(_write_model(system, isas))
         include = ["-I", str(source), "-I", str(kernel_source())]
         jobs = [(source / "model.c", "model", [])]
+        has_net = ["-DSURR_HAS_NET"] if net else []
+        if net:
+            header, weights = write_net(*net, system.parameter_values)
+            (source / "net.h").write_text(header)
+            (source / "weights.c").write_text(weights)
+            jobs.append((source / "weights.c", "weights", []))
         for isa in isas:
             march = ISA_FLAGS[isa] if len(isas) > 1 else []
-            jobs.append((kernel_source() / "kernel.c", isa, [*march, f"-DSURR_KERNELS=surr_kernels_{isa}"]))
+            jobs.append((kernel_source() / "kernel.c", isa, [*march, *has_net, f"-DSURR_KERNELS=surr_kernels_{isa}"]))
         objects = [os.path.join(scratch, f"{name}.o") for _, name, _ in jobs]
         commands = [[*cc, *CFLAGS, *cflags, *extra, *include, "-c", str(file), "-o", target]
                     for (file, _, extra), target in zip(jobs, objects)]  # fmt: skip
@@ -148,6 +158,16 @@ __attribute__((visibility("default"))) const surr_model_desc *surr_model_entry(v
 """
 
 
+def _read_trained(path):
+    """System and net of a model file."""
+    from .calibrate import Calibration, Domain, from_plain, load_trained
+
+    system, surrogate, metadata = load_trained(path)
+    if "calibration" not in metadata:
+        raise ValueError(f"{path} is not calibrated: run `surrogate calibrate` on it first")
+    return system, (surrogate, from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"]))
+
+
 def _text(value):
     return json.dumps(value, ensure_ascii=True)
 
@@ -158,15 +178,16 @@ def _c(x):
 
 
 def main(arguments=None):
-    """Command line: ``python -m surrogate.training.export NAME --to DIR``."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("name", choices=system_names())
+    """Write the model library of a system, or of a trained and calibrated model file."""
+    parser = argparse.ArgumentParser(prog="surrogate export", description=main.__doc__)
+    parser.add_argument("name", metavar="NAME", help=f"a model file (*.h5), or a system: {', '.join(system_names())}")
     parser.add_argument("--to", required=True, metavar="DIR")
     parser.add_argument("--cc", help="C compiler; default $CC or cc")
     parser.add_argument("--cflags", default="", help="further compiler flags, one string")
     parser.add_argument("--keep-source", action="store_true", help="keep the generated C")
     options = parser.parse_args(arguments)
-    print(export_model(options.name, options.to, options.cc, shlex.split(options.cflags), options.keep_source))
+    system, net = (options.name, None) if not options.name.endswith(".h5") else _read_trained(options.name)
+    print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,101 @@
-"""Populations of cells with fixed seeds, shared by training, tests and benchmarks (interstellar networks)."""
+"""Populations of cells and time steps with fixed seeds, shared by training, tests and benchmarks.
+
+Three for interstellar networks: `wide`, `relaxed`, `hydro`; and `box` for any other system. `draw` takes them by name.
+
+Seeds belong to splits: `SPLITS` cuts them into disjoint ranges, so that a training, a calibration and a test set never
+share one. Seeds below 2**40, those that people type into tests and benchmarks, are all held out for testing.
+"""
+
+import operator
 
 import numpy as np
 from scipy.stats import qmc
+
+from surrogate.demo import make_patch
 
 from .systems.network import MYR, YEAR
 
 #: mass fractions of hydrogen and helium nuclei
 X, Y = 0.7, 0.3
+
+#: seeds of each split; set number K of a split has the seeds K * SEEDS_PER_SET and up, see `seed_of`
+SPLITS = {"test": range(2**40), "train": range(2**40, 2 * 2**40), "calibrate": range(2 * 2**40, 3 * 2**40)}
+SEEDS_PER_SET = 2**20
+
+#: time steps of each population [s], log-uniform; `box` has those of its caller
+DT_RANGES = {
+    "wide": (10 * YEAR, MYR),
+    "relaxed": (10 * YEAR, MYR),
+    "hydro": (100 * YEAR, 0.1 * MYR),
+}
+POPULATIONS = (*DT_RANGES, "box")
+
+
+def draw(name, system, n, seed, advance=None, dt_range=None):
+    """Cells and time steps of a population.
+
+    Two populations of one seed may share start cells: give each part of a mixed set a seed of its own.
+
+    Parameters
+    ----------
+    name : {"wide", "relaxed", "hydro", "box"}
+    system : System
+    n : int
+    seed : int
+        In one of the `SPLITS`.
+    advance : callable, optional
+        ``advance(cells, dt)`` advances in place, e.g. ``stepper.step``; `relaxed` and `hydro` need it.
+    dt_range : tuple of float, optional
+        Time steps; `box` needs them, the others have their own.
+
+    Returns
+    -------
+    cells : ndarray of shape (n, n_vars)
+    dt : ndarray of shape (n,)
+    """
+    seed = operator.index(seed)
+    if not any(seed in seeds for seeds in SPLITS.values()):
+        raise ValueError(f"seed is {seed}: give one of 0..{max(s.stop for s in SPLITS.values()) - 1}, see SPLITS")
+    check_population(name, system, dt_range)
+    if name in ("relaxed", "hydro") and advance is None:
+        raise ValueError(f"population {name!r} evolves its cells: give advance, e.g. stepper.step")
+    if name == "box":
+        return box(system, n, seed, dt_range)
+    if name == "wide":
+        return wide(system, n, seed)
+    return {"relaxed": relaxed, "hydro": hydro}[name](system, n, seed, advance)
+
+
+def check_population(name, system, dt_range=None):
+    """Raise ValueError if `name` is no population, or not one for this system."""
+    if name not in POPULATIONS:
+        raise ValueError(f"no population {name!r}; choose from {', '.join(POPULATIONS)}")
+    is_network = {"H", "He", "charge"} <= system.conserved.keys() and "T" in system.names
+    if is_network == (name == "box"):
+        fitting = "wide, relaxed or hydro" if is_network else "box"
+        raise ValueError(f"population {name!r} is not for {system.name}: choose {fitting}")
+    if name != "box" and dt_range is not None:
+        raise ValueError(f"population {name!r} has its own time steps: leave out dt_range")
+    if name == "box" and not (dt_range and len(dt_range) == 2 and 0 < dt_range[0] < dt_range[1] < np.inf):
+        raise ValueError(f"dt_range is {dt_range}: population 'box' needs the shortest and the longest time step")
+
+
+def seed_of(split, number, part=0):
+    """Seed of one part of set `number` of a split; no two (split, number, part) share one.
+
+    Parameters
+    ----------
+    split : {"train", "calibrate", "test"}
+    number, part : int
+    """
+    if split not in SPLITS:
+        raise ValueError(f"no split {split!r}; choose from {', '.join(SPLITS)}")
+    n_sets = len(SPLITS[split]) // SEEDS_PER_SET
+    if not 0 <= number < n_sets:
+        raise ValueError(f"seed is {number}: a split has the seeds 0..{n_sets - 1}")
+    if not 0 <= part < SEEDS_PER_SET:
+        raise ValueError(f"part is {part}: a set has the parts 0..{SEEDS_PER_SET - 1}")
+    return SPLITS[split][number * SEEDS_PER_SET + part]
 
 
 def wide(system, n, seed):
@@ -30,26 +119,21 @@ def wide(system, n, seed):
     dt : ndarray of shape (n,)
         [s].
     """
-    names, laws = system.names, system.conserved
+    names = system.names
     atoms = [k for k, name in enumerate(names) if name not in ("e-", "T")]
-    hydrogen, helium, charge = (np.array(laws[law]) for law in ("H", "He", "charge"))
-    mass = np.array([v.mass for v in system.variables])
+    low, high = DT_RANGES["wide"]
     sampler = qmc.Sobol(len(atoms) + 3, seed=seed)
     cells, dts, found = [], [], 0
     while found < n:
         u = sampler.random(1 << max(int(np.ceil(np.log2(2 * (n - found) + 16))), 4))
         state = np.zeros((len(u), len(names)))
         state[:, atoms] = 10 ** (-6 + 6 * u[:, : len(atoms)])
-        for law, fraction in ((hydrogen, X), (helium, Y)):
-            members = [k for k in atoms if law[k] > 0]
-            state[:, members] *= fraction / (state[:, members] @ mass[members])[:, None]
-        electrons = state @ charge
-        state[:, names.index("e-")] = electrons
+        electrons = _compose(system, state)
         state *= (10 ** (-2 + 5 * u[:, -3]) / state.sum(1))[:, None]
         state[:, names.index("T")] = 20 * (1e6 / 20) ** u[:, -2]
         good = electrons > 0
         cells.append(state[good])
-        dts.append(10 * YEAR * (MYR / (10 * YEAR)) ** u[good, -1])
+        dts.append(low * (high / low) ** u[good, -1])
         found += good.sum()
     return np.concatenate(cells)[:n], np.concatenate(dts)[:n]
 
@@ -66,3 +150,136 @@ def relaxed(system, n, seed, advance):
     age = 10 * YEAR * 1e6 ** np.random.default_rng(seed).random(n)
     advance(cells, age)
     return cells, dt
+
+
+def hydro(system, n, seed, advance, n_side=8, n_steps=16):
+    """Cells in the middle of a run of the demo, with the time steps of that run.
+
+    A run starts from `surrogate.demo.make_patch` with helium for the mass fractions `X` and `Y` and a mean density
+    0.1..3 times the demo's. It ages a log-uniform 10 kyr..10 Myr in 8 steps, then takes `n_steps` steps of varying
+    length within `DT_RANGES`, log-uniform from run to run. Each of them contributes the states before it of a quarter
+    of the cells. Most of these are near equilibrium; thin gas, and gas on its way to H2, is not.
+
+    Parameters
+    ----------
+    system, n, seed
+        As for `wide`.
+    advance : callable
+        As for `relaxed`.
+    n_side : int
+        A run has ``n_side * n_side`` cells.
+    n_steps : int
+
+    Returns
+    -------
+    cells, dt
+        As for `wide`, in random order.
+    """
+    rng = np.random.default_rng(seed)
+    low, high = DT_RANGES["hydro"]
+    n_taken = n_side**2 // 4
+    cells, dts = [], []
+    for _ in range(-(-n // (n_taken * n_steps))):
+        state = _patch(system, n_side, rng)
+        age = 0.01 * MYR * 1e3 ** rng.random()
+        for _ in range(8):
+            advance(state, np.full(len(state), age / 8))
+        middle = 2 * low * (high / low / 4) ** rng.random()
+        for dt in middle * 2 ** rng.uniform(-1, 1, n_steps):
+            taken = rng.choice(len(state), n_taken, replace=False)
+            cells.append(state[taken])
+            dts.append(np.full(n_taken, dt))
+            advance(state, np.full(len(state), dt))
+    chosen = rng.permutation(n_taken * len(cells))[:n]
+    return np.concatenate(cells)[chosen], np.concatenate(dts)[chosen]
+
+
+def _patch(system, n_side, rng):
+    """The demo's gas at another mean density, in the system's variables; ndarray of shape (n_side**2, n_vars)."""
+    patch = make_patch(n_side, seed=rng.integers(2**32))
+    state = np.stack([patch.get(name, np.zeros((n_side, n_side))).ravel() for name in system.names], axis=1)
+    species = [k for k, name in enumerate(system.names) if name != "T"]
+    density = state[:, species].sum(1) * 0.1 * 30 ** rng.random()
+    _compose(system, state)
+    state[:, species] *= (density / state[:, species].sum(1))[:, None]
+    return state
+
+
+def _compose(system, state):
+    """Scale the species to the mass fractions `X` and `Y` and make the cells neutral, in place; return the electrons.
+
+    The densities that come out are per unit mass. Where negative ions prevail, electrons are negative.
+    """
+    laws, electron = system.conserved, system.names.index("e-")
+    mass = np.array([v.mass for v in system.variables])
+    state[:, electron] = 0
+    for law, fraction in (("H", X), ("He", Y)):
+        members = [k for k, weight in enumerate(laws[law]) if weight > 0]
+        state[:, members] *= fraction / (state[:, members] @ mass[members])[:, None]
+    electrons = state @ np.array(laws["charge"])
+    state[:, electron] = electrons
+    return electrons
+
+
+def box(system, n, seed, dt_range):
+    """Cells over the typical ranges of the variables (logarithmic where positive), time steps log-uniform.
+
+    Parameters
+    ----------
+    system : System
+        Any that is not an interstellar network.
+    n, seed : int
+    dt_range : tuple of float
+        Shortest and longest time step, in the system's unit of time.
+
+    Returns
+    -------
+    cells : ndarray of shape (n, n_vars)
+    dt : ndarray of shape (n,)
+    """
+    drawn = _spread([*(v.sample for v in system.variables), dt_range], n, seed)
+    return np.ascontiguousarray(drawn[:, :-1]), drawn[:, -1].copy()
+
+
+def draw_params(system, n, seed, ranges):
+    """Parameters over given ranges (logarithmic where positive), the others at their defaults.
+
+    Parameters
+    ----------
+    system : System
+    n, seed : int
+    ranges : dict of str to tuple of float
+        Lower and upper end by name of the parameter.
+
+    Returns
+    -------
+    ndarray of shape (n, n_params)
+    """
+    names = [p.name for p in system.parameters]
+    for name, (lower, upper) in ranges.items():
+        if name not in names:
+            raise ValueError(f"{system.name} has no parameter {name!r}; it has: {', '.join(names) or 'none'}")
+        allowed = system.parameters[names.index(name)]
+        if not allowed.lower <= lower < upper <= allowed.upper:
+            raise ValueError(f"{name} ranges over {lower:g}..{upper:g}: give a range in "
+                             f"{allowed.lower:g}..{allowed.upper:g}")  # fmt: skip
+    params = np.tile(system.parameter_values, (n, 1))
+    if ranges:
+        params[:, [names.index(name) for name in ranges]] = _spread(list(ranges.values()), n, [seed, 1])
+    return params
+
+
+def draw_dts(dt, n_dts, seed, dt_range):
+    """Increasing time steps per cell: its own `dt` and ``n_dts - 1`` more, log-uniform; shape (len(dt), n_dts)."""
+    low, high = dt_range
+    more = low * (high / low) ** np.random.default_rng([seed, 2]).random((len(dt), n_dts - 1))
+    return np.sort(np.concatenate([dt[:, None], more], axis=1), axis=1)
+
+
+def _spread(ranges, n, seed):
+    """Sobol points over `ranges`, logarithmic where the lower end is positive; shape (n, len(ranges))."""
+    lower, upper = np.array(ranges, float).T
+    u = qmc.Sobol(len(ranges), seed=np.random.default_rng(seed)).random_base2(max(n - 1, 1).bit_length())[:n]
+    log = lower > 0
+    safe = np.where(log, lower, 1.0)
+    return np.where(log, safe * (np.where(log, upper, 1.0) / safe) ** u, lower + (upper - lower) * u)

@@ -194,6 +194,11 @@ class System:
                 laws[f"invariant_{len(laws)}"], rows = tuple(map(float, row)), rows.col_join(row)
         return laws
 
+    @property
+    def restored_laws(self):
+        """Rows of `conserved` over densities alone: what the solver and the net can restore by scaling components."""
+        return [w for w in self.conserved.values() if all(x == 0 or v.floor == 0 for x, v in zip(w, self.variables))]
+
     @cached_property
     def derived(self):
         """Derivatives by the chain rule through `definitions`; see `Derived`."""

@@ -27,7 +27,8 @@ module surrogate
 
   integer(c_int32_t), parameter, public :: SURR_F_COMPACT = 0, SURR_F_INDEXED = 1, SURR_F_INPUT = 2
   integer(c_int32_t), parameter, public :: SURR_F64 = 0, SURR_F32 = 1
-  integer(c_int32_t), parameter, public :: SURR_NSTAT = 8, SURR_NPHASE = 3
+  integer(c_int32_t), parameter, public :: SURR_NSTAT = 8, SURR_NPHASE = 4, &
+       SURR_PHASE_GATHER = 0, SURR_PHASE_NET = 1, SURR_PHASE_SOLVER = 2, SURR_PHASE_SCATTER = 3
 
   public :: surr_abi_check, surr_version, surr_last_error, surr_status_name
   public :: surr_model_open, surr_model_register, surr_model_close, surr_model_selftest, surr_model_count

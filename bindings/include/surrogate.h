@@ -135,7 +135,8 @@ SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_le
                                  double extra_scale, int32_t flags, int32_t *slot);
 /* Keys. set_d: "rtol" (required: the error per cell you can accept), "atol_frac" (1e-10 rtol: absolute error allowed,
  * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net).
- * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell).
+ * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell),
+ * "net" (1: the net takes the cells it vouches for; 0: the solver takes all).
  * set_s: "fallback" (solver | none), "on_failure" (flag | error), "isa" (auto | base | v3 | v4). */
 SURR_API int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t v);
 SURR_API int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v);
@@ -145,7 +146,13 @@ SURR_API int32_t surr_plan_commit(surr_plan *p);
 /* ---- the step ---------------------------------------------------------------------------------------------------- */
 enum { SURR_F64 = 0, SURR_F32 = 1 };                                            /* type of every field of a call */
 enum { SURR_NSTAT = 8 };   /* cells, net, outside, error, audit, solver, untouched (status >= 32), solver steps */
-enum { SURR_NPHASE = 3 };  /* gather (read, convert, check), solver, scatter (convert, write) */
+enum {                     /* phases of a call: read, convert and check; net; solver; convert and write */
+    SURR_PHASE_GATHER = 0,
+    SURR_PHASE_NET = 1,
+    SURR_PHASE_SOLVER = 2,
+    SURR_PHASE_SCATTER = 3,
+    SURR_NPHASE = 4
+};
 
 SURR_API int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work **out);
 SURR_API int32_t surr_work_free(surr_work *w); /* NULL is fine */

@@ -18,9 +18,10 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
 {
     const surr_model_desc *d = p->model->desc;
     size_t n = ((size_t)capacity + 7) & ~(size_t)7; /* every array starts on a cache line of its own */
-    size_t doubles = (size_t)d->n_state + (size_t)d->n_param + 5;
+    size_t net = p->use_net; /* room for predictions and for the cells packed for the solver */
+    size_t doubles = (1 + net) * ((size_t)d->n_state + (size_t)d->n_param) + 5 + net;
     size_t header = (sizeof(scratch) + 63) & ~(size_t)63;
-    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + 2 * sizeof(int32_t) + 2);
+    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + (2 + 3 * net) * sizeof(int32_t) + 2 + net);
     scratch *s = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     if (!s) return NULL;
     memset(s, 0, bytes);
@@ -33,11 +34,18 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     s->nh = next, next += n;
     s->form = next, next += n;
     s->mask = next, next += n;
+    s->end = next, next += net * n * (size_t)d->n_state;
+    s->packed_params = next, next += net * n * (size_t)d->n_param;
+    s->packed_dt = next, next += net * n;
     s->position = (int64_t *)next;
     s->cell = (int32_t *)(s->position + n);
     s->attempts = s->cell + n;
-    s->state = (uint8_t *)(s->attempts + n);
+    s->todo = s->attempts + n;
+    s->tries = s->todo + net * n;
+    s->error = (float *)(s->tries + net * n);
+    s->state = (uint8_t *)(s->error + net * n);
     s->status = s->state + n;
+    s->outcome = s->status + n;
     for (size_t c = 0; c < n; c++) /* columns without a field keep these values for ever */
         for (int32_t k = 0; k < d->n_param; k++) s->params[c * (size_t)d->n_param + (size_t)k] = d->parameters[k].value;
     return s;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { BLOCK = 1024 }; /* cells gathered and solved together, at most */
+enum { FALLBACK_SOLVER, FALLBACK_NONE };
 
 struct surr_model {
     atomic_int refs;             /* the host's handle and every plan hold one */
@@ -30,13 +31,14 @@ struct surr_plan {
     int committed;
     double length, density, time; /* code units in cgs */
 
-    int64_t threads, index_base, index_bytes;
+    int64_t threads, index_base, index_bytes, net;
     int32_t isa, fallback, on_failure;
     double rtol, atol_frac, audit; /* rtol and atol_frac are 0 until set */
     int64_t max_attempts;
 
     /* what commit derives */
     const surr_kernels *kernels;
+    int use_net;                        /* asked for, and the model has one */
     surr_solver_options options;
     int32_t species_form, thermal_form; /* SURR_Q_* */
     int32_t i_temperature;              /* -1: the model has none */
@@ -62,6 +64,12 @@ typedef struct scratch {
     double *dt, *rho, *nh;       /* [m] */
     double *form;                /* [m] number density per unit of the host's species form */
     double *mask;                /* [n] */
+    double *end;                 /* [m][n_state] what the net predicts, then the cells packed for the solver */
+    double *packed_params, *packed_dt;
+    float *error;                /* [m] calibrated error of the prediction */
+    int32_t *todo;               /* cells that the solver takes */
+    uint8_t *outcome;            /* [m] of the solver, for the packed cells */
+    int32_t *tries;
     /* sums over the blocks of a call */
     int64_t stat[SURR_NSTAT];
     int64_t n_flagged;           /* bad input or failed */
@@ -110,6 +118,10 @@ int64_t slot_stride(const call *c, int32_t s);
 void block_gather(const call *c, scratch *s, int64_t first, int32_t n);
 void block_finish(const call *c, scratch *s);
 void block_scatter(const call *c, scratch *s);
+
+/* route.c */
+void block_advance(const surr_plan *p, scratch *s);
+double seconds_now(void);
 
 static inline int is_species_form(int32_t q) { return q >= SURR_Q_NUMBER_DENSITY && q <= SURR_Q_PER_H_TIMES_RHO; }
 static inline int is_thermal_form(int32_t q) { return q >= SURR_Q_TEMPERATURE && q <= SURR_Q_EINT_VOLUME; }

@@ -7,7 +7,7 @@
 #define SURR_MODEL_ABI_H
 #include <stdint.h>
 
-#define SURR_MODEL_ABI 1
+#define SURR_MODEL_ABI 2
 
 /* Roles a variable can play; they decide which host quantities can be converted to it. */
 #define SURR_ROLE_OTHER       0
@@ -50,6 +50,9 @@ typedef struct surr_kernels {
                   uint8_t *status, int32_t *attempts);
     /* f[c*n_state + i] = dy_i/dt; jacobian[c*n_state*n_state + i*n_state + j] = df_i/dy_j, or jacobian = NULL. */
     void (*evaluate)(int64_t n, const double *y, const double *params, double *f, double *jacobian);
+    /* The net, or NULL: end[c*n_state + k] is the predicted new cell, error[c] a bound of its largest relative error
+     * that 99 % of accepted cells keep; +inf outside the trained domain. Input as for solve, no cell is changed. */
+    void (*predict)(int64_t n, const double *y, const double *dt, const double *params, double *end, float *error);
 } surr_kernels;
 
 typedef struct surr_model_desc {

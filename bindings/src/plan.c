@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FALLBACK_SOLVER, FALLBACK_NONE };
 enum { ISA_AUTO = -1 };
 enum { MAX_WORD = 256 };
 
@@ -24,6 +23,7 @@ int32_t surr_plan_create(surr_model *m, surr_plan **out)
     p->model = model_retain(m);
     p->length = p->density = p->time = 1.0;
     p->threads = 1;
+    p->net = 1;
     p->index_bytes = 4;
     p->isa = ISA_AUTO;
     p->max_attempts = 100000;
@@ -169,6 +169,7 @@ static const struct int_key {
     {"index_base", offsetof(surr_plan, index_base), 0, 1},
     {"index_bytes", offsetof(surr_plan, index_bytes), 4, 8},
     {"max_solver_steps", offsetof(surr_plan, max_attempts), 1, INT32_MAX},
+    {"net", offsetof(surr_plan, net), 0, 1},
 };
 static const struct real_key {
     const char *name;
@@ -218,7 +219,7 @@ int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t 
         *(int64_t *)((char *)p + k->offset) = v;
         return SURR_OK;
     }
-    return surr_fail(SURR_E_ARG, "there is no integer key \"%s\": threads, index_base, index_bytes, max_solver_steps",
+    return surr_fail(SURR_E_ARG, "there is no integer key \"%s\": threads, index_base, index_bytes, max_solver_steps, net",
                      word);
 }
 
@@ -269,6 +270,7 @@ static int32_t choose_kernels(surr_plan *p)
         return surr_fail(SURR_E_UNSUPPORTED, "%s for isa %d: use \"auto\"",
                          d->kernels[isa] ? "this CPU cannot run the code" : "the model has no code", isa);
     p->kernels = d->kernels[isa];
+    p->use_net = p->net && p->kernels->predict;
     return SURR_OK;
 }
 
@@ -277,7 +279,7 @@ static int32_t check_policy(surr_plan *p)
     if (!is_positive(p->rtol))
         return surr_fail(SURR_E_ARG, "\"rtol\" is not set: say which relative error per cell you accept, e.g. "
                                      "surr_plan_set_d(plan, \"rtol\", -1, 1e-2)");
-    if (p->fallback == FALLBACK_NONE)
+    if (p->fallback == FALLBACK_NONE && !p->use_net)
         return surr_fail(SURR_E_UNSUPPORTED,
                          "\"fallback\" is \"none\", but %s has no net: nothing could be advanced. Use "
                          "\"solver\"",
@@ -379,8 +381,8 @@ int32_t surr_plan_commit(surr_plan *p)
     int32_t code = check_open(p);
     if (code != SURR_OK) return code;
     fp_state host = fp_enter();
-    code = check_policy(p);
-    if (code == SURR_OK) code = choose_kernels(p);
+    code = choose_kernels(p);
+    if (code == SURR_OK) code = check_policy(p);
     if (code == SURR_OK) code = check_fields(p);
     if (code == SURR_OK) code = check_conversions(p);
     if (code == SURR_OK) code = set_scales(p);

@@ -163,6 +163,13 @@ SURR_INLINE vfloat vf_fma(vfloat a, vfloat b, vfloat c)
 #endif
 }
 
+/* The integer as a float, |a| < 2^22. */
+SURR_INLINE vfloat vf_from_int(vint32 a)
+{
+    const vfloat anchor = vf_set(0x1.8p23f); /* whose last bit is 1 */
+    return (vfloat)(a + (vint32)anchor) - anchor;
+}
+
 /* Neither infinite nor NaN.  Tests bits, so that it survives a host built with -ffast-math. */
 SURR_INLINE vfmask vf_isfinite(vfloat a)
 {

@@ -35,6 +35,15 @@ typedef struct lanes {
     int64_t cell[SURR_LANES];      /* -1: idle */
 } lanes;
 
+/* The linear invariants of y. */
+static inline void invariants_of(const vdouble *y, vdouble *invariant)
+{
+    for (int a = 0; a < N_CONSERVED; a++) {
+        invariant[a] = vd_set(0.0);
+        for (int k = 0; k < N_STATE; k++) invariant[a] += conserved[a * N_STATE + k] * y[k];
+    }
+}
+
 /* Put cell c into lane l. */
 static void lane_load(lanes *s, int l, int64_t c, const surr_solver_options *o, const double *y, const double *dt,
     const double *params)
@@ -84,16 +93,17 @@ static vdouble first_step(const lanes *s, double rtol, const vdouble *f, const v
 
 /* Clip to the floors, then restore the invariants by y_k *= 1 + (A^T z)_k with A D A^T z = invariant - A y. Returns
  * the lanes in which that was a small correction. */
-static vmask restore(const lanes *s, vdouble *y)
+static vmask restore(const vdouble *invariant, vdouble *y)
 {
     vmask good = ~(vmask){0};
+    (void)invariant;
 #if HAS_FLOOR
     for (int k = 0; k < N_STATE; k++) y[k] = vd_max(y[k], vd_set(floor_value[k]));
 #endif
 #if N_CONSERVED
     vdouble g[N_CONSERVED][N_CONSERVED], z[N_CONSERVED];
     for (int a = 0; a < N_CONSERVED; a++) {
-        z[a] = s->invariant[a];
+        z[a] = invariant[a];
         for (int b = 0; b < N_CONSERVED; b++) g[a][b] = vd_set(0.0);
         for (int k = 0; k < N_STATE; k++) {
             const vdouble w = conserved[a * N_STATE + k] * y[k];
@@ -167,7 +177,7 @@ static vdouble attempt(lanes *s, double rtol, vdouble *y1)
         error = vd_max(error, ratio);
         sum += ratio;
     }
-    error = vd_select(restore(s, y1), error, vd_set(1e3));
+    error = vd_select(restore(s->invariant, y1), error, vd_set(1e3));
     return vd_select((pivots > PIVOT_MIN) & vd_isfinite(sum), error, vd_set(NAN));
 }
 

@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* ---- work -------------------------------------------------------------------------------------------------------- */
 
@@ -99,26 +98,17 @@ int32_t surr_work_seconds(const surr_work *w, double *seconds)
 
 /* ---- blocks and threads ------------------------------------------------------------------------------------------ */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void advance_block(const call *c, scratch *s, int64_t first, int32_t n, int hold_back)
 {
     const surr_plan *p = c->plan;
-    double t0 = now();
+    double t0 = seconds_now();
     block_gather(c, s, first, n);
-    double t1 = now();
-    if (s->m) p->kernels->solve(&p->options, s->m, s->y, s->dt, s->params, s->state, s->attempts);
-    double t2 = now();
+    s->seconds[SURR_PHASE_GATHER] += seconds_now() - t0;
+    block_advance(p, s);
+    double t1 = seconds_now();
     block_finish(c, s);
     if (!hold_back) block_scatter(c, s);
-    s->seconds[0] += t1 - t0;
-    s->seconds[1] += t2 - t1;
-    s->seconds[2] += now() - t2;
+    s->seconds[SURR_PHASE_SCATTER] += seconds_now() - t1;
 }
 
 /* What every thread does: take the next block until there is none. */

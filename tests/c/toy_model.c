@@ -66,7 +66,7 @@ static void evaluate(int64_t n, const double *y, const double *params, double *f
     }
 }
 
-static const surr_kernels kernels = {1, solve, evaluate};
+static const surr_kernels kernels = {.lanes = 1, .solve = solve, .evaluate = evaluate};
 static const surr_variable variables[] = {
     {"A", "cm^-3", 0.0, 1e30, SPECIES_2},
     {"B", "cm^-3", 0.0, HUGE_VAL, SPECIES},

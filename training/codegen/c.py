@@ -36,7 +36,7 @@ def write_mechanism(system):
     if system.time:
         all_outputs += [f"dfdt[{i}]" for i in range(n)]
         values += derived.time_derivative
-    conserved = list(system.conserved.values())
+    conserved = system.restored_laws
     parts = [
         f"/* Generated from the system {system.name!r}; do not edit. */",
         _defines(system, entries, lu, conserved),

@@ -1,0 +1,238 @@
+"""Training, calibration and the net inside a model library."""
+
+import numpy as np
+import pytest
+import surrogate
+from surrogate.training import get_system
+from surrogate.training.export import export_model
+from surrogate.training.populations import wide
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
+
+from surrogate.training import calibrate as cal  # noqa: E402
+from surrogate.training.encoding import Encoding, restore  # noqa: E402
+from surrogate.training.evaluate import accepted_share, relative_errors  # noqa: E402
+from surrogate.training.model_file import load_model, read_tensors, write_tensors  # noqa: E402
+from surrogate.training.nets import NetConfig  # noqa: E402
+from surrogate.training.soap import BatchedSOAP  # noqa: E402
+from surrogate.training.train import Pairs, TrainConfig, Trainer  # noqa: E402
+
+pytestmark = pytest.mark.torch
+NET = NetConfig(width=24, depth=2, regions=(2, 2))
+
+
+@pytest.fixture(scope="module")
+def ism():
+    return get_system("ism-molecular")
+
+
+def _pairs(system, n, seed):
+    cells, dt = wide(system, n, seed)
+    end = cells.copy()
+    assert (surrogate.load("ism-molecular").stepper(rtol=1e-4).step(end, dt).status == 4).all()
+    return Pairs(*(torch.from_numpy(x) for x in (cells, dt, end)))
+
+
+@pytest.fixture(scope="module")
+def trainer(ism, tmp_path_factory):
+    """A net trained for a few seconds: bad, but real."""
+    config = TrainConfig(minutes=0.15, batch=128)
+    run = Trainer(ism, _pairs(ism, 8000, 1), _pairs(ism, 2000, 2), tmp_path_factory.mktemp("net") / "net.h5", NET, config)
+    run.run()
+    return run
+
+
+@pytest.fixture(scope="module")
+def library(ism, trainer, tmp_path_factory):
+    """The trained net as a model library that accepts every cell of its domain from rtol 0.1 up."""
+    check = trainer.check
+    domain = cal.Domain.of(trainer.surrogate.encoding, check.state, check.dt)
+    trusting = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
+    with trainer._averaged():
+        path = export_model(ism, tmp_path_factory.mktemp("library"), net=(trainer.surrogate, domain, trusting))
+    return surrogate.load(path), domain
+
+
+def test_soap_treats_every_matrix_of_a_stack_by_itself():
+    def run(target):
+        w = torch.nn.Parameter(torch.zeros_like(target))
+        optimizer = BatchedSOAP([w], lr=0.05)
+        for _ in range(150):
+            optimizer.zero_grad()
+            ((scale @ (w - target)) ** 2).sum().backward()
+            optimizer.step()
+        return w.detach()
+
+    torch.manual_seed(0)
+    target = torch.randn(3, 6, 5, dtype=torch.float64)
+    scale = torch.diag(torch.logspace(0, 2, 6, dtype=torch.float64))
+    together = run(target)
+    apart = torch.cat([run(target[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, apart, rtol=1e-6, atol=1e-8)
+    start = (scale @ target).square().sum()
+    assert (scale @ (together - target)).square().sum() < 1e-2 * start
+
+
+def test_no_time_no_change_and_invariants_hold_for_any_output(ism):
+    pairs = _pairs(ism, 200, 3)
+    encoding = Encoding(ism, (1e8, 1e13))
+    change = torch.randn(200, 10)
+    still = encoding.apply_change(pairs.state, torch.full((200,), 1e-12, dtype=torch.float64), change)
+    torch.testing.assert_close(still, pairs.state, rtol=1e-12, atol=0)
+    end = encoding.apply_change(pairs.state, pairs.dt, 0.05 * change)
+    laws = encoding.laws
+    torch.testing.assert_close((end @ laws.T)[:, :2], (pairs.state @ laws.T)[:, :2], rtol=1e-12, atol=0)
+    charge = (end @ laws[2]).abs() / (end @ laws[2].abs())
+    assert charge.max() < 1e-12
+    assert (end[:, :9] >= 0).all()
+
+
+def test_targets_invert_what_is_applied(ism):
+    pairs = _pairs(ism, 200, 4)
+    encoding = Encoding(ism, (1e8, 1e13))
+    target, counts = encoding.targets(pairs.state, pairs.dt, pairs.end)
+    errors, _ = relative_errors(encoding, encoding.apply_change(pairs.state, pairs.dt, target), pairs.end)
+    assert errors[counts].max() < 1e-9
+
+
+def test_restore_without_laws_changes_nothing():
+    x = torch.rand(4, 3, dtype=torch.float64)
+    assert restore(x, torch.zeros(0, 3, dtype=torch.float64), torch.zeros(4, 0)) is x
+
+
+def test_training_learns_and_its_file_gives_the_same_net(ism, trainer):
+    first, last = trainer.history[0], trainer.history[-1]
+    assert last["quantiles"][0] < last["quantiles"][1] < 0
+    assert last["iteration"] > 20
+    assert first is last or last["quantiles"][0] <= first["quantiles"][0]
+    loaded, metadata = load_model(trainer.out, ism)
+    assert metadata["system_hash"] == ism.hash
+    with trainer._averaged(), torch.no_grad():
+        ours = trainer.surrogate(trainer.check.state, trainer.check.dt)
+        theirs = loaded(trainer.check.state, trainer.check.dt)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs))
+
+
+def test_model_of_another_system_is_refused(trainer):
+    with pytest.raises(ValueError, match="trained for 'ism-molecular'.*train again"):
+        load_model(trainer.out, get_system("ism-molecular", preset="literal"))
+
+
+def test_interrupted_run_continues_where_it_was(ism, tmp_path):
+    train, check = _pairs(ism, 2000, 1), _pairs(ism, 500, 2)
+    config = TrainConfig(minutes=10.0, batch=64)
+    run = Trainer(ism, train, check, tmp_path / "net.h5", NET, config)
+    for _ in range(7):
+        run._iterate()
+    run.seconds = 61.0
+    run._save()
+    again = Trainer(ism, train, check, tmp_path / "net.h5", NET, config)
+    assert (again.iteration, again.seconds) == (7, 61.0)
+    for a, b in zip(run.parameters, again.parameters):
+        assert torch.equal(a, b)
+        for key, value in run.optimizer.state[a].items():
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(again.optimizer.state[b][key])), key
+    again._iterate()
+    with pytest.raises(ValueError, match="belongs to another run"):
+        Trainer(ism, train, check, tmp_path / "net.h5", NetConfig(width=8), config)
+
+
+def test_foreign_files_are_refused(tmp_path):
+    (tmp_path / "x.h5").write_text("hello")
+    with pytest.raises(ValueError, match="not a model file"):
+        read_tensors(tmp_path / "x.h5")
+    write_tensors(tmp_path / "y.h5", {"a": {"b": torch.ones(2)}}, {"k": [1, "x"]})
+    tensors, attributes = read_tensors(tmp_path / "y.h5")
+    assert torch.equal(tensors["a"]["b"], torch.ones(2))
+    assert attributes == {"k": [1, "x"]}
+
+
+@pytest.mark.parametrize("noise", [0.1, 1.0])
+def test_calibration_keeps_its_coverage_on_fresh_cells(noise):
+    """Predictions off by a factor of 3 and noisy: of the accepted at least 98.5 % are within every tolerance."""
+    rng = np.random.default_rng(4)
+
+    def draw(n, factor):
+        incurred = 10 ** rng.normal(-2.0, 0.8, n)
+        return incurred / factor * 10 ** rng.normal(0, noise, n), incurred
+
+    calibration = cal.calibrate([draw(20000, 3.0), draw(20000, 1.0)])
+    for factor in (1.0, 3.0):
+        predicted, incurred = draw(100_000, factor)
+        for rtol in (1e-1, 1e-2, 3e-3):
+            accepted = calibration(predicted) <= rtol
+            if accepted.sum() > 500:
+                assert (incurred[accepted] <= rtol).mean() > 0.985, (rtol, factor)
+    assert (calibration(draw(10_000, 1.0)[0]) <= 1e-1).mean() > 0.1
+
+
+def test_hopeless_predictions_are_never_accepted():
+    rng = np.random.default_rng(5)
+    calibration = cal.calibrate([(10 ** rng.normal(-3, 1, 5000), 10 ** rng.normal(-1, 1, 5000))])
+    assert (calibration(np.logspace(-9, 2, 50)) > 1e-2).all()
+
+
+def test_accepted_share_is_that_of_the_best_prefix():
+    predicted, incurred = np.arange(1.0, 201.0), np.where(np.arange(200) < 150, 1e-3, 1.0)
+    assert accepted_share(predicted, incurred, 1e-2) == pytest.approx(151 / 200)
+
+
+def test_library_predicts_what_torch_predicts(library, trainer):
+    """C in single precision against torch: 1e-4 relative, on outputs that may move a species by 12 decades."""
+    model, domain = library
+    check = trainer.check
+    cells = check.state.numpy().copy()
+    report = model.stepper(rtol=0.1).step(cells, check.dt.numpy())
+    taken = report.status == 0
+    assert taken.mean() > 0.3  # where its errors are too large to be repaired, even this net is not believed
+    with trainer._averaged(), torch.no_grad():
+        end, _ = trainer.surrogate(check.state, check.dt)
+    error = np.abs(cells[taken] / end.numpy()[taken] - 1)
+    assert np.quantile(error, 0.99) < 1e-5
+    assert error.max() < 1e-3
+    assert np.array_equal(domain.holds(trainer.surrogate.encoding, check.state, check.dt), report.status != 1)
+
+
+def test_net_conserves_and_is_bitwise_independent_of_the_batch(library, trainer, ism):
+    model, _ = library
+    start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy()
+    whole = start.copy()
+    report = model.stepper(rtol=0.1).step(whole, dt)
+    laws = np.array(list(ism.conserved.values()))[:2]
+    assert np.abs((whole @ laws.T) / (start @ laws.T) - 1).max() < 1e-12
+    assert (whole >= 0).all()
+    order = np.random.default_rng(1).permutation(len(dt))
+    shuffled = start[order].copy()
+    status = model.stepper(rtol=0.1, threads=2).step(shuffled, dt[order]).status
+    assert np.array_equal(shuffled, whole[order])
+    assert np.array_equal(status, report.status[order])
+
+
+def test_cells_outside_the_domain_go_to_the_solver(library, trainer):
+    model, _ = library
+    stepper = model.stepper(rtol=0.1)
+    plain = model.stepper(rtol=0.1, net=False)
+    start, dt = trainer.check.state.numpy()[:200], trainer.check.dt.numpy()[:200]
+    shifted = {name: start.copy() for name in ("hot", "dense", "helium")}
+    shifted["hot"][:, 9] = 5e7
+    shifted["dense"][:, :9] *= 1e6
+    shifted["helium"][:, 4:7] *= 1.5  # and the charge is out of balance
+    for name, cells in shifted.items():
+        mine, theirs = cells.copy(), cells.copy()
+        report = stepper.step(mine, dt)
+        plain.step(theirs, dt)
+        assert (report.status == 1).all(), name
+        assert np.array_equal(mine, theirs), name
+    assert (stepper.step(start.copy(), dt, params={"zeta": 1e-15}).status == 1).all()
+    assert (stepper.step(start.copy(), 1e-6 * dt).status == 1).mean() > 0.9
+
+
+def test_tolerance_audit_and_switch(library, trainer):
+    model, _ = library
+    start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy()
+    assert set(model.stepper(rtol=1e-2).step(start.copy(), dt).status) <= {1, 2}
+    assert (model.stepper(rtol=0.1, net=False).step(start.copy(), dt).status == 4).all()
+    report = model.stepper(rtol=0.1, audit=0.3).step(start.copy(), dt)
+    assert 0.25 < report.counts["audit"] / (report.counts["audit"] + report.counts["net"]) < 0.35
+    failed = model.stepper(rtol=1e-2, fallback="none").step(start.copy(), dt)
+    assert (failed.status == 34).all()

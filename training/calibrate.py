@@ -1,0 +1,171 @@
+"""Which predictions may be trusted: the trained domain, and what a predicted error is worth; ``surrogate calibrate``."""
+
+import argparse
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from scipy.stats import beta
+
+from .evaluate import relative_errors
+from .labels import load_labels
+from .model_file import load_model, read_tensors, save_model
+from .systems import get_system
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """Box of the training set: features, and proportions of the conserved quantities.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (n_features,)
+    law_is_signed : ndarray of bool, shape (n_laws,)
+        A law with weights of both signs (charge) is compared with what carries it, the others with the first law.
+    law_lower, law_upper : ndarray of shape (n_laws,)
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    law_is_signed: np.ndarray
+    law_lower: np.ndarray
+    law_upper: np.ndarray
+
+    @classmethod
+    def of(cls, encoding, state, dt, margin=1e-6):
+        """The box that just holds the given cells, widened by `margin` of its size (laws: absolutely)."""
+        features = encoding.features(state, dt).numpy()
+        lower, upper = features.min(0), features.max(0)
+        pad = margin * (upper - lower)
+        signed, ratios = law_ratios(encoding, state)
+        return cls(lower - pad, upper + pad, signed, ratios.min(0) - margin, ratios.max(0) + margin)
+
+    def holds(self, encoding, state, dt):
+        """Whether cells are inside, bool of shape (n,)."""
+        features = encoding.features(state, dt).numpy()
+        _, ratios = law_ratios(encoding, state)
+        return ((features >= self.lower) & (features <= self.upper)).all(1) & (
+            (ratios >= self.law_lower) & (ratios <= self.law_upper)
+        ).all(1)
+
+
+def law_ratios(encoding, state):
+    """Proportions of conserved quantities: (is signed, values of shape (n, n_laws))."""
+    laws, state = encoding.laws.numpy(), state.numpy()
+    signed = (laws < 0).any(1) & (laws > 0).any(1)
+    value, carried = state @ laws.T, state @ np.abs(laws).T + 1e-300
+    return signed, value / np.where(signed, carried, carried[:, :1])
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """log10 of the tolerance at which a predicted error may be accepted: a step per cell of a grid of log10 predictions.
+
+    For a tolerance r, cells whose predicted error maps to at most r are accepted; at least `coverage` of those in each
+    calibration population were within r, with the stated confidence.
+    """
+
+    lower: float
+    width: float
+    nodes: np.ndarray
+    coverage: float
+
+    def __call__(self, predicted):
+        """Calibrated error for predicted errors, both plain numbers."""
+        place = np.ceil((np.log10(predicted) - self.lower) / self.width)
+        return 10 ** self.nodes[np.clip(place, 0, len(self.nodes) - 1).astype(int)]
+
+
+def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0, n_nodes=121):
+    """Choose for each tolerance the largest predicted error that keeps the coverage in every population.
+
+    Learn-then-test with an exact binomial bound: going up from small predictions, a tolerance r admits the largest
+    prefix of cells for which the Clopper-Pearson upper bound of the share beyond r stays below 1 - coverage.
+
+    Parameters
+    ----------
+    populations : list of (predicted, incurred) arrays
+        Predicted and incurred error per calibration cell.
+
+    Returns
+    -------
+    Calibration
+    """
+    tolerances = np.logspace(-4, 0, 81)
+    limit = np.full(len(tolerances), np.inf)
+    for predicted, incurred in populations:
+        order = np.argsort(predicted)
+        predicted, incurred = predicted[order], incurred[order]
+        seen = np.arange(1, len(order) + 1)
+        for t, r in enumerate(tolerances):
+            bad = np.cumsum(incurred > r)
+            bound = beta.ppf(confidence, bad + 1, np.maximum(seen - bad, 1))
+            passing = np.flatnonzero(bound <= 1 - coverage)
+            limit[t] = min(limit[t], predicted[passing[-1]] if len(passing) else 0.0)
+    limit = np.maximum.accumulate(limit)
+    grid = np.linspace(lower, upper, n_nodes)
+    nodes = np.empty(n_nodes)
+    for i, g in enumerate(grid):  # the smallest tolerance that accepts this prediction
+        accepting = np.flatnonzero(limit >= 10**g)
+        nodes[i] = np.log10(tolerances[accepting[0]]) if len(accepting) else 3.0
+    return Calibration(float(lower), float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage)
+
+
+def incurred_errors(surrogate, state, dt, reference):
+    """Predicted error and largest relative error over the variables, two arrays of shape (n,)."""
+    with torch.no_grad():
+        end, predicted = surrogate(state, dt)
+    errors, counts = relative_errors(surrogate.encoding, end, reference)
+    return predicted.numpy(), torch.where(counts, errors, 0.0).max(1).values.numpy()
+
+
+def as_plain(item):
+    """A Domain or Calibration as lists, for a model file."""
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(item).items()}
+
+
+def from_plain(kind, plain):
+    """What `as_plain` made, back."""
+    return kind(**{k: np.array(v) if isinstance(v, list) else v for k, v in plain.items()})
+
+
+def load_trained(path):
+    """A model file with its system: (system, surrogate, metadata).
+
+    Raises
+    ------
+    ValueError
+        If the system is not one that ships with the library; use `model_file.load_model` with your own.
+    """
+    _, attributes = read_tensors(path)
+    system = get_system(attributes["system"])
+    return system, *load_model(path, system)
+
+
+def label_tensors(path, system, n_dt=None):
+    """Starts, time steps and ends of a label file as float64 tensors, one row per label that was solved."""
+    labels = load_labels(path, system=system)
+    end = np.asarray(labels.end)[:, :n_dt]
+    start = np.repeat(np.asarray(labels.start)[:, None], end.shape[1], 1)
+    good = np.isfinite(end).all(2)
+    dt = np.asarray(labels.dt)[:, :n_dt]
+    return tuple(torch.from_numpy(np.ascontiguousarray(x[good])) for x in (start, dt, end))
+
+
+def main(arguments=None):
+    """Decide from held-out labels which predictions of a trained model may be accepted."""
+    parser = argparse.ArgumentParser(prog="surrogate calibrate", description=main.__doc__)
+    parser.add_argument("model", help="model file, changed in place")
+    parser.add_argument("--labels", required=True, nargs="+", metavar="FILE",
+                        help="one file per population, made with --split calibrate --dts 1")  # fmt: skip
+    parser.add_argument("--coverage", type=float, default=0.99, help="share of accepted cells within rtol (default 0.99)")
+    options = parser.parse_args(arguments)
+    system, surrogate, metadata = load_trained(options.model)
+    populations = [incurred_errors(surrogate, *label_tensors(path, system, 1)) for path in options.labels]
+    calibration = calibrate(populations, options.coverage)
+    for path, (predicted, incurred) in zip(options.labels, populations):
+        shares = [f"{(calibration(predicted) <= r).mean():.3f} at {r:g}" for r in (0.1, 1e-2, 1e-3)]
+        print(f"{path}: would accept {', '.join(shares)}")
+    metadata.pop("net"), metadata.pop("dt_lower")
+    save_model(options.model, surrogate, **{**metadata, "calibration": as_plain(calibration)})
+    return 0

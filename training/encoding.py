@@ -1,0 +1,106 @@
+"""How a cell and a time step become a net's inputs, and its outputs a cell.
+
+Variables with a floor (densities, temperature) enter as logarithms, species as fractions of the total density beside
+the total itself; signed ones as they are. A net predicts changes, which a factor that vanishes with dt multiplies: no
+time, no change. Linear invariants are restored as in the solver: y_k *= 1 + (A^T z)_k.
+"""
+
+import numpy as np
+import torch
+
+#: fractions of the total density below this are all alike
+FRACTION_FLOOR = 1e-12
+
+
+class Encoding(torch.nn.Module):
+    """Inputs and outputs of a surrogate of one system.
+
+    Parameters
+    ----------
+    system : System
+    dt_range : tuple of float
+        Time steps of the training set [s].
+    """
+
+    def __init__(self, system, dt_range):
+        super().__init__()
+        variables = system.variables
+        self.names = tuple(v.name for v in variables)
+        self.is_log = [v.floor >= 0 for v in variables]
+        self.in_total = [v.scale == "total" for v in variables]
+        self.has_total = any(self.in_total)
+        self.dt_lower = float(dt_range[0])
+        self.register_buffer("log", torch.tensor(self.is_log))
+        self.register_buffer("total", torch.tensor(self.in_total))
+        self.register_buffer("floor", torch.tensor([max(v.floor, 0.0) for v in variables], dtype=torch.float64))
+        self.register_buffer("laws", torch.tensor(np.array(system.restored_laws).reshape(-1, len(variables))))
+
+    @property
+    def n_features(self):
+        """Number of inputs."""
+        return len(self.names) + int(self.has_total) + 1
+
+    def reduce(self, state, total):
+        """Logarithms (base 10) of fractions and positive variables, signed variables as they are.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n, n_vars), float64
+        total : Tensor of shape (n, 1)
+            Total density that fractions refer to.
+        """
+        floor = torch.where(self.total, FRACTION_FLOOR * total, 1e-300)
+        scale = torch.where(self.total, total, 1.0)
+        logs = torch.log10(torch.maximum(state, floor) / scale)
+        return torch.where(self.log, logs, state)
+
+    def total_density(self, state):
+        """Sum over the species, shape (n, 1); ones where there are none."""
+        if not self.has_total:
+            return torch.ones_like(state[:, :1])
+        return (state * self.total).sum(1, keepdim=True)
+
+    def features(self, state, dt):
+        """Inputs of the net, shape (n, n_features), float64."""
+        total = self.total_density(state)
+        parts = [self.reduce(state, total)]
+        if self.has_total:
+            parts.append(torch.log10(total))
+        return torch.cat([*parts, torch.log10(dt).unsqueeze(1)], 1)
+
+    def gate(self, dt):
+        """Factor of the predicted change, shape (n, 1): 0 at dt = 0, near 1 over the trained range."""
+        return (dt / (dt + 0.1 * self.dt_lower)).unsqueeze(1)
+
+    def targets(self, state, dt, end):
+        """What the net should predict, and where it counts.
+
+        Returns
+        -------
+        change : Tensor of shape (n, n_vars)
+        counts : bool Tensor of shape (n, n_vars)
+            False for species that end as traces.
+        """
+        total = self.total_density(state)
+        change = (self.reduce(end, total) - self.reduce(state, total)) / self.gate(dt)
+        counts = ~self.total | (end >= 10 * FRACTION_FLOOR * total)
+        return change, counts
+
+    def apply_change(self, state, dt, change):
+        """New state from a predicted change, invariants restored; shape (n, n_vars), float64."""
+        step = change.double() * self.gate(dt)
+        end = torch.where(self.log, state * 10.0**step, state + step)
+        return restore(torch.maximum(end, torch.where(self.log, self.floor, end)), self.laws, state @ self.laws.T)
+
+
+def restore(end, laws, invariants):
+    """Repair `end` so that ``end @ laws.T == invariants``, every component in proportion to itself."""
+    if not len(laws):
+        return end
+    weighted = end.unsqueeze(1) * laws
+    gram = weighted @ laws.T + 1e-300 * torch.eye(len(laws), dtype=end.dtype, device=end.device)
+    scale = gram.diagonal(dim1=1, dim2=2).sqrt()
+    gram = gram / (scale.unsqueeze(1) * scale.unsqueeze(2))
+    z = torch.linalg.solve(gram, ((invariants - end @ laws.T) / scale).unsqueeze(2)).squeeze(2) / scale
+    return end * (1 + z @ laws)
+

@@ -1,0 +1,141 @@
+"""How good a surrogate is, and how well it knows its errors: ``surrogate evaluate``."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+#: species below this fraction of the total in the reference are not counted
+FLOOR = 1e-10
+QUANTILES = (0.5, 0.75, 0.9, 0.99, 0.999, 1.0)
+
+
+def relative_errors(encoding, end, reference):
+    """|y/y_ref - 1| and whether it counts, two tensors of shape (n, n_vars)."""
+    total = encoding.total_density(reference)
+    counts = ~encoding.total | (reference > FLOOR * total)
+    return (end / torch.where(reference == 0, 1.0, reference) - 1).abs(), counts
+
+
+def score(surrogate, state, dt, reference, rtol=1e-2):
+    """Errors of predictions against labels.
+
+    Returns
+    -------
+    dict
+        ``quantiles`` (log10, at `QUANTILES`) over all counted variables, ``variables`` (90 % per variable, by name),
+        ``within`` (share of cells with every variable within `rtol`), ``ranking`` (share of cells that could be
+        accepted with 99 % of them within `rtol`, by the predicted error).
+    """
+    with torch.no_grad():
+        end, predicted = surrogate(state, dt)
+    errors, counts = relative_errors(surrogate.encoding, end, reference)
+    worst = torch.where(counts, errors, 0.0).max(1).values.numpy()
+    stacked = errors[counts].numpy()
+    with np.errstate(divide="ignore"):
+        logs = np.log10(np.quantile(stacked, QUANTILES))
+        per_variable = {name: float(np.log10(np.quantile(errors[counts[:, k], k].numpy(), 0.9)))
+                        for k, name in enumerate(surrogate.encoding.names) if counts[:, k].any()}  # fmt: skip
+    return {
+        "quantiles": [round(float(q), 3) for q in logs], "variables": per_variable,
+        "within": float((worst <= rtol).mean()), "ranking": accepted_share(predicted.numpy(), worst, rtol),
+    }  # fmt: skip
+
+
+def accepted_share(predicted, incurred, rtol, coverage=0.99):
+    """Largest share of cells, taken by ascending predicted error, of which `coverage` are within `rtol`."""
+    order = np.argsort(predicted)
+    good = np.cumsum(incurred[order] <= rtol) / np.arange(1, len(order) + 1)
+    passing = np.flatnonzero(good >= coverage)
+    return float((passing[-1] + 1) / len(order)) if len(passing) else 0.0
+
+
+def evaluate_file(surrogate, domain, calibration, state, dt, end, rtols=(0.1, 3e-2, 1e-2, 1e-3)):
+    """`score` plus what the calibrated model would do at some tolerances.
+
+    Returns
+    -------
+    result : dict
+        With ``nothing``, the log10 quantiles of the error of doing nothing, and ``decisions``, rows of (rtol, share
+        accepted, share of the accepted with every variable within rtol).
+    predicted, worst : ndarray of shape (n,)
+        Calibrated error and largest relative error per cell.
+    """
+    result = score(surrogate, state, dt, end)
+    with torch.no_grad():
+        prediction, predicted = surrogate(state, dt)
+    errors, counts = relative_errors(surrogate.encoding, prediction, end)
+    worst = torch.where(counts, errors, 0.0).max(1).values.numpy()
+    nothing = relative_errors(surrogate.encoding, state, end)[0][counts].numpy()
+    with np.errstate(divide="ignore"):
+        result["nothing"] = [round(float(q), 2) for q in np.log10(np.quantile(nothing, QUANTILES))]
+    bound = np.where(domain.holds(surrogate.encoding, state, dt), calibration(predicted.numpy()), np.inf)
+    result["decisions"] = []
+    for rtol in rtols:
+        accepted = bound <= rtol
+        kept = float((worst[accepted] <= rtol).mean()) if accepted.any() else float("nan")
+        result["decisions"].append((rtol, float(accepted.mean()), kept))
+    return result, predicted.numpy(), worst
+
+
+def _print(name, result):
+    print(f"\n{name}\n  log10 |y/y_ref - 1|      50 %   75 %   90 %   99 % 99.9 %    max")
+    for label, key in (("the net", "quantiles"), ("doing nothing", "nothing")):
+        print(f"  {label:<20}" + "".join(f"{q:7.2f}" for q in result[key]))
+    print("  90 % by variable   " + " ".join(f"{k} {v:.2f}" for k, v in result["variables"].items()))
+    for rtol, share, kept in result["decisions"]:
+        print(f"  rtol {rtol:<6g} accepted {100 * share:5.1f} %   of these within rtol {100 * kept:5.1f} %")
+
+
+def _draw(path, surrogate, state, predicted, worst):
+    """Error in the temperature-density plane, incurred against predicted error, and the risk-coverage curve."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
+    encoding, log_worst = surrogate.encoding, np.log10(worst + 1e-12)
+    x = np.log10(encoding.total_density(state).numpy()[:, 0]) if encoding.has_total else state[:, 0].numpy()
+    y = np.log10(state[:, encoding.names.index("T")].numpy()) if "T" in encoding.names else state[:, -1].numpy()
+    image = axes[0].hexbin(x, y, C=log_worst, gridsize=40, cmap="viridis", vmin=-4, vmax=0)
+    axes[0].set(xlabel="log10 density [cm$^{-3}$]", ylabel="log10 T [K]", title="median of the worst variable")
+    figure.colorbar(image, ax=axes[0], label="log10 error")
+    axes[1].hexbin(np.log10(predicted), log_worst, gridsize=50, bins="log", cmap="magma", extent=(-5, 1, -5, 1))
+    axes[1].plot([-5, 1], [-5, 1], "w:", lw=1)
+    axes[1].set(xlabel="log10 predicted error", ylabel="log10 incurred error", title="does it know its error?")
+    order = np.argsort(predicted)
+    share = np.arange(1, len(order) + 1) / len(order)
+    for rtol in (0.1, 1e-2, 1e-3):
+        axes[2].plot(share, np.cumsum(worst[order] > rtol) / np.arange(1, len(order) + 1), label=f"rtol {rtol:g}")
+    axes[2].axhline(0.01, color="0.5", lw=1)
+    axes[2].set(xlabel="share accepted, by predicted error", ylabel="share beyond rtol", yscale="log", ylim=(1e-4, 1))
+    axes[2].legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def main(arguments=None):
+    """Measure a calibrated model on test labels: tables on the terminal, pictures beside the model."""
+    from .calibrate import Calibration, Domain, from_plain, label_tensors, load_trained
+
+    parser = argparse.ArgumentParser(prog="surrogate evaluate", description=main.__doc__)
+    parser.add_argument("model", help="model file")
+    parser.add_argument("--labels", required=True, nargs="+", metavar="FILE", help="made with --split test --dts 1")
+    parser.add_argument("--plots", metavar="DIR", help="where pictures go (default: beside the model)")
+    options = parser.parse_args(arguments)
+    system, surrogate, metadata = load_trained(options.model)
+    if "calibration" not in metadata:
+        raise ValueError(f"{options.model} is not calibrated: run `surrogate calibrate` on it first")
+    domain, calibration = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
+    plots = Path(options.plots or Path(options.model).parent)
+    plots.mkdir(parents=True, exist_ok=True)
+    for path in options.labels:
+        state, dt, end = label_tensors(path, system, 1)
+        result, predicted, worst = evaluate_file(surrogate, domain, calibration, state, dt, end)
+        _print(f"{path}: {len(dt)} cells of {system.name}", result)
+        picture = plots / f"{Path(options.model).stem}-{Path(path).stem}.png"
+        _draw(picture, surrogate, state, predicted, worst)
+        print(f"  picture: {picture}")
+    return 0

@@ -1,0 +1,540 @@
+"""Labels: what a stiff solver makes of sampled cells, in an HDF5 file; ``surrogate labels``.
+
+A *trajectory* is one start cell with increasing time steps, each of which gives a *label*: the cell after that time.
+The solver walks from one to the next, so that several labels cost little more than the longest.
+
+A file is made chunk by chunk. A chunk depends on recipe and number alone, so that neither the number of processes nor
+an interruption leaves a trace. HDF5 lays out the file once, with all datasets contiguous and their room reserved, and a
+rename puts it in place. From then on only numbers change, through a memory map, and an entry of ``done`` changes after
+its chunk is on the disk: whenever a process is killed, the file is valid and tells what it lacks.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import importlib
+import multiprocessing
+import operator
+import os
+import pickle
+import platform
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import scipy
+
+import surrogate
+from surrogate.errors import ModelError
+from surrogate.report import STATUS_NAMES
+
+from . import populations
+from .system import System
+from .systems import get_system, system_names
+
+FORMAT, FORMAT_VERSION = "stiff-surrogate labels", 1
+#: trajectories per chunk
+CHUNK = 16384
+
+_CODES = {name: code for code, name in STATUS_NAMES.items()}
+SOLVED, FAILED = _CODES["solver"], _CODES["failed"]
+#: first status of the cells that were left alone
+UNTOUCHED = _CODES["masked"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the content of a label file follows from; see `make_labels` for the fields."""
+
+    system: System
+    population: str
+    n: int
+    dts: int
+    split: str
+    seed: int
+    rtol: float | None = None
+    atol_frac: float | None = None
+    model: str | os.PathLike | None = None
+    advance: str | Callable | None = None
+    dt_range: tuple | None = None
+    param_ranges: dict = field(default_factory=dict)
+    chunk: int = CHUNK
+
+    def __post_init__(self):
+        for name in ("n", "dts", "chunk"):
+            if operator.index(getattr(self, name)) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give at least 1")
+        if self.advance is None:
+            if self.rtol is None:
+                raise ValueError("rtol is missing: give the relative error that the labels may have, e.g. 1e-4")
+        elif not (self.rtol is self.atol_frac is self.model is None):
+            raise ValueError("rtol, atol_frac and model belong to the library's solver: leave them out with advance")
+        populations.check_population(self.population, self.system, self.dt_range)
+        populations.seed_of(self.split, self.seed, self.n_chunks - 1)
+        populations.draw_params(self.system, 1, 0, self.param_ranges)
+        if self.param_ranges and self.population == "hydro":
+            raise ValueError("population 'hydro' has the default parameters: leave out param_ranges")
+
+    @property
+    def n_chunks(self):
+        """Number of chunks."""
+        return -(-self.n // self.chunk)
+
+    @property
+    def time_steps(self):
+        """Shortest and longest time step."""
+        return self.dt_range or populations.DT_RANGES[self.population]
+
+    def rows(self, i):
+        """Trajectories of chunk `i`."""
+        return slice(i * self.chunk, min((i + 1) * self.chunk, self.n))
+
+    def attributes(self):
+        """The recipe as attributes of the file: a rerun must agree in all of them."""
+        ranges = [f"{name}={float(low)!r}:{float(high)!r}" for name, (low, high) in sorted(self.param_ranges.items())]
+        result = {
+            "format": FORMAT, "format_version": FORMAT_VERSION,
+            "system": self.system.name, "system_hash": self.system.hash,
+            "population": self.population, "split": self.split, "seed": self.seed,
+            "n": self.n, "dts": self.dts, "chunk": self.chunk, "dt_range": [float(x) for x in self.time_steps],
+            "param_ranges": " ".join(ranges), "solver": _solver_name(self.advance),
+        }  # fmt: skip
+        if self.advance is None:
+            atol_frac = 1e-10 * self.rtol if self.atol_frac is None else self.atol_frac
+            result |= {"rtol": float(self.rtol), "atol_frac": float(atol_frac)}
+        return result
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The content of a label file. The arrays are mapped from the file: they take memory only where they are read.
+
+    Attributes
+    ----------
+    start : ndarray of shape (n, n_vars)
+        Cells at time zero, in the units of ``meta["units"]``.
+    dt : ndarray of shape (n, dts)
+        Time steps, increasing.
+    end : ndarray of shape (n, dts, n_vars)
+        The cells after each of them; NaN where the solver failed.
+    status : ndarray of int8 of shape (n, dts)
+        Status of a cell as in `surrogate.report`: below 32 there is a label.
+    params : ndarray of shape (n, n_params), or None
+        Parameters, if they vary; ``meta["parameter_values"]`` are the defaults.
+    meta : dict
+        The attributes of the file: recipe, names, units, versions, command.
+    """
+
+    start: np.ndarray
+    dt: np.ndarray
+    end: np.ndarray
+    status: np.ndarray
+    params: np.ndarray | None
+    meta: dict
+
+
+def load_labels(path, *, system=None, partial=False):
+    """Open a label file.
+
+    Parameters
+    ----------
+    path : str or path
+    system : System, optional
+        The system that the labels must be of.
+    partial : bool
+        Accept a file that is not complete, and return copies of the trajectories that are there.
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    ValueError
+        If the file is not a label file, damaged, not complete, or of another system.
+    """
+    meta, data = _open(path)
+    if system is not None and meta["system_hash"] != system.hash:
+        raise ValueError(f"{path}: the labels are of {meta['system']} with hash {meta['system_hash'][:12]}, "
+                         f"not of {system.name} with {system.hash[:12]}: make them anew")  # fmt: skip
+    done = data.pop("done")
+    if not done.all():
+        if not partial:
+            raise ValueError(f"{path} has {int(done.sum())} of {len(done)} chunks: run its command again to complete "
+                             f"it ({meta['command']}), or give partial=True")  # fmt: skip
+        complete = np.repeat(done, meta["chunk"])[: meta["n"]] == 1
+        data = {name: array[complete] for name, array in data.items()}
+    return Labels(**{"params": None} | data, meta=meta)
+
+
+def make_labels(system, path, *, population, n, split, seed, dts=1, rtol=None, atol_frac=None, model=None, advance=None,
+                dt_range=None, param_ranges=None, processes=1, mpi=False, chunk=CHUNK, progress=True):  # fmt: skip
+    """Make a label file, or complete one that was interrupted.
+
+    With ``processes > 1`` a script needs the usual ``if __name__ == "__main__":``, since each process imports it.
+
+    Parameters
+    ----------
+    system : System or str
+    path : str or path
+        If it exists, it must be a label file of the same recipe.
+    population : {"wide", "relaxed", "hydro", "box"}
+    n : int
+        Trajectories.
+    split : {"train", "calibrate", "test"}
+    seed : int
+        Number of the set within its split; see `populations.seed_of`.
+    dts : int
+        Labels per trajectory.
+    rtol, atol_frac : float, optional
+        Tolerances of the library's solver, as in `Model.stepper`; it needs `rtol`.
+    model : str or path, optional
+        The model library that holds the solver; the model named like the system if not given.
+    advance : callable or str, optional
+        Your own solver ``advance(cells, dt) -> cells`` in place of the library's, or its name ``"module:function"``:
+        arrays of shape (m, n_vars) and (m,) in, the new cells out, with NaN in those that failed. With `param_ranges`,
+        or explicit time, it is called as ``advance(cells, dt, params)``, with a dict of arrays of shape (m,).
+    dt_range : tuple of float, optional
+        Shortest and longest time step, for population ``"box"``.
+    param_ranges : dict of str to tuple of float, optional
+        Parameters to vary from one trajectory to the next, with their ranges (logarithmic where positive).
+    processes : int
+        Processes that compute. The file does not depend on it.
+    mpi : bool
+        Compute on the ranks of ``MPI.COMM_WORLD`` instead; rank 0 writes.
+    chunk : int
+        Trajectories per chunk.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Labels
+        None on MPI ranks other than 0.
+    """
+    system = system if isinstance(system, System) else get_system(system)
+    recipe = Recipe(system, population, n, dts, split, seed, rtol, atol_frac, model, advance,
+                    dt_range, param_ranges or {}, chunk)  # fmt: skip
+    solve = open_solver(recipe)
+    with _workers(recipe, solve, processes, mpi) as compute:
+        if compute is None:
+            return None
+        if not Path(path).exists():
+            _create(recipe, path)
+        _fill(recipe, path, compute, progress)
+    return load_labels(path)
+
+
+def make_chunk(recipe, solve, i):
+    """Chunk number `i` of a recipe; dict of str to ndarray."""
+    system, rows = recipe.system, recipe.rows(i)
+    n, seed = rows.stop - rows.start, populations.seed_of(recipe.split, recipe.seed, i)
+    columns = populations.draw_params(system, n, seed, recipe.param_ranges)
+    given = {p.name: column for p, column in zip(system.parameters, columns.T)}
+    params = given if recipe.param_ranges or system.time else {}
+    start, dt = populations.draw(recipe.population, system, n, seed, lambda cells, dt: solve(cells, dt, params),
+                                 recipe.dt_range)  # fmt: skip
+    dt = populations.draw_dts(dt, recipe.dts, seed, recipe.time_steps)
+    end, status = _walk(solve, start, dt, params)
+    chunk = {"start": start, "dt": dt, "end": end, "status": status}
+    return chunk | ({"params": columns} if recipe.param_ranges else {})
+
+
+def _walk(solve, start, dt, params):
+    """Advance the cells from each time step to the next; return the labels and their status.
+
+    A cell that fails has failed for all longer steps as well.
+    """
+    end = np.full((*dt.shape, start.shape[1]), np.nan)
+    status = np.zeros(dt.shape, np.int8)
+    cells, alive = start.copy(), np.arange(len(start))
+    time = np.zeros(len(start))
+    for k, target in enumerate(dt.T):
+        now = {name: (values + time if name == "t" else values)[alive] for name, values in params.items()}
+        outcome = solve(cells, (target - time)[alive], now)
+        good = outcome < UNTOUCHED
+        status[alive, k:] = outcome[:, None]
+        cells, alive, time = cells[good], alive[good], target
+        end[alive, k] = cells
+    return end, status
+
+
+def open_solver(recipe):
+    """``solve(cells, dt, params) -> status``: advances in place with the library's solver or the caller's."""
+    if recipe.advance is not None:
+        return partial(_call_user, _find(recipe.advance), _solver_name(recipe.advance))
+    name = recipe.system.name if recipe.model is None else recipe.model
+    try:
+        model = surrogate.load(name)
+    except ModelError as error:
+        raise ModelError(f"{error}. `surrogate export {recipe.system.name} --to DIR` makes the model library "
+                         f"DIR/{recipe.system.name}.so") from error  # fmt: skip
+    if model.info.get("system_hash") != recipe.system.hash:
+        raise ModelError(f"model {name} was made from another {model.name} than this {recipe.system.name} (the hashes "
+                         f"of their equations differ): export it anew")  # fmt: skip
+    stepper = model.stepper(rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"])
+
+    def solve(cells, dt, params):
+        status = stepper.step(cells, dt, params=params).status
+        if np.any(status < SOLVED):
+            raise ModelError(f"model {name} answered with its net: give a model library that holds a solver only")
+        return status
+
+    return solve
+
+
+def _call_user(function, name, cells, dt, params):
+    result = function(cells.copy(), dt, params) if params else function(cells.copy(), dt)
+    new = np.asarray(result)
+    if new.shape != cells.shape or new.dtype.kind != "f":
+        raise ValueError(f"{name} returned {type(result).__name__} of shape {new.shape} and type {new.dtype}: "
+                         f"it must return the new cells, floats of shape {cells.shape}")  # fmt: skip
+    good = np.isfinite(new).all(axis=1)
+    cells[good] = new[good]
+    return np.where(good, SOLVED, FAILED).astype(np.int8)
+
+
+def _find(advance):
+    """The function that ``"module:function"`` names; a callable is itself."""
+    if callable(advance):
+        return advance
+    module, _, function = advance.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"advance is {advance!r}: give module:function, importable from here ({error})") from error
+
+
+def _solver_name(advance):
+    if advance is None or isinstance(advance, str):
+        return advance or "surrogate"
+    return f"{advance.__module__}:{advance.__qualname__}" if hasattr(advance, "__qualname__") else repr(advance)
+
+
+def _create(recipe, path):
+    """Write the file with all but the numbers; it appears under its name when it is complete."""
+    import h5py
+
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    contiguous = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    contiguous.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    contiguous.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    attributes = recipe.attributes() | _provenance(recipe.system)
+    with h5py.File(temporary, "w") as file:
+        file.attrs.update(attributes)
+        for name, (shape, dtype) in _layout(attributes).items():
+            file.create_dataset(name, shape, dtype, dcpl=contiguous)
+    with open(temporary, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)  # a full disk says so now
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _provenance(system):
+    """Attributes that explain a file but need not agree in a rerun."""
+    import h5py
+
+    versions = {"surrogate": surrogate.__version__, "python": platform.python_version(), "numpy": np.__version__,
+                "scipy": scipy.__version__, "h5py": h5py.__version__}  # fmt: skip
+    return {
+        "variables": [v.name for v in system.variables], "units": [v.unit for v in system.variables],
+        "parameters": [p.name for p in system.parameters], "parameter_units": [p.unit for p in system.parameters],
+        "parameter_values": system.parameter_values,
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "command": shlex.join(sys.argv),
+    }  # fmt: skip
+
+
+def _open(path, mode="r"):
+    """Attributes of a label file as plain values, and its datasets as memory maps."""
+    import h5py
+
+    try:
+        # Without HDF5's lock, so that a file can be looked at while it grows: its structure never changes.
+        with h5py.File(path, "r", locking=False) as file:
+            meta = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in file.attrs.items()}
+            if meta.get("format") != FORMAT:
+                raise ValueError(f"{path} is an HDF5 file, but not one of labels")
+            if meta["format_version"] != FORMAT_VERSION:
+                raise ValueError(f"{path} has format version {meta['format_version']}, "
+                                 f"this library reads {FORMAT_VERSION}")  # fmt: skip
+            expected = _layout(meta)
+            data = {name: _map(path, dataset, mode) for name, dataset in file.items()}
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path} is not a label file, or damaged: {error}") from error
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged: attribute {error} is missing") from error
+    found = {name: (array.shape, array.dtype) for name, array in data.items()}
+    if found != expected:
+        raise ValueError(f"{path} is damaged: it holds {found} where its attributes ask for {expected}")
+    return meta, data
+
+
+def _layout(attributes):
+    """Shape and type of each dataset of a file with these attributes."""
+    n, dts, n_vars = attributes["n"], attributes["dts"], len(attributes["variables"])
+    number, byte = np.dtype("<f8"), np.dtype("i1")
+    result = {
+        "start": ((n, n_vars), number),
+        "dt": ((n, dts), number),
+        "end": ((n, dts, n_vars), number),
+        "status": ((n, dts), byte),
+        "done": ((-(-n // attributes["chunk"]),), byte),
+    }
+    return result | ({"params": ((n, len(attributes["parameters"])), number)} if attributes["param_ranges"] else {})
+
+
+def _map(path, dataset, mode):
+    offset = dataset.id.get_offset()
+    if offset is None:  # repacked by another program
+        if mode != "r":
+            raise ValueError(f"{path}: dataset {dataset.name} is not contiguous: only a complete file may be repacked")
+        return dataset[()]
+    return np.memmap(path, dataset.dtype, mode, offset, dataset.shape)
+
+
+def _fill(recipe, path, compute, progress):
+    """Compute what the file lacks, chunk by chunk."""
+    from tqdm import tqdm
+
+    with _lock(path):
+        meta, data = _open(path)
+        for name, value in recipe.attributes().items():
+            if meta.get(name) != value:
+                raise ValueError(f"{path} was made with {name} = {meta.get(name)!r}, you ask for {value!r}: "
+                                 "give another file, or the settings of this one")  # fmt: skip
+        done = data["done"] == 1
+        if done.all():
+            return
+        _, data = _open(path, "r+")
+        todo = np.flatnonzero(~done).tolist()
+        n_labels = sum((rows.stop - rows.start) * recipe.dts for rows in map(recipe.rows, todo))
+        total = recipe.n * recipe.dts
+        with tqdm(total=total, initial=total - n_labels, unit=" labels", unit_scale=True, desc=Path(path).name,
+                  disable=not progress) as bar:  # fmt: skip
+            for i, arrays in zip(todo, compute(todo)):
+                for name, values in arrays.items():
+                    data[name][recipe.rows(i)] = values
+                    data[name].flush()
+                data["done"][i] = 1
+                data["done"].flush()
+                bar.update(arrays["status"].size)
+
+
+@contextlib.contextmanager
+def _lock(path):
+    """Keep a second writer out; the kernel releases the lock however this process ends."""
+    with open(path, "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{path} is being written by another process") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
+@contextlib.contextmanager
+def _workers(recipe, solve, processes, mpi):
+    """What computes: a function from chunk numbers to chunks in that order, or None on an MPI rank that serves."""
+    if not mpi and processes <= 1:
+        yield partial(map, partial(make_chunk, recipe, solve))
+        return
+    try:
+        pickle.dumps(recipe.advance)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(f"advance cannot be sent to other processes ({error}): define it at the top of a module "
+                         "and give its name, module:function") from error  # fmt: skip
+    if mpi:
+        from mpi4py.futures import MPICommExecutor
+
+        pool = MPICommExecutor(initializer=_start, initargs=(recipe,))
+    else:
+        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_process, (recipe,))
+    with pool as executor:
+        try:
+            yield executor and partial(executor.map, _run)
+        finally:
+            if executor:
+                executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_process(recipe):
+    """Set up a process of the pool, which leaves interrupts to its parent and does not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    _start(recipe)
+
+
+def _leave_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _start(recipe):
+    global _run_chunk
+    _run_chunk = partial(make_chunk, recipe, open_solver(recipe))
+
+
+def _run(i):
+    return _run_chunk(i)
+
+
+def _range(text):
+    name, _, ends = text.partition("=")
+    low, _, high = ends.partition(":")
+    return name, (float(low), float(high))
+
+
+def main(arguments=None):
+    """Make labels for training. An interrupted run continues when the same command is given again."""
+    parser = argparse.ArgumentParser(prog="surrogate labels", description=main.__doc__)
+    parser.add_argument("system", choices=system_names(), metavar="SYSTEM", help=", ".join(system_names()))
+    parser.add_argument("--population", required=True, choices=populations.POPULATIONS)
+    parser.add_argument("--n", required=True, type=int, help="trajectories")
+    parser.add_argument("--dts", type=int, default=1, help="labels per trajectory (default 1)")
+    parser.add_argument("--rtol", type=float, help="relative error of the library's solver, e.g. 1e-4")
+    parser.add_argument("--atol-frac", type=float, help="absolute error, of the total density (default 1e-10 rtol)")
+    parser.add_argument("--split", required=True, choices=populations.SPLITS)
+    parser.add_argument("--seed", required=True, type=int, help="number of the set within its split")
+    parser.add_argument("--out", required=True, metavar="FILE", help="HDF5 file to write or to continue")
+    parser.add_argument("--model", help="model library that holds the solver (default: the one named like SYSTEM)")
+    parser.add_argument("--advance", metavar="MODULE:FUNCTION", help="your own solver: advance(cells, dt) -> cells")
+    parser.add_argument("--dt-range", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="for population box")
+    parser.add_argument("--param", type=_range, action="append", default=[], metavar="NAME=LOWER:UPPER",
+                        help="vary a parameter; may be repeated")  # fmt: skip
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
+    parser.add_argument("--mpi", action="store_true", help="under mpiexec: all ranks compute, rank 0 writes")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args(arguments)
+    sys.path.insert(0, os.getcwd())  # where --advance may live
+    try:
+        labels = make_labels(
+            options.system, options.out, population=options.population, n=options.n, split=options.split,
+            seed=options.seed, dts=options.dts, rtol=options.rtol, atol_frac=options.atol_frac, model=options.model,
+            advance=options.advance, dt_range=options.dt_range and tuple(options.dt_range),
+            param_ranges=dict(options.param), processes=options.processes, mpi=options.mpi, progress=not options.quiet,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print("interrupted: the same command continues", file=sys.stderr)
+        return 130
+    except OSError as error:
+        raise ValueError(f"{options.out}: {error.strerror or error}") from error
+    if labels is not None:
+        n_failed = int((labels.status >= UNTOUCHED).sum())
+        print(f"{options.out}: {labels.status.size} labels of {labels.meta['system']}, {n_failed} failed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
