@@ -1,7 +1,6 @@
 """Put the tables of the README between their markers, from results/*.json: ``python -m benchmarks.readme_tables``."""
 
 import json
-import re
 
 from .timing import RESULTS
 
@@ -11,8 +10,8 @@ README = RESULTS.parent.parent / "README.md"
 def solver_cost():
     """Cost and error of our solver and its opponents."""
     record = json.loads((RESULTS / "solver_cost.json").read_text())
-    lines = [f"{record['machine']['cpu']}, commit {record['commit']}.", "",
-             "| solver | rtol | wide [us] | 99 % | over ours | relaxed [us] | 99 % | over ours |", "|---|---|" + "---:|" * 6]  # fmt: skip
+    head = "| solver | rtol | wide [us] | 99 % | over ours | relaxed [us] | 99 % | over ours |"
+    lines = [f"{record['machine']['cpu']}, commit {record['commit']}.", "", head, "|---|---|" + "---:|" * 6]
     wide, relaxed = (record["populations"][name]["rows"] for name in ("wide", "relaxed"))
     for w, r in zip(wide, relaxed):
         cells = [w["solver"], f"{w['rtol']:.0e}"]
@@ -29,8 +28,8 @@ def main():
     """Rewrite the README."""
     text = README.read_text()
     for name, table in (("solver_cost", solver_cost),):
-        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
-        text = re.sub(pattern, lambda m, body=table(): f"{m[1]}{body}\n{m[2]}", text, flags=re.DOTALL)
+        head, rest = text.split(f"<!-- table: {name} -->\n")
+        text = f"{head}<!-- table: {name} -->\n{table()}\n<!-- end -->{rest.split('<!-- end -->', 1)[1]}"
     README.write_text(text)
 
 

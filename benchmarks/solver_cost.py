@@ -13,10 +13,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import surrogate
 from surrogate.training import get_system
 from surrogate.training.codegen import write_mechanism
 from surrogate.training.populations import relaxed, wide
+
+import surrogate
 
 from .baselines import Baseline, BaselineError
 from .errors import quantiles, relative_errors

@@ -14,9 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def build(tmp_path_factory):
     """``build(name, **options)`` -> (System, loaded Model), compiled once per session."""
-    import surrogate
     from surrogate.training import get_system
     from surrogate.training.export import export_model
+
+    import surrogate
 
     @functools.cache
     def make(name, **options):

@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from surrogate._engine import ffi, lib
 
 import surrogate
-from surrogate._engine import ffi, lib
 
 BINDINGS = Path(__file__).resolve().parent.parent / "bindings"
 HEADER = (BINDINGS / "include" / "surrogate.h").read_text()

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-import surrogate
 from surrogate.training import get_system
 from surrogate.training.export import export_model
 from surrogate.training.populations import wide
+
+import surrogate
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 

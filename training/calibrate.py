@@ -1,4 +1,4 @@
-"""Which predictions may be trusted: the trained domain, and what a predicted error is worth; ``surrogate calibrate``."""
+"""Which predictions may be trusted: the domain, and what a predicted error is worth; ``surrogate calibrate``."""
 
 import argparse
 from dataclasses import asdict, dataclass
@@ -59,7 +59,7 @@ def law_ratios(encoding, state):
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """log10 of the tolerance at which a predicted error may be accepted: a step per cell of a grid of log10 predictions.
+    """log10 of the tolerance at which a prediction may be accepted: steps on a uniform grid of log10 predictions.
 
     For a tolerance r, cells whose predicted error maps to at most r are accepted; at least `coverage` of those in each
     calibration population were within r, with the stated confidence.
@@ -158,12 +158,12 @@ def main(arguments=None):
     parser.add_argument("model", help="model file, changed in place")
     parser.add_argument("--labels", required=True, nargs="+", metavar="FILE",
                         help="one file per population, made with --split calibrate --dts 1")  # fmt: skip
-    parser.add_argument("--coverage", type=float, default=0.99, help="share of accepted cells within rtol (default 0.99)")
+    parser.add_argument("--coverage", type=float, default=0.99, help="share of the accepted within rtol (default 0.99)")
     options = parser.parse_args(arguments)
     system, surrogate, metadata = load_trained(options.model)
     populations = [incurred_errors(surrogate, *label_tensors(path, system, 1)) for path in options.labels]
     calibration = calibrate(populations, options.coverage)
-    for path, (predicted, incurred) in zip(options.labels, populations):
+    for path, (predicted, _) in zip(options.labels, populations):
         shares = [f"{(calibration(predicted) <= r).mean():.3f} at {r:g}" for r in (0.1, 1e-2, 1e-3)]
         print(f"{path}: would accept {', '.join(shares)}")
     metadata.pop("net"), metadata.pop("dt_lower")

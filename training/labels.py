@@ -279,15 +279,8 @@ def open_solver(recipe):
     if model.info.get("system_hash") != recipe.system.hash:
         raise ModelError(f"model {name} was made from another {model.name} than this {recipe.system.name} (the hashes "
                          f"of their equations differ): export it anew")  # fmt: skip
-    stepper = model.stepper(rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"])
-
-    def solve(cells, dt, params):
-        status = stepper.step(cells, dt, params=params).status
-        if np.any(status < SOLVED):
-            raise ModelError(f"model {name} answered with its net: give a model library that holds a solver only")
-        return status
-
-    return solve
+    stepper = model.stepper(rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"], net=False)
+    return lambda cells, dt, params: stepper.step(cells, dt, params=params).status
 
 
 def _call_user(function, name, cells, dt, params):
@@ -470,8 +463,8 @@ def _workers(recipe, solve, processes, mpi):
 
 
 def _start_process(recipe):
-    """Set up a process of the pool, which leaves interrupts to its parent and does not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Set up a process of the pool, which dies of an interrupt without a word and does not outlive its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     _start(recipe)
 

@@ -1,4 +1,4 @@
-"""Trained models and checkpoints as HDF5: tensors by path, metadata as attributes. The only place that knows the format."""
+"""Trained models and checkpoints as HDF5: the only place that knows the format."""
 
 import json
 import os

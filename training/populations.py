@@ -22,7 +22,7 @@ X, Y = 0.7, 0.3
 SPLITS = {"test": range(2**40), "train": range(2**40, 2 * 2**40), "calibrate": range(2 * 2**40, 3 * 2**40)}
 SEEDS_PER_SET = 2**20
 
-#: time steps of each population [s], log-uniform; `box` has those of its caller
+#: shortest and longest time step of each population [s]; `box` has those of its caller
 DT_RANGES = {
     "wide": (10 * YEAR, MYR),
     "relaxed": (10 * YEAR, MYR),

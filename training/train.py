@@ -115,7 +115,8 @@ class Trainer:
         Model file; ``out.checkpoint`` beside it holds the run while it lasts.
     """
 
-    def __init__(self, system, train, check, out, net=NetConfig(), config=TrainConfig(), metadata=None):
+    def __init__(self, system, train, check, out, net=None, config=None, metadata=None):
+        net, config = net or NetConfig(), config or TrainConfig()
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
         self.system, self.check, self.config = system, check, config
@@ -170,7 +171,8 @@ class Trainer:
     def _iterate(self):
         config = self.config
         fraction = min(self.seconds / (60 * config.minutes), 1.0)
-        lr = config.lr * min(1.0, (self.iteration + 1) / config.warm_up) * (0.5 * (1 + math.cos(math.pi * fraction)) + 1e-3)
+        schedule = 0.5 * (1 + math.cos(math.pi * fraction)) + 1e-3
+        lr = config.lr * min(1.0, (self.iteration + 1) / config.warm_up) * schedule
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         rows = torch.cat([i[torch.randint(len(i), (config.batch,))] for i in self.lists])
@@ -178,10 +180,10 @@ class Trainer:
         inputs, target, counts = (x[rows].view(n, config.batch, -1) for x in (self.inputs, self.target, self.counts))
         out = self.surrogate.experts(inputs)
         error = (out[..., :-1] * self.out_std - target) * counts
-        zero = torch.zeros_like(error)
-        loss = torch.nn.functional.smooth_l1_loss(error, zero, beta=config.beta, reduction="sum") / config.batch
-        size = torch.log10(error.detach().abs().amax(-1) * math.log(10) + 1e-5)
-        loss = loss + config.error_weight * torch.nn.functional.smooth_l1_loss(out[..., -1], size, reduction="sum") / config.batch
+        smooth_l1 = torch.nn.functional.smooth_l1_loss
+        loss = smooth_l1(error, torch.zeros_like(error), beta=config.beta, reduction="sum")
+        size = torch.log10(error.detach().abs().amax(-1) * math.log(10) + 1e-5)  # what the last output is to predict
+        loss = (loss + config.error_weight * smooth_l1(out[..., -1], size, reduction="sum")) / config.batch
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -258,7 +260,7 @@ def read_pairs(paths, system):
     for path in paths:
         labels = load_labels(path, system=system)
         if labels.params is not None:
-            raise ValueError(f"{path}: the labels vary parameters, which nets do not take yet; make them without --param")
+            raise ValueError(f"{path}: the labels vary parameters, which nets do not take; make them without --param")
         parts.append(Pairs.from_trajectories(labels.start, labels.dt, labels.end))
     return Pairs(*(torch.cat([getattr(p, k) for p in parts]) for k in ("state", "dt", "end")))
 
@@ -291,8 +293,8 @@ def main(arguments=None):
     config = TrainConfig(minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed,
                          threads=options.threads)  # fmt: skip
     command = shlex.join(["surrogate", "train", *(sys.argv[2:] if arguments is None else arguments)])
-    trainer = Trainer(system, train, check, options.out, NetConfig(options.width, options.depth, options.regions), config,
-                      {"command": command})  # fmt: skip
+    net = NetConfig(options.width, options.depth, options.regions)
+    trainer = Trainer(system, train, check, options.out, net, config, {"command": command})
     with tqdm(total=round(options.minutes * 60), initial=round(trainer.seconds), unit="s", unit_scale=True) as bar:
 
         def show(line):
@@ -304,5 +306,6 @@ def main(arguments=None):
         except KeyboardInterrupt:
             print("interrupted: the same command continues", file=sys.stderr)
             return 130
-    print(f"{options.out}: {sum(p.numel() for p in trainer.parameters)} weights; next: surrogate calibrate {options.out}")
+    n_weights = sum(p.numel() for p in trainer.parameters)
+    print(f"{options.out}: {n_weights} weights; next: surrogate calibrate {options.out}")
     return 0

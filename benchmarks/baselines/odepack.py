@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ._build import (DEFAULT_DIRECTORY, OPTIMISE, SHARED, BaselineError, build_once, find_tool, has_digests, last_line)
+from ._build import DEFAULT_DIRECTORY, OPTIMISE, SHARED, BaselineError, build_once, find_tool, has_digests, last_line
 
 SDIST = "Assimulo==2.9 --hash=sha256:e61f5278618f3c2c920c0ef758eae0ae9a0538240d0ceaaae06b5dadff35aa2e"
 SOURCES = {

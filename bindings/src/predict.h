@@ -11,7 +11,7 @@
 
 #include "dense.h"
 
-#define CHUNK 256   /* cells encoded, sorted and decoded together; the arrays below are on the stack */
+#define CHUNK 1024   /* cells encoded, sorted and decoded together; the arrays below are on the stack */
 #define LOG10_E 0x1.bcb7b1526e50ep-2
 #define LN_10 0x1.26bb1bbb55516p+1
 

@@ -136,7 +136,7 @@ def torch_functions(system):
     jac = ["def jacobian(y, p, t=0.0):", *head, f"    J = [c(0.0)]*{n * n}"]
     jac += _body(system, [f"J[{i * n + j}]" for i, j in derived.jacobian], list(derived.jacobian.values()),
                  _TorchPrinter())  # fmt: skip
-    jac += [f"    J = torch.stack([torch.broadcast_to(v, y.shape[:-1]) for v in J], -1)",
+    jac += ["    J = torch.stack([torch.broadcast_to(v, y.shape[:-1]) for v in J], -1)",
             f"    return J.reshape(*y.shape[:-1], {n}, {n})"]  # fmt: skip
     return tuple(_compile(code, dict(namespace), name) for code, name in ((rhs, "rhs"), (jac, "jacobian")))
 

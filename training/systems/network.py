@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import sympy as sp
-from sympy.core.symbol import Str
 import yaml
+from sympy.core.symbol import Str
 
 from ..expressions import Basis, Lowering, Parser, maximum, minimum, number, table
 from ..system import Parameter, System, Variable, symbol
