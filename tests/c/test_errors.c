@@ -269,7 +269,7 @@ static void nested_evaluate(int64_t n, const double *y, const double *params, do
 static const surr_model_desc *nested_entry(void)
 {
     static const surr_variable variable = {"x", "1", -1.0, 1.0, SURR_ROLE_OTHER, 0, 0.0};
-    static const surr_kernels kernels = {1, nested_solve, nested_evaluate};
+    static const surr_kernels kernels = {.lanes = 1, .solve = nested_solve, .evaluate = nested_evaluate};
     static const surr_model_desc desc = {.abi = SURR_MODEL_ABI,
                                          .n_state = 1,
                                          .name = "nested",
