@@ -38,7 +38,8 @@ def _pairs(system, n, seed):
 def trainer(ism, tmp_path_factory):
     """A net trained for a few seconds: bad, but real."""
     config = TrainConfig(minutes=0.15, batch=128)
-    run = Trainer(ism, _pairs(ism, 8000, 1), _pairs(ism, 2000, 2), tmp_path_factory.mktemp("net") / "net.h5", NET, config)
+    out = tmp_path_factory.mktemp("net") / "net.h5"
+    run = Trainer(ism, _pairs(ism, 8000, 1), _pairs(ism, 2000, 2), out, NET, config)
     run.run()
     return run
 

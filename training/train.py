@@ -46,7 +46,7 @@ class TrainConfig:
 
     minutes: float = 30.0
     batch: int = 512
-    lr: float = 1.2e-2
+    lr: float = 3e-2
     warm_up: int = 200
     beta: float = 0.02
     error_weight: float = 0.02

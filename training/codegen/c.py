@@ -8,7 +8,8 @@ class _CPrinter(Printer):
     call = {
         "exp": "vd_exp({0})", "log": "vd_log({0})", "sqrt": "vd_sqrt({0})", "sin": "vd_sin({0})", "cos": "vd_cos({0})",
         "min": "vd_min({2}, {3})", "max": "vd_max({2}, {3})", "where_lt": "vd_select({0} < {1}, {2}, {3})",
-        "where_le": "vd_select({0} <= {1}, {2}, {3})", "table": "table_{name}({x}, {order})", "square": "vd_square({0})",
+        "where_le": "vd_select({0} <= {1}, {2}, {3})", "table": "table_{name}({x}, {order})",
+        "square": "vd_square({0})",
     }  # fmt: skip
 
     def constant(self, value):

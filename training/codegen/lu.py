@@ -55,8 +55,8 @@ class SparseLU:
                 lines.append(f"    l = {at[r, pivot]} *= {at[pivot, pivot]};")
                 lines += [f"    {at[r, c]} -= l*{at[pivot, c]};" for c in cols]
         lines += ["    return worst;", "}", ""]
-        lines += ["/* x <- (diagonal*I - J)^-1 x */",
-                  "static inline void mechanism_solve(const vdouble *restrict w, vdouble *restrict x)", "{"]  # fmt: skip
+        lines += ["/* x <- (diagonal*I - J)^-1 x */"]
+        lines += ["static inline void mechanism_solve(const vdouble *restrict w, vdouble *restrict x)", "{"]
         for pivot, rows, _ in self.steps:
             lines += [f"    x[{r}] -= {at[r, pivot]}*x[{pivot}];" for r in rows]
         for pivot, _, cols in reversed(self.steps):

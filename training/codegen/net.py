@@ -23,19 +23,21 @@ def write_net(surrogate, domain, calibration, parameter_values):
     defines = {
         "NET_IN": encoding.n_features, "NET_OUT": n["out_std"].shape[1] + 1, "NET_WIDTH": config.width,
         "NET_DEPTH": config.depth, "NET_EXPERTS": config.n_experts, "NET_STRIDE": weights.shape[1],
-        "NET_REGIONS_1": config.regions[0], "NET_REGIONS_2": config.regions[1], "NET_HAS_TOTAL": int(encoding.has_total),
+        "NET_REGIONS_1": config.regions[0], "NET_REGIONS_2": config.regions[1],
+        "NET_HAS_TOTAL": int(encoding.has_total),
         "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_DT_LOWER": repr(encoding.dt_lower),
         "NET_CALIBRATION_NODES": len(calibration.nodes), "NET_CALIBRATION_LOWER": repr(calibration.lower),
         "NET_CALIBRATION_WIDTH": repr(calibration.width),
     }  # fmt: skip
     inner1, inner2 = max(len(first), 1), max(second.shape[1], 1)
+    edges2 = second if second.size else np.zeros((len(second), 1))
     lines = ["/* Generated; do not edit. */", *(f"#define {k} {v}" for k, v in defines.items())]
     lines += [f"extern const float surr_net_weights[{config.n_experts} * {weights.shape[1]}];"]
     lines += [
         _array("unsigned char", "net_is_log[N_STATE]", np.array(encoding.is_log, int)),
         _array("double", "net_route[2][NET_IN]", router.rows.numpy()),
         _array("double", f"net_edges_1[{inner1}]", np.resize(np.append(first, 0.0), inner1)),
-        _array("double", f"net_edges_2[{len(second)}][{inner2}]", second if second.size else np.zeros((len(second), 1))),
+        _array("double", f"net_edges_2[{len(second)}][{inner2}]", edges2),
         _array("double", "net_mean[NET_EXPERTS][NET_IN]", n["mean"]),
         _array("double", "net_inverse_std[NET_EXPERTS][NET_IN]", 1 / n["std"]),
         _array("double", "net_out_std[NET_EXPERTS][N_STATE]", n["out_std"].astype(np.float32)),

@@ -24,7 +24,8 @@ class Program:
                 if s in known and s not in used:
                     used[s] = known[s]
                     stack.append(known[s])
-        common, reduced = sp.cse([*used.values(), *outputs], symbols=sp.numbered_symbols("common", real=True), order="none")
+        symbols = sp.numbered_symbols("common", real=True)
+        common, reduced = sp.cse([*used.values(), *outputs], symbols=symbols, order="none")
         everything = {**dict(zip(used, reduced)), **dict(common)}
         self.outputs = reduced[len(used) :]
         self.assignments, done = [], set()

@@ -33,4 +33,4 @@ def freeze_out():
     start = prefactor + math.log(0.01) - 1.0
     variable = Variable("W", lower=-1e3, upper=1e2, initial=start, sample=(-26.0, -7.0))
     return System("freeze-out", (variable,), (rhs,), parameters=parameters, definitions=definitions,
-                  dt_range=(0.0, 20.0), references=("Bento, Camara, Rocha & Seabra 2026, arXiv:2602.21988",))  # fmt: skip
+                  dt_range=(0.0, 20.0), references=("Bento, Camara, Rocha & Seabra 2026, arXiv:2602.21988",))

@@ -57,4 +57,4 @@ def pollu():
     """Air pollution, 20 species and 25 reactions (Verwer 1994, SIAM J. Sci. Comput. 15, 1243; time in min)."""
     pairs = [item.rsplit(":", 1) for line in _POLLU.strip().splitlines() for item in line.split("|")]
     return mass_action("pollu", _POLLU_SPECIES, [(e.strip(), k.strip()) for e, k in pairs], _POLLU_INITIAL,
-                       (1e-8, 1.0), ("Verwer 1994; Mazzia & Magherini, Test Set for IVP Solvers, problem POLLU",))  # fmt: skip
+                       (1e-8, 1.0), ("Verwer 1994; Mazzia & Magherini, Test Set for IVP Solvers, problem POLLU",))
