@@ -100,7 +100,7 @@ def draw(populations, path):
         axis.set(xscale="log", yscale="log", xlabel="cost [us/cell]", title=name)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("error at the 99 % quantile")
-    axes[-1].legend()
+    axes[-1].legend(loc="upper right")
     figure.savefig(path, dpi=120)
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import beta
 
 from .evaluate import relative_errors
-from .labels import load_labels
+from .label_file import load_labels
 from .model_file import load_model, read_tensors, save_model
 from .systems import get_system
 

@@ -15,7 +15,7 @@ import torch
 from .calibrate import Domain, as_plain
 from .encoding import Encoding
 from .evaluate import score
-from .labels import load_labels
+from .label_file import load_labels
 from .model_file import read_tensors, save_model, write_tensors
 from .nets import NetConfig, Router, Surrogate
 from .soap import BatchedSOAP
