@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.stats import beta
 
-from .evaluate import relative_errors
+from .evaluate import measure
 from .label_file import load_labels
 from .model_file import load_model, read_tensors, save_model
 from .systems import get_system
@@ -111,14 +111,6 @@ def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0
     return Calibration(float(lower), float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage)
 
 
-def incurred_errors(surrogate, state, dt, reference):
-    """Predicted error and largest relative error over the variables, two arrays of shape (n,)."""
-    with torch.no_grad():
-        end, predicted = surrogate(state, dt)
-    errors, counts = relative_errors(surrogate.encoding, end, reference)
-    return predicted.numpy(), torch.where(counts, errors, 0.0).max(1).values.numpy()
-
-
 def as_plain(item):
     """A Domain or Calibration as lists, for a model file."""
     return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(item).items()}
@@ -161,7 +153,7 @@ def main(arguments=None):
     parser.add_argument("--coverage", type=float, default=0.99, help="share of the accepted within rtol (default 0.99)")
     options = parser.parse_args(arguments)
     system, surrogate, metadata = load_trained(options.model)
-    populations = [incurred_errors(surrogate, *label_tensors(path, system, 1)) for path in options.labels]
+    populations = [measure(surrogate, *label_tensors(path, system, 1))[:2] for path in options.labels]
     calibration = calibrate(populations, options.coverage)
     for path, (predicted, _) in zip(options.labels, populations):
         shares = [f"{(calibration(predicted) <= r).mean():.3f} at {r:g}" for r in (0.1, 1e-2, 1e-3)]

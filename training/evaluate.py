@@ -18,8 +18,16 @@ def relative_errors(encoding, end, reference):
     return (end / torch.where(reference == 0, 1.0, reference) - 1).abs(), counts
 
 
-def score(surrogate, state, dt, reference, rtol=1e-2):
-    """Errors of predictions against labels.
+def measure(surrogate, state, dt, reference):
+    """One evaluation: predicted error and largest incurred error per cell, then all errors and which of them count."""
+    with torch.no_grad():
+        end, predicted = surrogate(state, dt)
+    errors, counts = relative_errors(surrogate.encoding, end, reference)
+    return predicted.numpy(), torch.where(counts, errors, 0.0).max(1).values.numpy(), errors, counts
+
+
+def score(encoding, measured, rtol=1e-2):
+    """Errors of predictions against labels, from what `measure` returned.
 
     Returns
     -------
@@ -28,18 +36,15 @@ def score(surrogate, state, dt, reference, rtol=1e-2):
         ``within`` (share of cells with every variable within `rtol`), ``ranking`` (share of cells that could be
         accepted with 99 % of them within `rtol`, by the predicted error).
     """
-    with torch.no_grad():
-        end, predicted = surrogate(state, dt)
-    errors, counts = relative_errors(surrogate.encoding, end, reference)
-    worst = torch.where(counts, errors, 0.0).max(1).values.numpy()
+    predicted, worst, errors, counts = measured
     stacked = errors[counts].numpy()
     with np.errstate(divide="ignore"):
         logs = np.log10(np.quantile(stacked, QUANTILES))
         per_variable = {name: float(np.log10(np.quantile(errors[counts[:, k], k].numpy(), 0.9)))
-                        for k, name in enumerate(surrogate.encoding.names) if counts[:, k].any()}  # fmt: skip
+                        for k, name in enumerate(encoding.names) if counts[:, k].any()}  # fmt: skip
     return {
         "quantiles": [round(float(q), 3) for q in logs], "variables": per_variable,
-        "within": float((worst <= rtol).mean()), "ranking": accepted_share(predicted.numpy(), worst, rtol),
+        "within": float((worst <= rtol).mean()), "ranking": accepted_share(predicted, worst, rtol),
     }  # fmt: skip
 
 
@@ -62,21 +67,18 @@ def evaluate_file(surrogate, domain, calibration, state, dt, end, rtols=(0.1, 3e
     predicted, worst : ndarray of shape (n,)
         Calibrated error and largest relative error per cell.
     """
-    result = score(surrogate, state, dt, end)
-    with torch.no_grad():
-        prediction, predicted = surrogate(state, dt)
-    errors, counts = relative_errors(surrogate.encoding, prediction, end)
-    worst = torch.where(counts, errors, 0.0).max(1).values.numpy()
+    measured = predicted, worst, _, counts = measure(surrogate, state, dt, end)
+    result = score(surrogate.encoding, measured)
     nothing = relative_errors(surrogate.encoding, state, end)[0][counts].numpy()
     with np.errstate(divide="ignore"):
         result["nothing"] = [round(float(q), 2) for q in np.log10(np.quantile(nothing, QUANTILES))]
-    bound = np.where(domain.holds(surrogate.encoding, state, dt), calibration(predicted.numpy()), np.inf)
+    bound = np.where(domain.holds(surrogate.encoding, state, dt), calibration(predicted), np.inf)
     result["decisions"] = []
     for rtol in rtols:
         accepted = bound <= rtol
         kept = float((worst[accepted] <= rtol).mean()) if accepted.any() else float("nan")
         result["decisions"].append((rtol, float(accepted.mean()), kept))
-    return result, predicted.numpy(), worst
+    return result, predicted, worst
 
 
 def _print(name, result):

@@ -88,13 +88,14 @@ class Experts(torch.nn.Module):
             self.weights.append(torch.nn.Parameter((2 * torch.rand(n_experts, i, o) - 1) * bound))
             self.biases.append(torch.nn.Parameter(torch.zeros(n_experts, 1, o)))
 
-    def forward(self, x):
-        """Outputs of shape (n_experts, n, n_out) for inputs of shape (n_experts, n, n_in)."""
-        silu, last = torch.nn.functional.silu, len(self.weights) - 1
-        h = silu(torch.baddbmm(self.biases[0], x, self.weights[0]))
-        for k in range(1, last):
-            h = h + silu(torch.baddbmm(self.biases[k], h, self.weights[k]))
-        return torch.baddbmm(self.biases[last], h, self.weights[last])
+    def forward(self, x, experts=slice(None)):
+        """Outputs of shape (n_experts, n, n_out) for inputs of shape (n_experts, n, n_in), of a slice of experts."""
+        layers = [(b[experts], w[experts]) for b, w in zip(self.biases, self.weights)]
+        silu = torch.nn.functional.silu
+        h = silu(torch.baddbmm(layers[0][0], x, layers[0][1]))
+        for bias, weight in layers[1:-1]:
+            h = h + silu(torch.baddbmm(bias, h, weight))
+        return torch.baddbmm(layers[-1][0], h, layers[-1][1])
 
 
 class Surrogate(torch.nn.Module):
@@ -119,18 +120,10 @@ class Surrogate(torch.nn.Module):
         for e in range(len(self.mean)):
             rows = (expert == e).nonzero()[:, 0]
             if len(rows):
-                out = self._one(e, x[rows])
+                out = self.experts(x[rows].unsqueeze(0), slice(e, e + 1))[0]
                 change[rows] = out[:, :-1] * self.out_std[e].float()
                 error[rows] = out[:, -1]
         return change, error
-
-    def _one(self, e, x):
-        net, last = self.experts, len(self.experts.weights) - 1
-        silu = torch.nn.functional.silu
-        h = silu(x @ net.weights[0][e] + net.biases[0][e])
-        for k in range(1, last):
-            h = h + silu(h @ net.weights[k][e] + net.biases[k][e])
-        return h @ net.weights[last][e] + net.biases[last][e]
 
     def forward(self, state, dt):
         """New state and predicted error.

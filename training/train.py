@@ -14,7 +14,7 @@ import torch
 
 from .calibrate import Domain, as_plain
 from .encoding import Encoding
-from .evaluate import score
+from .evaluate import measure, score
 from .label_file import load_labels
 from .model_file import read_tensors, save_model, write_tensors
 from .nets import NetConfig, Router, Surrogate
@@ -196,8 +196,9 @@ class Trainer:
         return _Swapped(self.parameters, self.average)
 
     def _report(self):
+        check = self.check
         with self._averaged():
-            result = score(self.surrogate, self.check.state, self.check.dt, self.check.end)
+            result = score(self.surrogate.encoding, measure(self.surrogate, check.state, check.dt, check.end))
         self.history.append({"minutes": self.seconds / 60, "iteration": self.iteration, **result})
         quantiles = " ".join(f"{q:6.2f}" for q in result["quantiles"][:4])
         return (f"{self.seconds / 60:6.1f} min {self.iteration:8d} it  log10 error 50/75/90/99 %: {quantiles}"

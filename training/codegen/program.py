@@ -1,7 +1,6 @@
 """From expressions to an ordered list of assignments, shared by all targets."""
 
 import sympy as sp
-from sympy.core.symbol import Str
 
 from ..expressions import fexp, flog, fsqrt, table, where_le, where_lt
 
@@ -129,5 +128,3 @@ class Printer:
             kind = "max"
         return self.call[kind].format(*map(self, (x, y, a, b)))
 
-
-__all__ = ["Printer", "Program", "Str"]
