@@ -76,6 +76,16 @@ def test_hydro_is_mostly_but_not_all_near_equilibrium(name):
     assert np.mean(change < 1e-2) > 0.5 and np.mean(change > 1e-2) > 0.02
 
 
+@pytest.mark.parametrize(("name", "density"), [("ism-molecular", 100 * 1.0098), ("ism-atomic", 90.4)])
+def test_single_is_one_neutral_cell_with_many_time_steps(name, density):
+    system = get_system(name)
+    cells, dt = pop.draw("single", system, 1000, 0)
+    assert np.all(cells == cells[0]) and cells[0, -1] == 1000.0
+    assert cells[0, :-1].sum() == pytest.approx(density, rel=1e-3)  # electrons as the reference gives them
+    assert abs(cells[0] @ np.array(system.conserved["charge"])) < 1e-14 * density
+    assert len(np.unique(dt)) == 1000 and pop.DT_RANGES["single"][0] <= dt.min() < dt.max() <= pop.DT_RANGES["single"][1]
+
+
 def test_box_fills_the_sample_ranges():
     system = get_system("hodgkin-huxley")
     cells, dt = pop.draw("box", system, 1000, 1, dt_range=(1e-2, 10.0))

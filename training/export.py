@@ -62,7 +62,7 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         system = get_system(system)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    cc = shlex.split(cc or os.environ.get("CC", "cc"))
+    cc = compiler(cc)
     with tempfile.TemporaryDirectory(dir=directory, prefix=f".{system.name}-") as scratch:
         source = directory / f"{system.name}.src" if keep_source else Path(scratch)
         source.mkdir(exist_ok=True)
@@ -90,6 +90,11 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         target = directory / f"{system.name}.so"
         os.replace(built, target)
     return target
+
+
+def compiler(cc=None):
+    """Command of the C compiler, a list: `cc`, else ``$CC``, else ``cc``."""
+    return shlex.split(cc or os.environ.get("CC", "cc"))
 
 
 def kernel_source():

@@ -119,7 +119,7 @@ def make_labels(system, path, *, population, n, split, seed, dts=1, rtol=None, a
     system : System or str
     path : str or path
         If it exists, it must be a label file of the same recipe.
-    population : {"wide", "relaxed", "hydro", "box"}
+    population : {"wide", "relaxed", "hydro", "single", "box"}
     n : int
         Trajectories.
     split : {"train", "calibrate", "test"}

@@ -1,6 +1,7 @@
 """Populations of cells and time steps with fixed seeds, shared by training, tests and benchmarks.
 
-Three for interstellar networks: `wide`, `relaxed`, `hydro`; and `box` for any other system. `draw` takes them by name.
+Four for interstellar networks: `wide`, `relaxed`, `hydro`, and `single` of one start alone; and `box` for any other
+system. `draw` takes them by name.
 
 Seeds belong to splits: `SPLITS` cuts them into disjoint ranges, so that a training, a calibration and a test set never
 share one. Seeds below 2**40, those that people type into tests and benchmarks, are all held out for testing.
@@ -27,8 +28,18 @@ DT_RANGES = {
     "wide": (10 * YEAR, MYR),
     "relaxed": (10 * YEAR, MYR),
     "hydro": (100 * YEAR, 0.1 * MYR),
+    "single": (10 * YEAR, MYR),
 }
 POPULATIONS = (*DT_RANGES, "box")
+
+
+#: the one start of population `single`: T [K], total density [cm^-3] and fractions of it; electrons make it neutral.
+#: Branca & Pallottini 2023 (MNRAS 518, 5718), whose fractions with electrons sum to 1.0098 and 1.0000: taken as printed
+SINGLE = {
+    "ism-molecular": (1000.0, 100.0, {"H": 0.6241, "H-": 0.001, "H2": 0.104, "He": 0.26, "H+": 0.0062, "H2+": 0.001,
+                                      "He+": 0.0026, "He++": 0.0007}),
+    "ism-atomic": (1000.0, 90.4, {"H-": 0.0015, "H": 0.69, "He": 0.288, "H+": 0.0069, "He+": 0.0029, "He++": 0.0008}),
+}  # fmt: skip
 
 
 def draw(name, system, n, seed, advance=None, dt_range=None):
@@ -38,7 +49,7 @@ def draw(name, system, n, seed, advance=None, dt_range=None):
 
     Parameters
     ----------
-    name : {"wide", "relaxed", "hydro", "box"}
+    name : {"wide", "relaxed", "hydro", "single", "box"}
     system : System
     n : int
     seed : int
@@ -61,8 +72,8 @@ def draw(name, system, n, seed, advance=None, dt_range=None):
         raise ValueError(f"population {name!r} evolves its cells: give advance, e.g. stepper.step")
     if name == "box":
         return box(system, n, seed, dt_range)
-    if name == "wide":
-        return wide(system, n, seed)
+    if name in ("wide", "single"):
+        return {"wide": wide, "single": single}[name](system, n, seed)
     return {"relaxed": relaxed, "hydro": hydro}[name](system, n, seed, advance)
 
 
@@ -72,8 +83,10 @@ def check_population(name, system, dt_range=None):
         raise ValueError(f"no population {name!r}; choose from {', '.join(POPULATIONS)}")
     is_network = {"H", "He", "charge"} <= system.conserved.keys() and "T" in system.names
     if is_network == (name == "box"):
-        fitting = "wide, relaxed or hydro" if is_network else "box"
+        fitting = "wide, relaxed, hydro or single" if is_network else "box"
         raise ValueError(f"population {name!r} is not for {system.name}: choose {fitting}")
+    if name == "single" and system.name not in SINGLE:
+        raise ValueError(f"population 'single' has no start for {system.name}: choose wide, relaxed or hydro")
     if name != "box" and dt_range is not None:
         raise ValueError(f"population {name!r} has its own time steps: leave out dt_range")
     if name == "box" and not (dt_range and len(dt_range) == 2 and 0 < dt_range[0] < dt_range[1] < np.inf):
@@ -136,6 +149,16 @@ def wide(system, n, seed):
         dts.append(low * (high / low) ** u[good, -1])
         found += good.sum()
     return np.concatenate(cells)[:n], np.concatenate(dts)[:n]
+
+
+def single(system, n, seed):
+    """`n` times the one start of `SINGLE`, with time steps as in `wide`; see there for what is returned."""
+    temperature, density, fractions = SINGLE[system.name]
+    cell = np.array([density * fractions.get(name, 0.0) for name in system.names])
+    charges = np.array(system.conserved["charge"])
+    cell[system.names.index("e-")] = cell @ charges
+    cell[system.names.index("T")] = temperature
+    return np.tile(cell, (n, 1)), _spread([DT_RANGES["single"]], n, seed)[:, 0]
 
 
 def relaxed(system, n, seed, advance):
