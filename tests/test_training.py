@@ -210,6 +210,25 @@ def test_net_conserves_and_is_bitwise_independent_of_the_batch(library, trainer,
     assert np.array_equal(status, report.status[order])
 
 
+@pytest.mark.parametrize("isa", ["base", "v3", "v4"])
+def test_net_gives_the_same_bits_for_any_number_of_cells(library, trainer, isa):
+    """Groups of 1, 2, 3, 4 and 8 cells of an expert, spans and chunks: all sizes meet the same cells."""
+    model, _ = library
+    try:
+        stepper = model.stepper(rtol=0.1, isa=isa)
+    except surrogate.ModelError:
+        pytest.skip(f"this CPU cannot run {isa}")
+    start, dt = trainer.check.state.numpy()[:1000], trainer.check.dt.numpy()[:1000]
+    whole = start.copy()
+    taken = stepper.step(whole, dt).status == 0
+    assert taken.mean() > 0.3
+    for size in (1, 2, 3, 7, 32, 129):
+        pieces = start.copy()
+        for first in range(0, len(dt), size):
+            stepper.step(pieces[first : first + size], dt[first : first + size])
+        assert np.array_equal(pieces[taken], whole[taken]), size
+
+
 def test_cells_outside_the_domain_go_to_the_solver(library, trainer):
     model, _ = library
     stepper = model.stepper(rtol=0.1)

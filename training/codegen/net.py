@@ -4,6 +4,9 @@ import numpy as np
 
 from ..encoding import FRACTION_FLOOR
 
+#: outputs of a layer are padded to a multiple of this, DENSE_PADDED in bindings/src/dense.h
+LANES = 16
+
 
 def write_net(surrogate, domain, calibration, parameter_values):
     """Source texts of ``net.h`` and ``weights.c``.
@@ -22,7 +25,7 @@ def write_net(surrogate, domain, calibration, parameter_values):
     weights = _layers(surrogate)
     defines = {
         "NET_IN": encoding.n_features, "NET_OUT": n["out_std"].shape[1] + 1, "NET_WIDTH": config.width,
-        "NET_DEPTH": config.depth, "NET_EXPERTS": config.n_experts, "NET_STRIDE": weights.shape[1],
+        "NET_DEPTH": config.depth, "NET_BASE": 0, "NET_EXPERTS": config.n_experts, "NET_STRIDE": weights.shape[1],
         "NET_REGIONS_1": config.regions[0], "NET_REGIONS_2": config.regions[1],
         "NET_HAS_TOTAL": int(encoding.has_total),
         "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_DT_LOWER": repr(encoding.dt_lower),
@@ -32,7 +35,7 @@ def write_net(surrogate, domain, calibration, parameter_values):
     inner1, inner2 = max(len(first), 1), max(second.shape[1], 1)
     edges2 = second if second.size else np.zeros((len(second), 1))
     lines = ["/* Generated; do not edit. */", *(f"#define {k} {v}" for k, v in defines.items())]
-    lines += [f"extern const float surr_net_weights[{config.n_experts} * {weights.shape[1]}];"]
+    lines += ["extern const float surr_net_weights[];"]
     lines += [
         _array("unsigned char", "net_is_log[N_STATE]", np.array(encoding.is_log, int)),
         _array("double", "net_route[2][NET_IN]", router.rows.numpy()),
@@ -40,7 +43,6 @@ def write_net(surrogate, domain, calibration, parameter_values):
         _array("double", f"net_edges_2[{len(second)}][{inner2}]", edges2),
         _array("double", "net_mean[NET_EXPERTS][NET_IN]", n["mean"]),
         _array("double", "net_inverse_std[NET_EXPERTS][NET_IN]", 1 / n["std"]),
-        _array("double", "net_out_std[NET_EXPERTS][N_STATE]", n["out_std"].astype(np.float32)),
         _array("double", "net_lower[NET_IN]", domain.lower), _array("double", "net_upper[NET_IN]", domain.upper),
         _array("unsigned char", "net_law_is_signed[N_CONSERVED + 1]", np.append(domain.law_is_signed, 0).astype(int)),
         _array("double", "net_law_lower[N_CONSERVED + 1]", np.append(domain.law_lower, 0)),
@@ -48,17 +50,25 @@ def write_net(surrogate, domain, calibration, parameter_values):
         _array("double", "net_param[N_PARAM + 1]", np.append(parameter_values, 0)),
         _array("double", "net_calibration[NET_CALIBRATION_NODES]", calibration.nodes),
     ]  # fmt: skip
-    source = ["/* Generated; do not edit. */", f"extern const float surr_net_weights[{weights.size}];",
+    source = ["/* Generated; do not edit. */", "extern const float surr_net_weights[] __attribute__((aligned(64)));",
               _array("float", "surr_net_weights[]", weights, static=False)]  # fmt: skip
     return "\n".join(lines) + "\n", "\n".join(source) + "\n"
 
 
 def _layers(surrogate):
-    """(n_experts, stride): per layer the weights as [n_out][n_in], then the bias."""
+    """(n_experts, stride): per layer the bias, then the weights as [n_in][n_out], outputs padded as in dense.h.
+
+    The scale of the outputs is in the weights of the last layer.
+    """
+    layers = [(w.detach().double().numpy(), b.detach().double().numpy())
+              for w, b in zip(surrogate.experts.weights, surrogate.experts.biases)]  # fmt: skip
+    scale = surrogate.out_std.float().double().numpy()[:, None]
+    scale = np.concatenate([scale, np.ones_like(scale[..., :1])], 2)  # the predicted error has none
+    layers[-1] = tuple(x * scale for x in layers[-1])
     rows = []
-    for w, b in zip(surrogate.experts.weights, surrogate.experts.biases):
-        w, b = w.detach().numpy(), b.detach().numpy()
-        rows += [w.transpose(0, 2, 1).reshape(len(w), -1), b.reshape(len(b), -1)]
+    for w, b in layers:
+        padding = -w.shape[2] % LANES
+        rows.append(np.pad(np.concatenate([b, w], 1), ((0, 0), (0, 0), (0, padding))).reshape(len(w), -1))
     return np.concatenate(rows, 1).astype(np.float32)
 
 
