@@ -20,7 +20,7 @@ MAX_ULP_SILU_FAR = 8.0  # below -16, where the result is below 2e-6
 #: (n_out, n_in) as in SHAPES of tests/c/test_dense.c
 SHAPES = [(1, 1), (10, 11), (19, 13), (20, 64), (64, 12), (96, 96), (192, 192)]
 #: every number of cells up to two full groups and one more, of any width
-BATCH = 17
+BATCH = 29
 #: in the order of `epilogues` of tests/c/test_dense.c
 EPILOGUES = {
     "none": lambda x: x,
@@ -55,15 +55,16 @@ class FloatLibrary:
     def layer(self, weights, bias, x, epilogue="none", residual=None, shift=0):
         """One layer, weights of shape (n_out, n_in) and cells as rows; stored `shift` floats past a cache line."""
         n_out, n_in = weights.shape
-        padded = (n_in + 1, -(-n_out // 16) * 16)
-        room = np.zeros(padded[0] * padded[1] + 32, dtype=np.float32)
+        rows, width = n_in + 1, -(-n_out // 16) * 16
+        filled = np.pad(np.vstack([bias, weights.T]), ((0, 0), (0, width - n_out)))
+        room = np.empty(rows * width + 32, dtype=np.float32)
         start = -room.ctypes.data // 4 % 16 + shift
-        layer = room[start : start + padded[0] * padded[1]].reshape(padded)
-        layer[:, :n_out] = np.vstack([bias, weights.T])
-        out = np.full((len(x), padded[1]), NAN, dtype=np.float32)
+        layer = room[start : start + rows * width]
+        layer[:] = filled.reshape(rows, -1, 16).transpose(1, 0, 2).ravel()
+        out = np.full((len(x), width), NAN, dtype=np.float32)
         x = np.ascontiguousarray(x)
         if residual is not None:
-            residual = np.pad(residual, ((0, 0), (0, padded[1] - n_out)))
+            residual = np.pad(residual, ((0, 0), (0, width - n_out)))
         status = self._c.surr_test_layer(n_out, n_in, pointer(layer), len(x), pointer(x),
                                          list(EPILOGUES).index(epilogue), pointer(residual), pointer(out))  # fmt: skip
         assert status == 0, f"test_dense.c has no shape {weights.shape}"

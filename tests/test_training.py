@@ -1,5 +1,8 @@
 """Training, calibration and the net inside a model library."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from surrogate.training import get_system
@@ -8,13 +11,15 @@ from surrogate.training.populations import wide
 
 import surrogate
 
+h5py = pytest.importorskip("h5py", reason="training needs h5py: pip install 'stiff-surrogate[training]'")
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
 from surrogate.training import calibrate as cal  # noqa: E402
+from surrogate.training.codegen.net import net_vectors  # noqa: E402
 from surrogate.training.encoding import Encoding, restore  # noqa: E402
 from surrogate.training.evaluate import accepted_share, relative_errors  # noqa: E402
-from surrogate.training.model_file import load_model, read_tensors, write_tensors  # noqa: E402
-from surrogate.training.nets import NetConfig  # noqa: E402
+from surrogate.training.model_file import load_model, read_tensors, save_model, write_tensors  # noqa: E402
+from surrogate.training.nets import NetConfig, Surrogate  # noqa: E402
 from surrogate.training.soap import BatchedSOAP  # noqa: E402
 from surrogate.training.train import Pairs, TrainConfig, Trainer  # noqa: E402
 
@@ -195,6 +200,19 @@ def test_library_predicts_what_torch_predicts(library, trainer):
     assert np.array_equal(domain.holds(trainer.surrogate.encoding, check.state, check.dt), report.status != 1)
 
 
+def test_selftest_replays_predictions(library, trainer, ism, tmp_path, monkeypatch):
+    model, domain = library
+    assert model.selftest() < 1e-10
+    trusting = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
+    vectors = net_vectors(ism, trainer.surrogate, domain, trusting, 16)
+    assert {len(v) for v in vectors.values()} == {16}
+    vectors["net_end"][7, 3] *= 1.001
+    monkeypatch.setattr("surrogate.training.codegen.net.net_vectors", lambda *_: vectors)
+    broken = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, trusting)))
+    with pytest.raises(surrogate.ModelError, match="the net of .* stored predictions: error 0.000999"):
+        broken.selftest()
+
+
 def test_net_conserves_and_is_bitwise_independent_of_the_batch(library, trainer, ism):
     model, _ = library
     start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy()
@@ -210,9 +228,56 @@ def test_net_conserves_and_is_bitwise_independent_of_the_batch(library, trainer,
     assert np.array_equal(status, report.status[order])
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_base_is_a_polynomial_of_the_features(ism, trainer, tmp_path, order):
+    """In torch, in the model file and in C: to the bare net it adds basis @ base of the cell's expert."""
+    plain, check = trainer.surrogate, trainer.check
+    features = plain.encoding.features(check.state, check.dt)
+    expert = plain.router(features)
+    statistics = {k: getattr(plain, k) for k in ("mean", "std", "out_std")}
+    net = Surrogate(plain.encoding, plain.router, replace(NET, base=order), statistics)
+    net.load_state_dict(plain.state_dict(), strict=False)
+    torch.manual_seed(order)
+    net.base.copy_(0.003 * torch.randn(net.base.shape))
+    with torch.no_grad():
+        bare, same_error = plain.predict_change(features, expert)
+        change, error = net.predict_change(features, expert)
+    x = ((features - plain.mean[expert]) / plain.std[expert]).double()
+    terms = [torch.ones(len(x)).double(), *x.T]
+    if order == 2:
+        terms += [x[:, i] * x[:, j] for i in range(x.shape[1]) for j in range(i, x.shape[1])]
+    expected = torch.einsum("bn,nbv->nv", torch.stack(terms), net.base[expert].double())
+    torch.testing.assert_close((change - bare).double(), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(error, same_error)
+
+    save_model(tmp_path / "net.h5", net, system="ism-molecular", system_hash=ism.hash)
+    loaded, _ = load_model(tmp_path / "net.h5", ism)
+    assert torch.equal(loaded.base, net.base)
+
+    trusting = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
+    domain = cal.Domain.of(net.encoding, check.state, check.dt)
+    model = surrogate.load(export_model(ism, tmp_path, net=(loaded, domain, trusting)))
+    cells = check.state.numpy().copy()
+    taken = model.stepper(rtol=0.1).step(cells, check.dt.numpy()).status == 0
+    assert taken.mean() > 0.2
+    with torch.no_grad():
+        end, _ = loaded(check.state, check.dt)
+    assert np.quantile(np.abs(cells[taken] / end.numpy()[taken] - 1), 0.99) < 3e-5
+
+
+def test_file_without_the_base_it_promises_is_refused(ism, trainer, tmp_path):
+    save_model(tmp_path / "net.h5", trainer.surrogate, system="ism-molecular", system_hash=ism.hash)
+    with h5py.File(tmp_path / "net.h5", "r+") as file:
+        file.attrs["net"] = json.dumps({**json.loads(file.attrs["net"]), "base": 1})
+    with pytest.raises(ValueError, match="has no base"):
+        load_model(tmp_path / "net.h5", ism)
+    with pytest.raises(ValueError, match="base"):
+        NetConfig(base=3)
+
+
 @pytest.mark.parametrize("isa", ["base", "v3", "v4"])
 def test_net_gives_the_same_bits_for_any_number_of_cells(library, trainer, isa):
-    """Groups of 1, 2, 3, 4 and 8 cells of an expert, spans and chunks: all sizes meet the same cells."""
+    """Groups of 1 to 4 and of 14 cells of an expert, spans and chunks: all sizes meet the same cells."""
     model, _ = library
     try:
         stepper = model.stepper(rtol=0.1, isa=isa)

@@ -82,7 +82,8 @@ SURR_API int32_t surr_model_open(const char *name_or_path, int32_t len, surr_mod
 SURR_API int32_t surr_model_register(const struct surr_model_desc *(*entry)(void));
 SURR_API int32_t surr_model_close(surr_model *m); /* NULL is fine; plans made from the model stay usable */
 /* Replays the stored test vectors with every instruction set this CPU can run. *max_error: largest deviation of the
- * right-hand side over its scale; above 1e-10 the result is SURR_E_CHECKSUM. */
+ * right-hand side over its scale; above 1e-10, or where the net is off its stored predictions by more than 1e-4, the
+ * result is SURR_E_CHECKSUM. */
 SURR_API int32_t surr_model_selftest(const surr_model *m, double *max_error);
 /* Right-hand side and Jacobian of n_cell cells in the model's units, for checks and for solvers of your own:
  * f[c*n_state + i] = dy_i/dt, jacobian[(c*n_state + i)*n_state + j] = df_i/dy_j (may be NULL) at y[c*n_state + i] and

@@ -4,8 +4,8 @@
  * which they are stored. A cell is a row of numbers: in[cell*in_stride + i], i < n_in, and
  * out[cell*DENSE_PADDED(n_out) + o]; outputs beyond n_out are what the padding gives.
  *
- * A layer is float[n_in + 1][DENSE_PADDED(n_out)]: the bias, then for each input its weights, filled up with zeros to
- * whole vectors of every instruction set. Nothing need be aligned, but a layer should begin on a cache line.
+ * A layer is float[n_panel][n_in + 1][DENSE_PANEL]: for every DENSE_PANEL outputs the bias, then for each input its
+ * weights; missing outputs are zeros. Nothing need be aligned, but a layer should begin on a cache line.
  *
  * n_out and n_in are to be compile-time constants. A cell's result depends on that cell alone, bit for bit: each output
  * is bias + w[0] in[0] + w[1] in[1] + ... summed in this order, by the same instructions for any number of cells.
@@ -21,14 +21,15 @@
 
 #include "vecmathf.h"
 
-/* n outputs in whole vectors, whatever the width of a vector */
-#define DENSE_PADDED(N) (((N) + 15) / 16 * 16)
+/* n outputs in whole panels, and a panel in whole vectors of any width */
+#define DENSE_PANEL 16
+#define DENSE_PADDED(N) (((N) + DENSE_PANEL - 1) / DENSE_PANEL * DENSE_PANEL)
 
-/* DENSE_VECTORS vectors of outputs of DENSE_CELLS cells are summed in registers at a time: 24 sums of 32 registers with
+/* DENSE_VECTORS vectors of outputs of DENSE_CELLS cells are summed in registers at a time: 28 sums of 32 registers with
  * AVX-512, 12 of 16 elsewhere. Of fewer cells more outputs. */
 #if defined SURR_AVX512
-#define DENSE_CELLS 8
-#define DENSE_VECTORS 3
+#define DENSE_CELLS 14
+#define DENSE_VECTORS 2
 #define DENSE_VECTORS_OF_FEW 6
 #else
 #define DENSE_CELLS 4
@@ -43,19 +44,22 @@
 #define DENSE_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* n_vector vectors of outputs of n_cell cells. */
-SURR_INLINE void dense_tile(int n_cell, int n_vector, int n_in, int stride, const float *layer, const float *in,
-                            int in_stride, float *out)
+/* Vectors first .. first + n_vector - 1 of the outputs of n_cell cells. */
+SURR_INLINE void dense_tile(int n_cell, int first, int n_vector, int n_out, int n_in, const float *layer,
+                            const float *in, int in_stride, float *out)
 {
     vfloat sum[DENSE_CELLS][2 * DENSE_VECTORS_OF_FEW], weights[2 * DENSE_VECTORS_OF_FEW];
-    DENSE_UNROLL for (int c = 0; c < n_cell; c++)
-        DENSE_UNROLL for (int v = 0; v < n_vector; v++)
-            sum[c][v] = vf_loadu(layer + v * SURR_FLANES);
+    const float *column[2 * DENSE_VECTORS_OF_FEW];
+    DENSE_UNROLL for (int v = 0; v < n_vector; v++) {
+        const int o = (first + v) * SURR_FLANES;
+        column[v] = layer + o / DENSE_PANEL * DENSE_PANEL * (n_in + 1) + o % DENSE_PANEL;
+        DENSE_UNROLL for (int c = 0; c < n_cell; c++)
+            sum[c][v] = vf_loadu(column[v]);
+    }
 
     _Pragma("GCC unroll 2") for (int i = 0; i < n_in; i++) {
-        layer += stride;
         DENSE_UNROLL for (int v = 0; v < n_vector; v++)
-            weights[v] = vf_loadu(layer + v * SURR_FLANES);
+            weights[v] = vf_loadu(column[v] + (i + 1) * DENSE_PANEL);
         DENSE_UNROLL for (int c = 0; c < n_cell; c++) {
             const vfloat x = vf_set(in[c * in_stride + i]);
             DENSE_UNROLL for (int v = 0; v < n_vector; v++)
@@ -65,20 +69,18 @@ SURR_INLINE void dense_tile(int n_cell, int n_vector, int n_in, int stride, cons
 
     DENSE_UNROLL for (int c = 0; c < n_cell; c++)
         DENSE_UNROLL for (int v = 0; v < n_vector; v++)
-            vf_storeu(out + c * stride + v * SURR_FLANES, sum[c][v]);
+            vf_storeu(out + c * DENSE_PADDED(n_out) + (first + v) * SURR_FLANES, sum[c][v]);
 }
 
 /* All outputs of n_cell cells, at most `most` vectors at a time: as few tiles as possible, and all but the last alike. */
 SURR_INLINE void dense_group(int n_cell, int most, int n_out, int n_in, const float *layer, const float *in,
                              int in_stride, float *out)
 {
-    const int stride = DENSE_PADDED(n_out), n_vector = stride / SURR_FLANES;
-    const int n_tile = (n_vector + most - 1) / most, each = (n_vector + n_tile - 1) / n_tile;
-    const int last = n_vector % each * SURR_FLANES;
-    for (int o = 0; o < stride - last; o += each * SURR_FLANES)
-        dense_tile(n_cell, each, n_in, stride, layer + o, in, in_stride, out + o);
-    if (last)
-        dense_tile(n_cell, last / SURR_FLANES, n_in, stride, layer + stride - last, in, in_stride, out + stride - last);
+    const int n_vector = DENSE_PADDED(n_out) / SURR_FLANES;
+    const int n_tile = (n_vector + most - 1) / most, each = (n_vector + n_tile - 1) / n_tile, last = n_vector % each;
+    for (int v = 0; v < n_vector - last; v += each)
+        dense_tile(n_cell, v, each, n_out, n_in, layer, in, in_stride, out);
+    if (last) dense_tile(n_cell, n_vector - last, last, n_out, n_in, layer, in, in_stride, out);
 }
 
 /* out = weights in + bias for n cells; out must not overlap in. */

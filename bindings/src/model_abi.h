@@ -7,7 +7,7 @@
 #define SURR_MODEL_ABI_H
 #include <stdint.h>
 
-#define SURR_MODEL_ABI 2
+#define SURR_MODEL_ABI 3
 
 /* Roles a variable can play; they decide which host quantities can be converted to it. */
 #define SURR_ROLE_OTHER       0
@@ -68,6 +68,10 @@ typedef struct surr_model_desc {
     double dt_lower, dt_upper;    /* [s] meaningful time steps */
     int64_t n_test;               /* stored test vectors: f(test_y) must equal test_f within 1e-10*test_scale */
     const double *test_y, *test_param, *test_f, *test_scale; /* [n_test][n_state | n_param | n_state | n_state] */
+    /* stored predictions of the net, in double precision: within 1e-4 relative, errors included, predict(net_y, net_dt,
+     * net_param) must give net_end and net_error; [n_net_test][n_state | 1 | n_param | n_state | 1] */
+    int64_t n_net_test;
+    const double *net_y, *net_dt, *net_param, *net_end, *net_error;
     const surr_kernels *kernels[SURR_N_ISA];                 /* NULL where not built */
 } surr_model_desc;
 

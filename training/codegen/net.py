@@ -1,11 +1,15 @@
 """A trained net as C: weights, statistics, routing, domain and calibration, for bindings/src/predict.h."""
 
+import copy
+
 import numpy as np
+import torch
 
 from ..encoding import FRACTION_FLOOR
+from ..populations import box, check_population, wide
 
-#: outputs of a layer are padded to a multiple of this, DENSE_PADDED in bindings/src/dense.h
-LANES = 16
+#: DENSE_PANEL of bindings/src/dense.h
+PANEL = 16
 
 
 def write_net(surrogate, domain, calibration, parameter_values):
@@ -25,7 +29,8 @@ def write_net(surrogate, domain, calibration, parameter_values):
     weights = _layers(surrogate)
     defines = {
         "NET_IN": encoding.n_features, "NET_OUT": n["out_std"].shape[1] + 1, "NET_WIDTH": config.width,
-        "NET_DEPTH": config.depth, "NET_BASE": 0, "NET_EXPERTS": config.n_experts, "NET_STRIDE": weights.shape[1],
+        "NET_DEPTH": config.depth, "NET_BASE": config.base, "NET_EXPERTS": config.n_experts,
+        "NET_STRIDE": weights.shape[1],
         "NET_REGIONS_1": config.regions[0], "NET_REGIONS_2": config.regions[1],
         "NET_HAS_TOTAL": int(encoding.has_total),
         "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_DT_LOWER": repr(encoding.dt_lower),
@@ -55,21 +60,59 @@ def write_net(surrogate, domain, calibration, parameter_values):
     return "\n".join(lines) + "\n", "\n".join(source) + "\n"
 
 
+def net_vectors(system, surrogate, domain, calibration, n):
+    """Predictions in double precision for `surr_model_selftest`, of at most `n` cells.
+
+    Cells of the domain whose outcome single precision cannot turn: well inside a step of the calibration, predicted
+    alike by both precisions, not close to what counts as beyond repair.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``net_y``, ``net_dt``, ``net_param``, ``net_end``, ``net_error``, a row per cell.
+    """
+    dt_range = surrogate.encoding.dt_lower, 10.0 ** domain.upper[-1]
+    try:
+        check_population("wide", system)
+        state, dt = wide(system, 100 * n, seed=3)
+    except ValueError:
+        state, dt = box(system, 100 * n, 3, dt_range)
+    state, dt = torch.from_numpy(state), torch.from_numpy(dt)
+    exact = copy.deepcopy(surrogate).double()
+    with torch.no_grad():
+        end, predicted = exact(state, dt)
+        single, _ = surrogate(state, dt)
+        exact.encoding.laws = exact.encoding.laws[:0]
+        bare, _ = exact(state, dt)
+    place = (torch.log10(predicted) - calibration.lower) / calibration.width
+    good = torch.from_numpy(domain.holds(surrogate.encoding, state, dt)) & ((place - place.round()).abs() > 0.01)
+    good &= ((single / end - 1).abs() < 1e-5).all(1) & ((end / bare - 1).abs() < 0.4).all(1)
+    chosen = good.nonzero()[:n, 0]
+    return {
+        "net_y": state[chosen].numpy(), "net_dt": dt[chosen].numpy(),
+        "net_param": np.tile(system.parameter_values, (len(chosen), 1)), "net_end": end[chosen].numpy(),
+        "net_error": calibration(predicted[chosen].numpy()),
+    }  # fmt: skip
+
+
 def _layers(surrogate):
-    """(n_experts, stride): per layer the bias, then the weights as [n_in][n_out], outputs padded as in dense.h.
+    """(n_experts, stride): the layers of every expert as dense.h wants them, those of the perceptron, then the base.
 
     The scale of the outputs is in the weights of the last layer.
     """
-    layers = [(w.detach().double().numpy(), b.detach().double().numpy())
-              for w, b in zip(surrogate.experts.weights, surrogate.experts.biases)]  # fmt: skip
-    scale = surrogate.out_std.float().double().numpy()[:, None]
-    scale = np.concatenate([scale, np.ones_like(scale[..., :1])], 2)  # the predicted error has none
-    layers[-1] = tuple(x * scale for x in layers[-1])
-    rows = []
-    for w, b in layers:
-        padding = -w.shape[2] % LANES
-        rows.append(np.pad(np.concatenate([b, w], 1), ((0, 0), (0, 0), (0, padding))).reshape(len(w), -1))
-    return np.concatenate(rows, 1).astype(np.float32)
+    layers = [torch.cat([b, w], 1).double() for w, b in zip(surrogate.experts.weights, surrogate.experts.biases)]
+    n_vars = surrogate.out_std.shape[1]
+    layers[-1][:, :, :n_vars] *= surrogate.out_std.float().double().unsqueeze(1)
+    if surrogate.base is not None:
+        layers.append(torch.nn.functional.pad(surrogate.base.double(), (0, 1)))  # nothing for the predicted error
+    return np.concatenate([_panels(layer.detach().numpy()) for layer in layers], 1).astype(np.float32)
+
+
+def _panels(layer):
+    """(n_experts, n_in + 1, n_out), bias first, as (n_experts, n_panel * (n_in + 1) * PANEL)."""
+    n_experts, n_rows, n_out = layer.shape
+    padded = np.pad(layer, ((0, 0), (0, 0), (0, -n_out % PANEL)))
+    return padded.reshape(n_experts, n_rows, -1, PANEL).transpose(0, 2, 1, 3).reshape(n_experts, -1)
 
 
 def _array(ctype, name, values, static=True):
