@@ -154,11 +154,19 @@ enum {                     /* phases of a call: read, convert and check; net; so
     SURR_PHASE_SCATTER = 3,
     SURR_NPHASE = 4
 };
+enum { SURR_NAUDIT = 240 }; /* bins of errors, 20 per decade from 1e-8 on; the first and the last take what is beyond */
 
 SURR_API int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work **out);
 SURR_API int32_t surr_work_free(surr_work *w); /* NULL is fine */
 /* Time spent in the last call: seconds[SURR_NPHASE], summed over threads. */
 SURR_API int32_t surr_work_seconds(const surr_work *w, double *seconds);
+/* What the audit has found since the work was made: count[b], b < SURR_NAUDIT, is the number of variables of audited
+ * cells for which the net's |y/y_solver - 1| was in bin b. Species that end below 1e-10 of the total are not counted.
+ * Counts of several works or ranks may be added. */
+SURR_API int32_t surr_work_audit(const surr_work *w, int64_t *count);
+/* The error that a fraction q (0 to 1) of the counted ones does not exceed, up to the width of a bin (12 %) too large;
+ * q = 1: the largest. 0 where nothing was counted. */
+SURR_API int32_t surr_audit_quantile(const int64_t *count, double q, double *error);
 
 /* General form: one base pointer and one stride (in elements; 0 = the same scalar for every cell, inputs only) per
  * slot. index: the cells to visit, none twice (NULL: 0..n_cell-1). status[n_cell] and stat[SURR_NSTAT] may be NULL.
