@@ -30,12 +30,15 @@
 
 _Static_assert(NET_EXPERTS <= 256, "experts are counted in bytes");
 
+enum { ASKED, OUTSIDE, NOT_WORTH_IT };
+
 typedef struct chunk {
     int n;
     const double *y, *dt, *params;
     float x[CHUNK][IN_ROW] ALIGNED;   /* standardised features */
     float out[CHUNK][OUT_ROW] ALIGNED;
-    unsigned char outside[CHUNK];     /* outside the domain */
+    double rtol;
+    unsigned char skipped[CHUNK];     /* ASKED or why not */
     unsigned char expert[CHUNK];
     short order[CHUNK];               /* cells by expert */
 } chunk;
@@ -110,21 +113,24 @@ static void encode(chunk *c, int i)
         while (part < NET_REGIONS_2 - 1 && v[l] > net_edges_2[bin][part]) part++;
         const int e = bin * NET_REGIONS_2 + part;
         c->expert[i + l] = (unsigned char)e;
-        c->outside[i + l] = !inside[l];
+        c->skipped[i + l] = !inside[l] ? OUTSIDE : c->rtol < net_pays_from[e] ? NOT_WORTH_IT : ASKED;
+        if (c->skipped[i + l]) memset(c->out[i + l], 0, sizeof c->out[0]);
         for (int k = 0; k < NET_IN; k++)
             c->x[i + l][k] = (float)((x[k][l] - net_mean[e][k]) * net_inverse_std[e][k]);
     }
 }
 
-/* Counting sort of the chunk's cells by expert; start[e] is where expert e begins. */
+/* Counting sort by expert of the chunk's cells that are asked; start[e] is where expert e begins. */
 static void sort_by_expert(chunk *c, int *start)
 {
     for (int e = 0; e <= NET_EXPERTS; e++) start[e] = 0;
-    for (int i = 0; i < c->n; i++) start[c->expert[i] + 1]++;
+    for (int i = 0; i < c->n; i++)
+        if (!c->skipped[i]) start[c->expert[i] + 1]++;
     for (int e = 0; e < NET_EXPERTS; e++) start[e + 1] += start[e];
     int next[NET_EXPERTS];
     for (int e = 0; e < NET_EXPERTS; e++) next[e] = start[e];
-    for (int i = 0; i < c->n; i++) c->order[next[c->expert[i]]++] = (short)i;
+    for (int i = 0; i < c->n; i++)
+        if (!c->skipped[i]) c->order[next[c->expert[i]]++] = (short)i;
 }
 
 /* One layer of a span; a function for each shape, as dense() is large. The weights of the layer begin at `offset`. */
@@ -231,13 +237,15 @@ static void decode(const chunk *c, int i, double *end, float *error)
     const vdouble bound = vd_select(good, vd_exp(LN_10 * calibrated(predicted)), vd_set(FLT_MAX));
     for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
         for (int k = 0; k < N_STATE; k++) end[(i + l) * N_STATE + k] = y[k][l];
-        error[i + l] = c->outside[i + l] ? INFINITY : (float)bound[l];
+        error[i + l] = c->skipped[i + l] == OUTSIDE ? INFINITY : c->skipped[i + l] ? -1.0f : (float)bound[l];
     }
 }
 
-static void predict(int64_t n, const double *y, const double *dt, const double *params, double *end, float *error)
+static void predict(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,
+                    float *error)
 {
     chunk c;
+    c.rtol = rtol;
     int start[NET_EXPERTS + 1];
     for (int64_t first = 0; first < n; first += CHUNK) {
         c.n = n - first < CHUNK ? (int)(n - first) : CHUNK;

@@ -1,4 +1,4 @@
-/* Who advances a cell: the net where it vouches for the tolerance, the stiff solver elsewhere. */
+/* Who advances a cell: the net where it pays to ask it and it vouches for the tolerance, the stiff solver elsewhere. */
 #include "engine.h"
 
 #include <float.h>
@@ -39,7 +39,8 @@ static int32_t accept(const surr_plan *p, scratch *s)
     int32_t n_todo = 0;
     for (int32_t i = 0; i < s->m; i++) {
         double *y = s->y + (int64_t)i * n_state;
-        if (s->error[i] > FLT_MAX) s->state[i] = SURR_CELL_OUTSIDE;
+        if (s->error[i] < 0.0f) s->state[i] = SURR_CELL_SOLVER;
+        else if (s->error[i] > FLT_MAX) s->state[i] = SURR_CELL_OUTSIDE;
         else if (!(s->error[i] <= p->rtol)) s->state[i] = SURR_CELL_ERROR;
         else if (is_drawn(p, y, s->dt[i])) s->state[i] = SURR_CELL_AUDIT;
         else s->state[i] = SURR_CELL_NET;
@@ -127,7 +128,8 @@ void block_advance(const surr_plan *p, scratch *s)
         s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
         return;
     }
-    p->kernels->predict(s->m, s->y, s->dt, s->params, s->end, s->error);
+    const double rtol = p->fallback == FALLBACK_NONE ? INFINITY : p->rtol; /* then the net is all there is */
+    p->kernels->predict(rtol, s->m, s->y, s->dt, s->params, s->end, s->error);
     int32_t n_todo = accept(p, s);
     double t1 = seconds_now();
     s->seconds[SURR_PHASE_NET] += t1 - t0;

@@ -12,7 +12,7 @@ static void set_cells(void)
     for (int c = 0; c < N; c++) {
         start[c][A] = 1.0 + 1e-3 * c;
         start[c][B] = 2.0;
-        start[c][TEMP] = c % 10 ? 100.0 : 2000.0;
+        start[c][TEMP] = c % 10 == 0 ? 2000.0 : c % 10 == 1 ? 700.0 : 100.0;
     }
 }
 
@@ -43,20 +43,28 @@ static void test_reasons(surr_model *model)
     surr_plan *plan = plan_with(model, 1e-2, 0.0, 1);
     surr_work *work = commit(plan);
     run(plan, work, solved, status);
-    for (int c = 0; c < N; c++) CHECK(status[c] == (c % 10 ? SURR_CELL_ERROR : SURR_CELL_OUTSIDE));
+    for (int c = 0; c < N; c++)
+        CHECK(status[c] == (c % 10 == 0 ? SURR_CELL_OUTSIDE : c % 10 == 1 ? SURR_CELL_SOLVER : SURR_CELL_ERROR));
     close_plan(plan, work);
 
     plan = plan_with(model, 0.1, 0.0, 1);
     work = commit(plan);
     run(plan, work, q, status);
     for (int c = 0; c < N; c++) {
-        CHECK(status[c] == (c % 10 ? SURR_CELL_NET : SURR_CELL_OUTSIDE));
-        CHECK(q[c][A] == (c % 10 ? solved[c][A] * 1.01001 : solved[c][A]));
+        CHECK(status[c] == (c % 10 == 0 ? SURR_CELL_OUTSIDE : c % 10 == 1 ? SURR_CELL_SOLVER : SURR_CELL_NET));
+        CHECK(q[c][A] == (c % 10 > 1 ? solved[c][A] * 1.01001 : solved[c][A]));
     }
     int64_t count[SURR_NAUDIT];
-    double error = -1.0;
+    double error = -1.0, cell[3] = {1.0, 2.0, 700.0};
+    int32_t only;
     CHECK(surr_work_audit(work, count) == SURR_OK);
     CHECK(surr_audit_quantile(count, 1.0, &error) == SURR_OK && error == 0.0);
+    close_plan(plan, work);
+
+    plan = plan_with(model, 0.1, 0.0, 1); /* where there is no solver, the net is asked all the same */
+    CHECK(surr_plan_set_s(plan, "fallback", -1, "none", -1) == SURR_OK);
+    work = commit(plan);
+    CHECK(surr_step_cell(plan, work, 10.0, cell, &only) == SURR_OK && only == SURR_CELL_NET);
     close_plan(plan, work);
 }
 

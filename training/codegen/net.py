@@ -54,6 +54,7 @@ def write_net(surrogate, domain, calibration, parameter_values):
         _array("double", "net_law_upper[N_CONSERVED + 1]", np.append(domain.law_upper, 0)),
         _array("double", "net_param[N_PARAM + 1]", np.append(parameter_values, 0)),
         _array("double", "net_calibration[NET_CALIBRATION_NODES]", calibration.nodes),
+        _array("double", "net_pays_from[NET_EXPERTS]", _pays_from(calibration, config.n_experts)),
     ]  # fmt: skip
     source = ["/* Generated; do not edit. */", "extern const float surr_net_weights[] __attribute__((aligned(64)));",
               _array("float", "surr_net_weights[]", weights, static=False)]  # fmt: skip
@@ -93,6 +94,12 @@ def net_vectors(system, surrogate, domain, calibration, n):
         "net_param": np.tile(system.parameter_values, (len(chosen), 1)), "net_end": end[chosen].numpy(),
         "net_error": calibration(predicted[chosen].numpy()),
     }  # fmt: skip
+
+
+def _pays_from(calibration, n_experts):
+    if calibration.pays_from is None:
+        return np.zeros(n_experts)
+    return np.minimum(calibration.pays_from, 1e300)  # C has no literal for infinity
 
 
 def _layers(surrogate):
