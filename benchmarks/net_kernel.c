@@ -9,30 +9,49 @@
 #define N_IN 12
 #define N_OUT 20
 #define N_LAYER 3
+#define N_EXPERT 16 /* sets of weights, of which the small calls use one or all */
 #define BATCH 1024
+#define SPAN 64     /* cells that go through the layers together, as in predict.h */
 #define SMALL 32
 #define WIDTHS(EACH) EACH(32) EACH(64) EACH(96) EACH(128) EACH(192) EACH(256)
 #define WIDEST 256
 #define MAX_REPEATS 1000
 
-#define BLOCKS(CELLS) (((CELLS) + DENSE_CELLS - 1) / DENSE_CELLS)
+#define LAYER_SIZE(N_OUT, N_IN) (DENSE_PADDED(N_OUT) * ((N_IN) + 1))
+#define SIZE(W) (LAYER_SIZE(W, N_IN) + N_LAYER * LAYER_SIZE(W, W) + LAYER_SIZE(N_OUT, W))
+#define ALIGNED __attribute__((aligned(64)))
 
-static float weights[N_LAYER + 2][WIDEST * WIDEST], bias[N_LAYER + 2][WIDEST];
-static vfloat in[BLOCKS(BATCH)][N_IN * DENSE_VECTORS], out[BLOCKS(BATCH)][N_OUT * DENSE_VECTORS];
+static float weights[N_EXPERT * SIZE(WIDEST)] ALIGNED;
+static float in[BATCH][DENSE_PADDED(N_IN)] ALIGNED, out[BATCH][DENSE_PADDED(N_OUT)] ALIGNED;
 
-/* A linear layer in, residual SiLU layers, a linear layer out; for each width a function. */
+/* A linear layer in, residual SiLU layers, a linear layer out; for each width a function. The n cells of a span are
+ * dealt to n_expert sets of weights, layer by layer as in predict.h. */
 #define NET(WIDTH)                                                                                 \
-    __attribute__((noinline)) static void net_##WIDTH(int n_block)                                 \
+    __attribute__((noinline)) static void span_##WIDTH(int n, int n_expert, int first)             \
     {                                                                                              \
-        vfloat h[2][WIDTH * DENSE_VECTORS];                                                        \
-        for (int k = 0; k < n_block; k++) {                                                        \
-            dense(WIDTH, N_IN, weights[N_LAYER], bias[N_LAYER], in[k], h[0]);                      \
-            for (int l = 0; l < N_LAYER; l++) {                                                    \
-                dense(WIDTH, WIDTH, weights[l], bias[l], h[l % 2], h[1 - l % 2]);                  \
-                dense_silu(WIDTH, h[l % 2], h[1 - l % 2]);                                         \
-            }                                                                                      \
-            dense(N_OUT, WIDTH, weights[N_LAYER + 1], bias[N_LAYER + 1], h[N_LAYER % 2], out[k]);  \
+        float h[2][SPAN][DENSE_PADDED(WIDTH)] ALIGNED;                                             \
+        const float *w = weights;                                                                  \
+        int start[N_EXPERT + 1];                                                                   \
+        for (int e = 0; e <= n_expert; e++)                                                        \
+            start[e] = e * n / n_expert;                                                           \
+        for (int e = 0; e < n_expert; e++)                                                         \
+            dense(WIDTH, N_IN, w + e * SIZE(WIDTH), start[e + 1] - start[e], in[first + start[e]], \
+                  DENSE_PADDED(N_IN), h[0][start[e]]);                                             \
+        w += LAYER_SIZE(WIDTH, N_IN);                                                              \
+        for (int l = 0; l < N_LAYER; l++, w += LAYER_SIZE(WIDTH, WIDTH)) {                         \
+            for (int e = 0; e < n_expert; e++)                                                     \
+                dense(WIDTH, WIDTH, w + e * SIZE(WIDTH), start[e + 1] - start[e],                  \
+                      h[l % 2][start[e]], DENSE_PADDED(WIDTH), h[1 - l % 2][start[e]]);            \
+            dense_silu(n * DENSE_PADDED(WIDTH), h[l % 2][0], h[1 - l % 2][0]);                     \
         }                                                                                          \
+        for (int e = 0; e < n_expert; e++)                                                         \
+            dense(N_OUT, WIDTH, w + e * SIZE(WIDTH), start[e + 1] - start[e],                      \
+                  h[N_LAYER % 2][start[e]], DENSE_PADDED(WIDTH), out[first + start[e]]);           \
+    }                                                                                              \
+    static void net_##WIDTH(int n, int n_expert)                                                   \
+    {                                                                                              \
+        for (int first = 0; first < n; first += SPAN)                                              \
+            span_##WIDTH(n - first < SPAN ? n - first : SPAN, n_expert, first);                    \
     }
 WIDTHS(NET)
 
@@ -63,11 +82,11 @@ static double measure_peak(void)
 }
 
 /* Seconds per call. */
-static double measure(void (*net)(int), int n_block, int calls)
+static double measure(void (*net)(int, int), int n, int n_expert, int calls)
 {
     double start = now();
     for (int i = 0; i < calls; i++)
-        net(n_block);
+        net(n, n_expert);
     return (now() - start) / calls;
 }
 
@@ -84,26 +103,27 @@ static double median(int n, double *values)
 }
 
 /* Calls of about a millisecond, with the peak measured around each of them. */
-static void report(int width, void (*net)(int), int repeats, const char *separator)
+static void report(int width, void (*net)(int, int), int repeats, const char *separator)
 {
-    static double peak[MAX_REPEATS], rate[MAX_REPEATS], share[MAX_REPEATS], small[MAX_REPEATS];
+    static double peak[MAX_REPEATS], rate[MAX_REPEATS], share[MAX_REPEATS], small[2][MAX_REPEATS];
     double flops = 2.0 * (width * N_IN + N_LAYER * width * width + N_OUT * width) * BATCH;
-    double estimate = measure(net, BLOCKS(BATCH), 1);
+    double estimate = measure(net, BATCH, 1, 1);
     int calls = 1 + (int)(1e-3 / estimate);
 
     double before = measure_peak();
     for (int i = 0; i < repeats; i++) {
-        rate[i] = 1e-9 * flops / measure(net, BLOCKS(BATCH), calls);
+        rate[i] = 1e-9 * flops / measure(net, BATCH, 1, calls);
         double after = measure_peak();
-        small[i] = measure(net, BLOCKS(SMALL), calls * BATCH / SMALL);
+        small[0][i] = measure(net, SMALL, 1, calls * BATCH / SMALL);
+        small[1][i] = measure(net, SMALL, N_EXPERT, calls * BATCH / SMALL);
         peak[i] = 0.5 * (before + after);
         share[i] = rate[i] / peak[i];
         before = measure_peak();
     }
     double gflops = median(repeats, rate);
     printf("%s{\"width\": %d, \"peak\": %.2f, \"gflops\": %.2f, \"best\": %.2f, \"share\": %.4f, \"us_cell\": %.5f, "
-           "\"us_32\": %.4f}", separator, width, median(repeats, peak), gflops, rate[repeats - 1],
-           median(repeats, share), 1e-3 * flops / gflops / BATCH, 1e6 * median(repeats, small));
+           "\"us_32\": %.4f, \"us_32_experts\": %.4f}", separator, width, median(repeats, peak), gflops, rate[repeats - 1],
+           median(repeats, share), 1e-3 * flops / gflops / BATCH, 1e6 * median(repeats, small[0]), 1e6 * median(repeats, small[1]));
     fflush(stdout);
 }
 
@@ -113,16 +133,14 @@ int main(int n_arg, char **arg)
     if (repeats < 1 || repeats > MAX_REPEATS) return 1;
 
     srand(1);
-    for (int l = 0; l < N_LAYER + 2; l++)
-        for (int i = 0; i < WIDEST * WIDEST; i++)
-            weights[l][i] = 0.2f * ((float)rand() / (float)RAND_MAX - 0.5f);
-    for (int k = 0; k < BLOCKS(BATCH); k++)
-        for (int i = 0; i < N_IN * DENSE_VECTORS; i++)
-            for (int lane = 0; lane < SURR_FLANES; lane++)
-                in[k][i][lane] = (float)rand() / (float)RAND_MAX;
+    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++)
+        weights[i] = 0.2f * ((float)rand() / (float)RAND_MAX - 0.5f);
+    for (int k = 0; k < BATCH; k++)
+        for (int i = 0; i < N_IN; i++)
+            in[k][i] = (float)rand() / (float)RAND_MAX;
 
     const char *separator = "";
-    printf("{\"lanes\": %d, \"block\": %d, \"nets\": [", SURR_FLANES, DENSE_CELLS);
+    printf("{\"lanes\": %d, \"nets\": [", SURR_FLANES);
 #define REPORT(WIDTH)                                                                              \
     report(WIDTH, net_##WIDTH, repeats, separator);                                                \
     separator = ", ";

@@ -81,7 +81,8 @@ class Model:
         comm : mpi4py communicator, optional
             Counts and imbalance in the reports are then those of all ranks, and `Stepper.step` is collective.
         audit : float
-            Fraction of the net's results to solve again. Without effect on a model that has no net.
+            Fraction of the net's results to solve again, for ``report.audit``; drawn by the cell's own bits. Without
+            effect on a model that has no net.
         atol_frac : float, optional
             Absolute error allowed, as a fraction of the total density; 1e-10 `rtol` if not given.
         max_solver_steps : int

@@ -6,7 +6,7 @@ import numpy as np
 from mpi4py import MPI
 
 from surrogate.errors import ModelError
-from surrogate.report import PHASES, fraction_accepted
+from surrogate.report import PHASES, audit_quantiles, fraction_accepted
 
 
 def step_together(comm, prepare, run):
@@ -56,6 +56,8 @@ def reduce_report(comm, report):
     most = comm.allreduce(report.solver_steps, op=MPI.MAX)
     comm.Allreduce(MPI.IN_PLACE, numbers, op=MPI.SUM)
     comm.Allreduce(MPI.IN_PLACE, seconds, op=MPI.SUM)
+    audit_counts = report.audit_counts.copy()
+    comm.Allreduce(MPI.IN_PLACE, audit_counts, op=MPI.SUM)
     n_cells, solver_steps, *counts = (int(n) for n in numbers)
     counts = dict(zip(names, counts))
     untouched = counts["masked"] + counts["bad input"] + counts["failed"]
@@ -66,5 +68,7 @@ def reduce_report(comm, report):
         solver_steps=solver_steps,
         fraction_accepted=fraction_accepted(counts, n_cells - untouched),
         seconds=dict(zip(PHASES, seconds.tolist())),
+        audit=audit_quantiles(audit_counts),
+        audit_counts=audit_counts,
         imbalance=most * comm.size / solver_steps if solver_steps else 1.0,
     )

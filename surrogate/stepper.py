@@ -100,7 +100,9 @@ class Stepper:
         check(code)
         seconds = ffi.new("double[]", lib.SURR_NPHASE)
         check(lib.surr_work_seconds(self._work, seconds))
-        return make_report(status, list(stat), list(seconds))
+        audit = np.zeros(lib.SURR_NAUDIT, dtype=np.int64)
+        check(lib.surr_work_audit(self._work, ffi.from_buffer("int64_t[]", audit)))
+        return make_report(status, list(stat), list(seconds), audit)
 
     def _inputs(self, dt, params, mask):
         """Name and value of every input, in the order of the plan's slots."""

@@ -37,10 +37,11 @@ def cc():
 
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory, cc):
-    """Directory with toy.so (tests/c/toy_model.c), toy_broken.so (wrong test vector) and toy_abi.so (wrong ABI)."""
+    """Directory with toy.so, toy_net.so, toy_broken.so (wrong test vector), toy_abi.so; see tests/c/toy_model.c."""
     directory = tmp_path_factory.mktemp("toys")
     source = ROOT / "tests" / "c" / "toy_model.c"
-    for name, flags in (("toy", []), ("toy_broken", ["-DTOY_TEST_F=1.0"]), ("toy_abi", ["-DTOY_ABI=99"])):
+    flaws = {"toy": [], "toy_net": ["-DTOY_NET"], "toy_broken": ["-DTOY_TEST_F=1.0"], "toy_abi": ["-DTOY_ABI=99"]}
+    for name, flags in flaws.items():
         compile_ = [cc, "-O2", "-shared", "-fPIC", f"-I{ROOT / 'bindings' / 'src'}", *flags]
         subprocess.run([*compile_, source, "-o", directory / f"{name}.so", "-lm"], check=True)
     return directory

@@ -18,7 +18,9 @@ MAX_ULP = {"exp": 1.5, "log": 1.5, "sigmoid": 4.0, "silu": 5.0, "tanh": 3.0}
 MAX_ULP_SILU_FAR = 8.0  # below -16, where the result is below 2e-6
 
 #: (n_out, n_in) as in SHAPES of tests/c/test_dense.c
-SHAPES = [(1, 1), (10, 11), (19, 13), (20, 64), (64, 12), (64, 64), (192, 192)]
+SHAPES = [(1, 1), (10, 11), (19, 13), (20, 64), (64, 12), (96, 96), (192, 192)]
+#: every number of cells up to two full groups and one more, of any width
+BATCH = 29
 #: in the order of `epilogues` of tests/c/test_dense.c
 EPILOGUES = {
     "none": lambda x: x,
@@ -39,7 +41,7 @@ class FloatLibrary:
 
     def __init__(self, path, lanes):
         self._c = ctypes.CDLL(str(path))
-        self.lanes, self.block = self._c.surr_test_lanes(), self._c.surr_test_block()
+        self.lanes = self._c.surr_test_lanes()
         assert self.lanes == 2 * lanes
 
     def __call__(self, name, x, dtype=np.float32, out_dtype=np.float32):
@@ -50,15 +52,23 @@ class FloatLibrary:
         getattr(self._c, f"surr_test_{name}")(ctypes.c_int64(padded.size), pointer(padded), pointer(out))
         return out[: x.size]
 
-    def layer(self, weights, bias, x, epilogue="none", residual=None):
-        """One layer of one block, arrays of shape (rows, cells)."""
-        out = np.empty((len(weights), self.block), dtype=np.float32)
+    def layer(self, weights, bias, x, epilogue="none", residual=None, shift=0):
+        """One layer, weights of shape (n_out, n_in) and cells as rows; stored `shift` floats past a cache line."""
+        n_out, n_in = weights.shape
+        rows, width = n_in + 1, -(-n_out // 16) * 16
+        filled = np.pad(np.vstack([bias, weights.T]), ((0, 0), (0, width - n_out)))
+        room = np.empty(rows * width + 32, dtype=np.float32)
+        start = -room.ctypes.data // 4 % 16 + shift
+        layer = room[start : start + rows * width]
+        layer[:] = filled.reshape(rows, -1, 16).transpose(1, 0, 2).ravel()
+        out = np.full((len(x), width), NAN, dtype=np.float32)
         x = np.ascontiguousarray(x)
-        residual = None if residual is None else np.ascontiguousarray(residual)
-        status = self._c.surr_test_layer(*weights.shape, pointer(weights), pointer(bias), pointer(x),
+        if residual is not None:
+            residual = np.pad(residual, ((0, 0), (0, width - n_out)))
+        status = self._c.surr_test_layer(n_out, n_in, pointer(layer), len(x), pointer(x),
                                          list(EPILOGUES).index(epilogue), pointer(residual), pointer(out))  # fmt: skip
         assert status == 0, f"test_dense.c has no shape {weights.shape}"
-        return out
+        return np.ascontiguousarray(out[:, :n_out])
 
 
 def pointer(array):
@@ -210,7 +220,7 @@ def test_floats_and_doubles_convert_in_order(vector):
 def make_layer(n_out, n_in, n_cells, seed):
     """Weights, bias, input and residual."""
     rng = np.random.default_rng(seed)
-    shapes = [(n_out, n_in), (n_out,), (n_in, n_cells), (n_out, n_cells)]
+    shapes = [(n_out, n_in), (n_out,), (n_cells, n_in), (n_cells, n_out)]
     weights, *others = (rng.normal(size=shape).astype(np.float32) for shape in shapes)
     return np.float32(2 / np.sqrt(n_in)) * weights, *others
 
@@ -218,12 +228,12 @@ def make_layer(n_out, n_in, n_cells, seed):
 @pytest.mark.parametrize("epilogue", EPILOGUES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_layer_matches_numpy(vector, shape, epilogue):
-    weights, bias, x, residual = make_layer(*shape, vector.block, seed=1)
+    weights, bias, x, residual = make_layer(*shape, BATCH, seed=1)
     for added in (None, residual) if epilogue != "none" else (None,):
         result = vector.layer(weights, bias, x, epilogue, added)
-        exact = EPILOGUES[epilogue](weights.astype(float) @ x + bias[:, None]) + (0 if added is None else added)
+        exact = EPILOGUES[epilogue](x.astype(float) @ weights.T + bias) + (0 if added is None else added)
         # rounding of n_in products and sums, carried by a slope of at most 1.1, then of the epilogue
-        bound = 1.1 * EPS * (np.abs(weights) @ np.abs(x) + np.abs(bias)[:, None]) * (shape[1] / 2 + 1)
+        bound = 1.1 * EPS * (np.abs(x) @ np.abs(weights).T + np.abs(bias)) * (shape[1] / 2 + 1)
         bound += 4 * EPS * (np.abs(exact) + (0 if added is None else np.abs(added)))
         assert np.all(np.abs(result - exact) <= bound)
 
@@ -231,21 +241,20 @@ def test_layer_matches_numpy(vector, shape, epilogue):
 @pytest.mark.parametrize("epilogue", ["none", "silu", "tanh", "sigmoid"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_cells_do_not_see_each_other(vector, shape, epilogue):
-    weights, bias, x, residual = make_layer(*shape, vector.block, seed=2)
+    """Bit by bit the same in any place of any number of cells, among bad neighbours."""
+    weights, bias, x, residual = make_layer(*shape, BATCH, seed=2)
     added = None if epilogue == "none" else residual
-    straight = vector.layer(weights, bias, x, epilogue, added)
-    for shift in range(1, vector.block):
-        order = np.roll(np.arange(vector.block), shift)
-        shuffled_x, shuffled_residual = x[:, order], residual[:, order]
-        shuffled_x[:, ::3] = NAN  # bad neighbours
-        shuffled_residual[:, 1::3] = INF
-        good = np.arange(vector.block) % 3 == 2
-        result = vector.layer(weights, bias, shuffled_x, epilogue, None if added is None else shuffled_residual)
-        np.testing.assert_array_equal(result[:, good].view(np.int32), straight[:, order][:, good].view(np.int32))
+    whole = vector.layer(weights, bias, x, epilogue, added)
+    for n in range(1, BATCH + 1):
+        order = np.roll(np.arange(BATCH), n)[:n]
+        some_x, some_added = x[order], residual[order]
+        good = np.arange(n) % 3 != 1
+        some_x[~good] = NAN
+        some_added[~good] = INF
+        result = vector.layer(weights, bias, some_x, epilogue, None if added is None else some_added)
+        np.testing.assert_array_equal(result[good].view(np.int32), whole[order][good].view(np.int32))
 
 
 def test_weights_need_no_alignment(vector):
-    weights, bias, x, _ = make_layer(19, 13, vector.block, seed=3)
-    shifted = np.empty(weights.size + 1, dtype=np.float32)[1:].reshape(weights.shape)
-    shifted[:] = weights
-    assert_same_bits(vector.layer(shifted, bias, x), vector.layer(weights, bias, x))
+    weights, bias, x, _ = make_layer(19, 13, BATCH, seed=3)
+    assert_same_bits(vector.layer(weights, bias, x, shift=1), vector.layer(weights, bias, x))

@@ -60,6 +60,18 @@ def test_step_gives_closed_form(stepper, cells):
     assert report.seconds["net"] == 0 and min(v for k, v in report.seconds.items() if k != "net") > 0
 
 
+def test_audit_reports_the_error_of_the_net(toys):
+    cells = np.tile([1.0, 2.0, 100.0], (400, 1)) * np.linspace(1, 2, 400)[:, None]
+    stepper = surrogate.load(toys / "toy_net.so").stepper(rtol=0.1, audit=0.25)
+    report = stepper.step(cells, 10.0)
+    assert 60 < report.counts["audit"] < 140 and report.counts["net"] == 400 - report.counts["audit"]
+    assert report.audit_counts.sum() == 3 * report.counts["audit"]
+    assert list(report.audit) == [0.5, 0.9, 0.99, 1.0]
+    assert 1e-3 < report.audit[0.5] < 1.13e-3 and 1e-2 < report.audit[0.9] == report.audit[1.0] < 1.13e-2
+    assert "error of audited cells: 50 % 0.001" in str(report) and "largest 0.01" in str(report)
+    assert surrogate.load(toys / "toy_net.so").stepper(rtol=0.1).step(cells, 10.0).audit == {}
+
+
 def test_fortran_order(stepper, cells, expected):
     columns = np.asfortranarray(cells)
     stepper.step(columns, DT)

@@ -58,6 +58,11 @@ def main(path):
     assert report.solver_steps == sum(steps)
     assert report.imbalance == (max(steps) * size / sum(steps) if sum(steps) else 1.0)
 
+    audited = surrogate.load(path.replace("toy.so", "toy_net.so")).stepper(rtol=0.1, audit=1.0, comm=comm)
+    report = audited.step(np.tile([1.0, 2.0, 100.0], (n_mine, 1)), 10.0)
+    assert report.counts["audit"] == n_cells and report.audit_counts.sum() == 3 * n_cells
+    assert bool(report.audit) == (n_cells > 0)
+
     dt = -1.0 if rank == size - 1 else 1.0
     expected = ValueError if rank == size - 1 else surrogate.ModelError
     before = cells.copy()

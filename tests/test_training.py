@@ -1,5 +1,8 @@
 """Training, calibration and the net inside a model library."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from surrogate.training import get_system
@@ -8,13 +11,16 @@ from surrogate.training.populations import wide
 
 import surrogate
 
+h5py = pytest.importorskip("h5py", reason="training needs h5py: pip install 'stiff-surrogate[training]'")
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
 from surrogate.training import calibrate as cal  # noqa: E402
+from surrogate.training.codegen.net import net_vectors  # noqa: E402
 from surrogate.training.encoding import Encoding, restore  # noqa: E402
 from surrogate.training.evaluate import accepted_share, relative_errors  # noqa: E402
-from surrogate.training.model_file import load_model, read_tensors, write_tensors  # noqa: E402
-from surrogate.training.nets import NetConfig  # noqa: E402
+from surrogate.training.model_file import load_model, read_tensors, save_model, write_tensors  # noqa: E402
+from surrogate.training.nets import NetConfig, Surrogate  # noqa: E402
+from surrogate.training.routing import paying_tolerances  # noqa: E402
 from surrogate.training.soap import BatchedSOAP  # noqa: E402
 from surrogate.training.train import Pairs, TrainConfig, Trainer  # noqa: E402
 
@@ -195,6 +201,19 @@ def test_library_predicts_what_torch_predicts(library, trainer):
     assert np.array_equal(domain.holds(trainer.surrogate.encoding, check.state, check.dt), report.status != 1)
 
 
+def test_selftest_replays_predictions(library, trainer, ism, tmp_path, monkeypatch):
+    model, domain = library
+    assert model.selftest() < 1e-10
+    trusting = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
+    vectors = net_vectors(ism, trainer.surrogate, domain, trusting, 16)
+    assert {len(v) for v in vectors.values()} == {16}
+    vectors["net_end"][7, 3] *= 1.001
+    monkeypatch.setattr("surrogate.training.codegen.net.net_vectors", lambda *_: vectors)
+    broken = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, trusting)))
+    with pytest.raises(surrogate.ModelError, match="the net of .* stored predictions: error 0.000999"):
+        broken.selftest()
+
+
 def test_net_conserves_and_is_bitwise_independent_of_the_batch(library, trainer, ism):
     model, _ = library
     start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy()
@@ -208,6 +227,103 @@ def test_net_conserves_and_is_bitwise_independent_of_the_batch(library, trainer,
     status = model.stepper(rtol=0.1, threads=2).step(shuffled, dt[order]).status
     assert np.array_equal(shuffled, whole[order])
     assert np.array_equal(status, report.status[order])
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_base_is_a_polynomial_of_the_features(ism, trainer, tmp_path, order):
+    """In torch, in the model file and in C: to the bare net it adds basis @ base of the cell's expert."""
+    plain, check = trainer.surrogate, trainer.check
+    features = plain.encoding.features(check.state, check.dt)
+    expert = plain.router(features)
+    statistics = {k: getattr(plain, k) for k in ("mean", "std", "out_std")}
+    net = Surrogate(plain.encoding, plain.router, replace(NET, base=order), statistics)
+    net.load_state_dict(plain.state_dict(), strict=False)
+    torch.manual_seed(order)
+    net.base.copy_(0.003 * torch.randn(net.base.shape))
+    with torch.no_grad():
+        bare, same_error = plain.predict_change(features, expert)
+        change, error = net.predict_change(features, expert)
+    x = ((features - plain.mean[expert]) / plain.std[expert]).double()
+    terms = [torch.ones(len(x)).double(), *x.T]
+    if order == 2:
+        terms += [x[:, i] * x[:, j] for i in range(x.shape[1]) for j in range(i, x.shape[1])]
+    expected = torch.einsum("bn,nbv->nv", torch.stack(terms), net.base[expert].double())
+    torch.testing.assert_close((change - bare).double(), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(error, same_error)
+
+    save_model(tmp_path / "net.h5", net, system="ism-molecular", system_hash=ism.hash)
+    loaded, _ = load_model(tmp_path / "net.h5", ism)
+    assert torch.equal(loaded.base, net.base)
+
+    trusting = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
+    domain = cal.Domain.of(net.encoding, check.state, check.dt)
+    model = surrogate.load(export_model(ism, tmp_path, net=(loaded, domain, trusting)))
+    cells = check.state.numpy().copy()
+    taken = model.stepper(rtol=0.1).step(cells, check.dt.numpy()).status == 0
+    assert taken.mean() > 0.2
+    with torch.no_grad():
+        end, _ = loaded(check.state, check.dt)
+    assert np.quantile(np.abs(cells[taken] / end.numpy()[taken] - 1), 0.99) < 3e-5
+
+
+def test_file_without_the_base_it_promises_is_refused(ism, trainer, tmp_path):
+    save_model(tmp_path / "net.h5", trainer.surrogate, system="ism-molecular", system_hash=ism.hash)
+    with h5py.File(tmp_path / "net.h5", "r+") as file:
+        file.attrs["net"] = json.dumps({**json.loads(file.attrs["net"]), "base": 1})
+    with pytest.raises(ValueError, match="has no base"):
+        load_model(tmp_path / "net.h5", ism)
+    with pytest.raises(ValueError, match="base"):
+        NetConfig(base=3)
+
+
+@pytest.mark.parametrize("isa", ["base", "v3", "v4"])
+def test_net_gives_the_same_bits_for_any_number_of_cells(library, trainer, isa):
+    """Groups of 1 to 4 and of 14 cells of an expert, spans and chunks: all sizes meet the same cells."""
+    model, _ = library
+    try:
+        stepper = model.stepper(rtol=0.1, isa=isa)
+    except surrogate.ModelError:
+        pytest.skip(f"this CPU cannot run {isa}")
+    start, dt = trainer.check.state.numpy()[:1000], trainer.check.dt.numpy()[:1000]
+    whole = start.copy()
+    taken = stepper.step(whole, dt).status == 0
+    assert taken.mean() > 0.3
+    for size in (1, 2, 3, 7, 32, 129):
+        pieces = start.copy()
+        for first in range(0, len(dt), size):
+            stepper.step(pieces[first : first + size], dt[first : first + size])
+        assert np.array_equal(pieces[taken], whole[taken]), size
+
+
+def test_net_is_not_asked_where_it_does_not_pay(library, trainer, ism, tmp_path):
+    """Two of four regions from rtol 0.2 on: below, their cells go straight to the solver and nothing else changes."""
+    model, domain = library
+    start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy()
+    calibration = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99, np.array([0.2, 0.0, np.inf, 0.0]))
+    calibration = cal.from_plain(cal.Calibration, json.loads(json.dumps(cal.as_plain(calibration))))
+    with trainer._averaged():
+        choosy = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, calibration)))
+        expert = trainer.surrogate.router(trainer.surrogate.encoding.features(trainer.check.state, trainer.check.dt))
+    always, cells, solved = start.copy(), start.copy(), start.copy()
+    expected = model.stepper(rtol=0.1).step(always, dt).status.copy()
+    model.stepper(rtol=0.1, net=False).step(solved, dt)
+    skipped = np.isin(expert.numpy(), [0, 2]) & (expected != 1)
+    expected[skipped] = 4
+    assert np.array_equal(choosy.stepper(rtol=0.1).step(cells, dt).status, expected)
+    assert np.array_equal(cells, np.where(skipped[:, None], solved, always))
+    assert (choosy.stepper(rtol=0.2).step(start.copy(), dt).status[expert.numpy() == 0] != 4).all()
+    assert choosy.selftest() < 1e-10
+
+
+def test_net_pays_where_it_accepts_and_the_solver_is_slow(ism, trainer):
+    """The calibration that trusts from 0.1 on: pays there, as the solver takes 20 attempts; never below."""
+    check = trainer.check
+    domain = cal.Domain.of(trainer.surrogate.encoding, check.state, check.dt)
+    for node, expected in ((-1.01, 0.1), (2.0, np.inf)):
+        calibration = cal.Calibration(-5.0, 0.5, np.full(13, node), 0.99)
+        with trainer._averaged():
+            pays_from = paying_tolerances(ism, (trainer.surrogate, domain, calibration), [(check.state, check.dt)])
+        assert (pays_from == expected).all()
 
 
 def test_cells_outside_the_domain_go_to_the_solver(library, trainer):

@@ -1,7 +1,7 @@
 """Which predictions may be trusted: the domain, and what a predicted error is worth; ``surrogate calibrate``."""
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from scipy.stats import beta
 from .evaluate import measure
 from .label_file import load_labels
 from .model_file import load_model, read_tensors, save_model
+from .routing import paying_tolerances
 from .systems import get_system
 
 
@@ -63,12 +64,16 @@ class Calibration:
 
     For a tolerance r, cells whose predicted error maps to at most r are accepted; at least `coverage` of those in each
     calibration population were within r, with the stated confidence.
+
+    `pays_from`, of shape (n_experts,), is the smallest tolerance at which it saves time to ask the net about cells of
+    each expert; None: it is always asked. See `routing.paying_tolerances`.
     """
 
     lower: float
     width: float
     nodes: np.ndarray
     coverage: float
+    pays_from: np.ndarray = None
 
     def __call__(self, predicted):
         """Calibrated error for predicted errors, both plain numbers."""
@@ -153,11 +158,16 @@ def main(arguments=None):
     parser.add_argument("--coverage", type=float, default=0.99, help="share of the accepted within rtol (default 0.99)")
     options = parser.parse_args(arguments)
     system, surrogate, metadata = load_trained(options.model)
-    populations = [measure(surrogate, *label_tensors(path, system, 1))[:2] for path in options.labels]
+    labels = [label_tensors(path, system, 1) for path in options.labels]
+    populations = [measure(surrogate, *x)[:2] for x in labels]
     calibration = calibrate(populations, options.coverage)
+    pays_from = paying_tolerances(system, (surrogate, from_plain(Domain, metadata["domain"]), calibration), labels)
+    calibration = replace(calibration, pays_from=pays_from)
     for path, (predicted, _) in zip(options.labels, populations):
         shares = [f"{(calibration(predicted) <= r).mean():.3f} at {r:g}" for r in (0.1, 1e-2, 1e-3)]
         print(f"{path}: would accept {', '.join(shares)}")
+    asked = [f"{(pays_from <= r).sum()} at {r:g}" for r in (0.1, 1e-2, 1e-3)]
+    print(f"pays in {', '.join(asked)} of {len(pays_from)} regions")
     metadata.pop("net"), metadata.pop("dt_lower")
     save_model(options.model, surrogate, **{**metadata, "calibration": as_plain(calibration)})
     return 0

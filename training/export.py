@@ -57,7 +57,7 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         If the compiler fails; the message holds its output.
     """
     if net:  # imported here: it needs torch, the solver alone does not
-        from .codegen.net import write_net
+        from .codegen.net import net_vectors, write_net
     if not isinstance(system, System):
         system = get_system(system)
     directory = Path(directory)
@@ -68,7 +68,8 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         source.mkdir(exist_ok=True)
         isas = list(ISA_FLAGS) if platform.machine().lower() in ("x86_64", "amd64") else ["base"]
         (source / "mechanism.h").write_text(write_mechanism(system))
-        (source / "model.c").write_text(_write_model(system, isas))
+        vectors = net_vectors(system, *net, N_TEST) if net else {}
+        (source / "model.c").write_text(_write_model(system, isas, vectors))
         include = ["-I", str(source), "-I", str(kernel_source())]
         jobs = [(source / "model.c", "model", [])]
         has_net = ["-DSURR_HAS_NET"] if net else []
@@ -114,7 +115,7 @@ def _run(command):
         raise RuntimeError(f"{shlex.join(command)} failed:\n{result.stderr}")
 
 
-def _write_model(system, isas):
+def _write_model(system, isas, net_vectors):
     """Text of model.c: names, units, ranges, test vectors and the table of kernels."""
     rhs, _, gross = python_functions(system)
     states = system.sample(N_TEST, seed=1)
@@ -135,8 +136,9 @@ def _write_model(system, isas):
     constants = [_c(system.constants.get(k, 0.0)) for k in ("gamma", "k_boltzmann", "mass_hydrogen")]
     doubles = {
         "conserved": np.array(list(system.conserved.values())), "test_y": states,
-        "test_param": np.tile(values, (N_TEST, 1)), "test_f": f, "test_scale": scale,
+        "test_param": np.tile(values, (N_TEST, 1)), "test_f": f, "test_scale": scale, **net_vectors,
     }  # fmt: skip
+    of_net = [str(len(net_vectors["net_dt"])), *net_vectors] if net_vectors else ["0"] * 6
     arrays = "\n".join(f"static const double {name}[] = {{{', '.join(map(_c, a.ravel())) or '0'}}};"
                        for name, a in doubles.items())  # fmt: skip
     return f"""/* Generated from the system {system.name!r}; do not edit. */
@@ -154,7 +156,8 @@ static const surr_model_desc model = {{
     {_text(system.name)},
     {_text(json.dumps(info, sort_keys=True))},
     variables, parameters, conserved, {", ".join(constants)}, {_c(system.dt_range[0])}, {_c(system.dt_range[1])},
-    {N_TEST}, test_y, test_param, test_f, test_scale, {{{kernels}}}
+    {N_TEST}, test_y, test_param, test_f, test_scale,
+    {", ".join(of_net)}, {{{kernels}}}
 }};
 __attribute__((visibility("default"))) const surr_model_desc *surr_model_entry(void)
 {{

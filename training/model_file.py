@@ -100,7 +100,8 @@ def load_model(path, system):
     statistics = {k: tensors[k] for k in ("mean", "std", "out_std")}
     surrogate = Surrogate(Encoding(system, (metadata["dt_lower"], None)), router, config, statistics)
     state = {k: v for k, v in _flatten(tensors) if not k.startswith(("router", "mean", "std", "out_std"))}
-    surrogate.load_state_dict(state, strict=False)
+    if "base" in surrogate.load_state_dict(state, strict=False).missing_keys:
+        raise ValueError(f"{path} has no base, although its net is to have one of degree {config.base}; train again")
     return surrogate, metadata
 
 

@@ -17,15 +17,20 @@ class NetConfig:
         Hidden width and number of residual layers.
     regions : tuple of int
         Experts along each routing coordinate, (temperature, time in units of the two-body time); (1, 1) is one net.
+    base : int
+        Degree of the polynomial of the features that a perceptron corrects: 0 (none), 1 or 2.
     """
 
     width: int = 96
     depth: int = 3
     regions: tuple = (4, 4)
+    base: int = 0
 
     def __post_init__(self):
         if self.width < 1 or self.depth < 0 or min(self.regions) < 1:
             raise ValueError(f"{self}: width and regions must be positive, depth not negative")
+        if self.base not in (0, 1, 2):
+            raise ValueError(f"{self}: base is the degree of a polynomial, 0 (none), 1 or 2")
 
     @property
     def n_experts(self):
@@ -98,10 +103,32 @@ class Experts(torch.nn.Module):
         return torch.baddbmm(layers[-1][0], h, layers[-1][1])
 
 
+def polynomial(x, order):
+    """Basis functions 1, x_i and, for order 2, x_i x_j with i <= j (j running first).
+
+    Parameters
+    ----------
+    x : Tensor of shape (..., n)
+    order : int
+        1 or 2.
+
+    Returns
+    -------
+    Tensor of shape (..., n_basis)
+    """
+    parts = [torch.ones_like(x[..., :1]), x]
+    if order == 2:
+        i, j = torch.triu_indices(x.shape[-1], x.shape[-1])
+        parts.append(x[..., i] * x[..., j])
+    return torch.cat(parts, -1)
+
+
 class Surrogate(torch.nn.Module):
     """(state, dt) -> (new state, predicted error), with everything it was trained with.
 
     The last output of the net is log10 of the error it expects of itself: the largest |y/y_ref - 1| over variables.
+    With ``config.base`` the buffer `base` of shape (n_experts, n_basis, n_vars) holds the coefficients of a polynomial
+    of the standardised features that is added to the change; zeros until it is fitted. Else it is None.
     """
 
     def __init__(self, encoding, router, config, statistics):
@@ -110,18 +137,23 @@ class Surrogate(torch.nn.Module):
         for name in ("mean", "std", "out_std"):  # (n_experts, n)
             self.register_buffer(name, statistics[name])
         n_experts, n_in = self.mean.shape
-        self.experts = Experts(config, n_in, self.out_std.shape[1] + 1, n_experts)
+        n_vars = self.out_std.shape[1]
+        self.experts = Experts(config, n_in, n_vars + 1, n_experts)
+        n_basis = polynomial(torch.zeros(n_in), config.base).shape[0]
+        self.register_buffer("base", torch.zeros(n_experts, n_basis, n_vars) if config.base else None)
 
     def predict_change(self, features, expert):
         """Change per variable and log10 of its expected error, for features sorted into experts by number."""
-        x = ((features - self.mean[expert]) / self.std[expert]).float()
-        change = torch.empty(len(x), self.out_std.shape[1])
-        error = torch.empty(len(x))
+        x = ((features - self.mean[expert]) / self.std[expert]).to(self.experts.weights[0].dtype)
+        change = x.new_empty(len(x), self.out_std.shape[1])
+        error = x.new_empty(len(x))
         for e in range(len(self.mean)):
             rows = (expert == e).nonzero()[:, 0]
             if len(rows):
                 out = self.experts(x[rows].unsqueeze(0), slice(e, e + 1))[0]
-                change[rows] = out[:, :-1] * self.out_std[e].float()
+                change[rows] = out[:, :-1] * self.out_std[e].to(x.dtype)
+                if self.base is not None:
+                    change[rows] += polynomial(x[rows], self.config.base) @ self.base[e]
                 error[rows] = out[:, -1]
         return change, error
 

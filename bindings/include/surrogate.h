@@ -82,7 +82,8 @@ SURR_API int32_t surr_model_open(const char *name_or_path, int32_t len, surr_mod
 SURR_API int32_t surr_model_register(const struct surr_model_desc *(*entry)(void));
 SURR_API int32_t surr_model_close(surr_model *m); /* NULL is fine; plans made from the model stay usable */
 /* Replays the stored test vectors with every instruction set this CPU can run. *max_error: largest deviation of the
- * right-hand side over its scale; above 1e-10 the result is SURR_E_CHECKSUM. */
+ * right-hand side over its scale; above 1e-10, or where the net is off its stored predictions by more than 1e-4, the
+ * result is SURR_E_CHECKSUM. */
 SURR_API int32_t surr_model_selftest(const surr_model *m, double *max_error);
 /* Right-hand side and Jacobian of n_cell cells in the model's units, for checks and for solvers of your own:
  * f[c*n_state + i] = dy_i/dt, jacobian[(c*n_state + i)*n_state + j] = df_i/dy_j (may be NULL) at y[c*n_state + i] and
@@ -136,7 +137,8 @@ SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_le
 /* Keys. set_d: "rtol" (required: the error per cell you can accept), "atol_frac" (1e-10 rtol: absolute error allowed,
  * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net).
  * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell),
- * "net" (1: the net takes the cells it vouches for; 0: the solver takes all).
+ * "net" (1: the net takes the cells it vouches for, and is not asked about kinds of cells of which, at this rtol, it
+ * vouches for too few to save time; 0: the solver takes all).
  * set_s: "fallback" (solver | none), "on_failure" (flag | error), "isa" (auto | base | v3 | v4). */
 SURR_API int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t v);
 SURR_API int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v);
@@ -153,11 +155,19 @@ enum {                     /* phases of a call: read, convert and check; net; so
     SURR_PHASE_SCATTER = 3,
     SURR_NPHASE = 4
 };
+enum { SURR_NAUDIT = 240 }; /* bins of errors, 20 per decade from 1e-8 on; the first and the last take what is beyond */
 
 SURR_API int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work **out);
 SURR_API int32_t surr_work_free(surr_work *w); /* NULL is fine */
 /* Time spent in the last call: seconds[SURR_NPHASE], summed over threads. */
 SURR_API int32_t surr_work_seconds(const surr_work *w, double *seconds);
+/* What the audit has found since the work was made: count[b], b < SURR_NAUDIT, is the number of variables of audited
+ * cells for which the net's |y/y_solver - 1| was in bin b. Species that end below 1e-10 of the total are not counted.
+ * Counts of several works or ranks may be added. */
+SURR_API int32_t surr_work_audit(const surr_work *w, int64_t *count);
+/* The error that a fraction q (0 to 1) of the counted ones does not exceed, up to the width of a bin (12 %) too large;
+ * q = 1: the largest. 0 where nothing was counted. */
+SURR_API int32_t surr_audit_quantile(const int64_t *count, double q, double *error);
 
 /* General form: one base pointer and one stride (in elements; 0 = the same scalar for every cell, inputs only) per
  * slot. index: the cells to visit, none twice (NULL: 0..n_cell-1). status[n_cell] and stat[SURR_NSTAT] may be NULL.

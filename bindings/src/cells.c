@@ -56,6 +56,7 @@ void scratch_reset(scratch *s)
 {
     memset(s->stat, 0, sizeof s->stat);
     memset(s->seconds, 0, sizeof s->seconds);
+    memset(s->audit, 0, sizeof s->audit);
     s->n_flagged = 0;
     s->m = 0;
 }

@@ -1,43 +1,41 @@
-/* Layers of a small neural net for a block of cells: out = f(weights in + bias).
+/* Layers of a small neural net for some cells: out = weights in + bias.
  *
- * A block is DENSE_CELLS cells.  A row of it, one number of every cell, is DENSE_VECTORS vfloats;
- * `in` and `out` are n_in and n_out rows, one after the other.
+ * The lanes are the outputs of a layer, so that one cell is enough to fill them, and weights are read in the order in
+ * which they are stored. A cell is a row of numbers: in[cell*in_stride + i], i < n_in, and
+ * out[cell*DENSE_PADDED(n_out) + o]; outputs beyond n_out are what the padding gives.
  *
- * weights is float[n_out][n_in] in C order and bias float[n_out], as PyTorch's Linear holds them,
- * of any alignment.  (Interleaving the rows of a tile gains nothing: a weight is broadcast from
- * memory, and DENSE_ROWS streams of them are few.)  A slope within an activation belongs into
- * weights and bias.
+ * A layer is float[n_panel][n_in + 1][DENSE_PANEL]: for every DENSE_PANEL outputs the bias, then for each input its
+ * weights; missing outputs are zeros. Nothing need be aligned, but a layer should begin on a cache line.
  *
- * Sizes are to be compile-time constants.  A cell's result depends on that cell alone, bit for bit:
- * for each output bias + w[0] in[0] + w[1] in[1] + ... is summed in this order.
+ * n_out and n_in are to be compile-time constants. A cell's result depends on that cell alone, bit for bit: each output
+ * is bias + w[0] in[0] + w[1] in[1] + ... summed in this order, by the same instructions for any number of cells.
  *
- * Residual layer, out = in + silu(weights in + bias), and linear layer, out = weights in + bias:
+ * Residual layer, h1 = h0 + silu(weights h0 + bias), of n cells:
  *
- *     dense(96, 96, weights, bias, in, out);        dense(20, 96, weights, bias, in, out);
- *     dense_silu(96, in, out);
+ *     dense(96, 96, layer, n, h0, 96, h1);
+ *     dense_silu(n * DENSE_PADDED(96), h0, h1);
  *
- * What this reaches of the multiply-add peak: benchmarks/net_kernel.py.
- */
+ * What this reaches of the multiply-add peak: benchmarks/net_kernel.py; what else was tried: bindings/NOTES.md. */
 #ifndef SURR_DENSE_H
 #define SURR_DENSE_H
 
 #include "vecmathf.h"
 
-/* DENSE_ROWS outputs of all cells of a block are summed in registers at a time: 28 sums of 32
- * registers with AVX-512, 12 of 16 with AVX2, 8 of 16 where products need registers, too.
- * Measured alternatives on Sapphire Rapids, nets of width 64 and 128: 8 x 2 with AVX-512 is 4 %
- * slower, 6 x 4 is 2 % faster but makes blocks of 64 cells. */
+/* n outputs in whole panels, and a panel in whole vectors of any width */
+#define DENSE_PANEL 16
+#define DENSE_PADDED(N) (((N) + DENSE_PANEL - 1) / DENSE_PANEL * DENSE_PANEL)
+
+/* DENSE_VECTORS vectors of outputs of DENSE_CELLS cells are summed in registers at a time: 28 sums of 32 registers with
+ * AVX-512, 12 of 16 elsewhere. Of fewer cells more outputs. */
 #if defined SURR_AVX512
-#define DENSE_ROWS 14
+#define DENSE_CELLS 14
 #define DENSE_VECTORS 2
-#elif defined SURR_AVX2
-#define DENSE_ROWS 6
-#define DENSE_VECTORS 2
+#define DENSE_VECTORS_OF_FEW 6
 #else
-#define DENSE_ROWS 2
-#define DENSE_VECTORS 4
+#define DENSE_CELLS 4
+#define DENSE_VECTORS 3
+#define DENSE_VECTORS_OF_FEW 3
 #endif
-#define DENSE_CELLS (DENSE_VECTORS * SURR_FLANES)
 
 /* Unrolls completely; clang 14 does not, if told the large number that gcc wants. */
 #ifdef __clang__
@@ -46,57 +44,72 @@
 #define DENSE_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* The first n_row <= DENSE_ROWS outputs of a layer. */
-SURR_INLINE void dense_tile(int n_row, int n_in, const float *weights, const float *bias,
-                            const vfloat *in, vfloat *out)
+/* Vectors first .. first + n_vector - 1 of the outputs of n_cell cells. */
+SURR_INLINE void dense_tile(int n_cell, int first, int n_vector, int n_out, int n_in, const float *layer,
+                            const float *in, int in_stride, float *out)
 {
-    vfloat sum[DENSE_ROWS][DENSE_VECTORS];
-    DENSE_UNROLL for (int o = 0; o < n_row; o++)
-        DENSE_UNROLL for (int v = 0; v < DENSE_VECTORS; v++)
-            sum[o][v] = vf_set(bias[o]);
+    vfloat sum[DENSE_CELLS][2 * DENSE_VECTORS_OF_FEW], weights[2 * DENSE_VECTORS_OF_FEW];
+    const float *column[2 * DENSE_VECTORS_OF_FEW];
+    DENSE_UNROLL for (int v = 0; v < n_vector; v++) {
+        const int o = (first + v) * SURR_FLANES;
+        column[v] = layer + o / DENSE_PANEL * DENSE_PANEL * (n_in + 1) + o % DENSE_PANEL;
+        DENSE_UNROLL for (int c = 0; c < n_cell; c++)
+            sum[c][v] = vf_loadu(column[v]);
+    }
 
-    _Pragma("GCC unroll 2") for (int i = 0; i < n_in; i++)
-        DENSE_UNROLL for (int o = 0; o < n_row; o++) {
-            vfloat weight = vf_set(weights[o * n_in + i]);
-            DENSE_UNROLL for (int v = 0; v < DENSE_VECTORS; v++)
-                sum[o][v] = vf_fma(weight, in[i * DENSE_VECTORS + v], sum[o][v]);
+    _Pragma("GCC unroll 2") for (int i = 0; i < n_in; i++) {
+        DENSE_UNROLL for (int v = 0; v < n_vector; v++)
+            weights[v] = vf_loadu(column[v] + (i + 1) * DENSE_PANEL);
+        DENSE_UNROLL for (int c = 0; c < n_cell; c++) {
+            const vfloat x = vf_set(in[c * in_stride + i]);
+            DENSE_UNROLL for (int v = 0; v < n_vector; v++)
+                sum[c][v] = vf_fma(x, weights[v], sum[c][v]);
         }
+    }
 
-    DENSE_UNROLL for (int o = 0; o < n_row; o++)
-        DENSE_UNROLL for (int v = 0; v < DENSE_VECTORS; v++)
-            out[o * DENSE_VECTORS + v] = sum[o][v];
+    DENSE_UNROLL for (int c = 0; c < n_cell; c++)
+        DENSE_UNROLL for (int v = 0; v < n_vector; v++)
+            vf_storeu(out + c * DENSE_PADDED(n_out) + (first + v) * SURR_FLANES, sum[c][v]);
 }
 
-/* out = weights in + bias; out must not overlap in. */
-SURR_INLINE void dense(int n_out, int n_in, const float *weights, const float *bias,
-                       const vfloat *in, vfloat *out)
+/* All outputs of n_cell cells, at most `most` vectors at a time: as few tiles as possible, and all but the last alike. */
+SURR_INLINE void dense_group(int n_cell, int most, int n_out, int n_in, const float *layer, const float *in,
+                             int in_stride, float *out)
 {
-    /* as few tiles as possible, and all but the last alike */
-    const int n_tile = (n_out + DENSE_ROWS - 1) / DENSE_ROWS;
-    const int n_row = (n_out + n_tile - 1) / n_tile;
-    const int last = n_out % n_row, first_of_last = n_out - last;
-    for (int o = 0; o < first_of_last; o += n_row)
-        dense_tile(n_row, n_in, weights + o * n_in, bias + o, in, out + o * DENSE_VECTORS);
-    if (last)
-        dense_tile(last, n_in, weights + first_of_last * n_in, bias + first_of_last, in,
-                   out + first_of_last * DENSE_VECTORS);
+    const int n_vector = DENSE_PADDED(n_out) / SURR_FLANES;
+    const int n_tile = (n_vector + most - 1) / most, each = (n_vector + n_tile - 1) / n_tile, last = n_vector % each;
+    for (int v = 0; v < n_vector - last; v += each)
+        dense_tile(n_cell, v, each, n_out, n_in, layer, in, in_stride, out);
+    if (last) dense_tile(n_cell, n_vector - last, last, n_out, n_in, layer, in, in_stride, out);
 }
 
-/* n_row rows x become f(x), or residual + f(x) where residual is not NULL; it may not overlap x.
+/* out = weights in + bias for n cells; out must not overlap in. */
+SURR_INLINE void dense(int n_out, int n_in, const float *layer, int n, const float *in, int in_stride, float *out)
+{
+    const int stride = DENSE_PADDED(n_out);
+    for (; n >= DENSE_CELLS; n -= DENSE_CELLS, in += DENSE_CELLS * in_stride, out += DENSE_CELLS * stride)
+        dense_group(DENSE_CELLS, DENSE_VECTORS, n_out, n_in, layer, in, in_stride, out);
+    for (; n >= 4; n -= 4, in += 4 * in_stride, out += 4 * stride)
+        dense_group(4, DENSE_VECTORS_OF_FEW, n_out, n_in, layer, in, in_stride, out);
+    if (n == 3) dense_group(3, DENSE_VECTORS_OF_FEW, n_out, n_in, layer, in, in_stride, out);
+    if (n == 2) dense_group(2, DENSE_VECTORS_OF_FEW, n_out, n_in, layer, in, in_stride, out);
+    if (n == 1) dense_group(1, 2 * DENSE_VECTORS_OF_FEW, n_out, n_in, layer, in, in_stride, out);
+}
+
+/* n numbers x, a multiple of SURR_FLANES, become f(x), or residual + f(x) where residual is not NULL; it may not
+ * overlap x.
  *
- * Functions, called once per layer, because gcc 12 would otherwise hold the coefficients of f in
- * registers during the loops above and the sums in memory: half the speed with AVX2.  Applied to
- * sums still in registers they would gain 2 % with AVX-512 and lose 2 % with AVX2. */
-#define DENSE_EPILOGUE(NAME, F)                                                                    \
-    __attribute__((noinline, unused)) static void NAME(int n_row, const vfloat *residual,          \
-                                                       vfloat *x)                                  \
-    {                                                                                              \
-        if (residual)                                                                              \
-            for (int i = 0; i < n_row * DENSE_VECTORS; i++)                                        \
-                x[i] = residual[i] + F(x[i]);                                                      \
-        else                                                                                       \
-            for (int i = 0; i < n_row * DENSE_VECTORS; i++)                                        \
-                x[i] = F(x[i]);                                                                    \
+ * Functions, called once per layer, because gcc 12 would otherwise hold the coefficients of f in registers during the
+ * loops above and the sums in memory. */
+#define DENSE_EPILOGUE(NAME, F)                                                                      \
+    __attribute__((noinline, unused)) static void NAME(int n, const float *residual, float *x)       \
+    {                                                                                                \
+        if (residual)                                                                                \
+            for (int i = 0; i < n; i += SURR_FLANES)                                                 \
+                vf_storeu(x + i, vf_loadu(residual + i) + F(vf_loadu(x + i)));                       \
+        else                                                                                         \
+            for (int i = 0; i < n; i += SURR_FLANES)                                                 \
+                vf_storeu(x + i, F(vf_loadu(x + i)));                                                \
     }
 DENSE_EPILOGUE(dense_silu, vf_silu)
 DENSE_EPILOGUE(dense_tanh, vf_tanh)

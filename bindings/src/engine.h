@@ -74,6 +74,7 @@ typedef struct scratch {
     int64_t stat[SURR_NSTAT];
     int64_t n_flagged;           /* bad input or failed */
     double seconds[SURR_NPHASE];
+    int64_t audit[SURR_NAUDIT];
 } scratch;
 
 struct surr_work {
@@ -83,6 +84,7 @@ struct surr_work {
     scratch **scratch;
     struct member *members;      /* one per thread of the plan, see step.c */
     double seconds[SURR_NPHASE];
+    int64_t audit[SURR_NAUDIT];  /* of all calls */
 };
 
 /* The arguments of one surr_step* call. */

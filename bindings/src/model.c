@@ -49,6 +49,8 @@ static const char *find_flaw(const surr_model_desc *d)
     if (d->n_conserved && !d->conserved) return "its conservation laws are missing";
     if (d->n_test && !(d->test_y && d->test_f && d->test_scale && (d->test_param || !d->n_param)))
         return "its test vectors are missing";
+    if (d->n_net_test && !(d->net_y && d->net_dt && d->net_end && d->net_error && (d->net_param || !d->n_param)))
+        return "the test vectors of its net are missing";
     int n_temperature = 0, n_kernels = 0;
     for (int k = 0; k < d->n_state; k++) {
         const surr_variable *v = &d->variables[k];
@@ -219,24 +221,48 @@ static double replay(const surr_model_desc *d, const surr_kernels *kernels, doub
     return worst;
 }
 
+/* Largest |x/expected - 1| over ends and errors of all stored predictions; infinite where that is no number. */
+static double replay_net(const surr_model_desc *d, const surr_kernels *kernels, double *end)
+{
+    double worst = 0.0;
+    for (int64_t i = 0; i < d->n_net_test && kernels->predict; i++) {
+        const double *expected = d->net_end + i * d->n_state;
+        float bound;
+        kernels->predict(INFINITY, 1, d->net_y + i * d->n_state, d->net_dt + i, d->net_param + i * d->n_param, end, &bound);
+        for (int k = -1; k < d->n_state; k++) {
+            double error = k < 0 ? fabs((double)bound / d->net_error[i] - 1.0) : fabs(end[k] / expected[k] - 1.0);
+            if (!is_finite(error)) return INFINITY;
+            if (error > worst) worst = error;
+        }
+    }
+    return worst;
+}
+
 int32_t surr_model_selftest(const surr_model *m, double *max_error)
 {
     if (!m) return surr_fail(SURR_E_ARG, "model is NULL: open one first");
     const surr_model_desc *d = m->desc;
     double *f = malloc((size_t)d->n_state * sizeof *f);
     if (!f) return surr_fail(SURR_E_NOMEM, "no memory for %d values", d->n_state);
-    double worst = 0.0;
+    double worst = 0.0, worst_of_net = 0.0;
     fp_state host = fp_enter();
     for (int32_t isa = 0; isa < SURR_N_ISA; isa++) {
         if (!d->kernels[isa] || !isa_runs_here(isa)) continue;
         double error = replay(d, d->kernels[isa], f);
         if (error > worst) worst = error;
+        error = replay_net(d, d->kernels[isa], f);
+        if (error > worst_of_net) worst_of_net = error;
     }
-    int passed = worst <= 1e-10;
+    int passed = worst <= 1e-10, net_passed = worst_of_net <= 1e-4;
     fp_leave(host);
     free(f);
     if (max_error) *max_error = worst;
-    if (passed) return SURR_OK;
+    if (passed && net_passed) return SURR_OK;
+    if (passed)
+        return surr_fail(SURR_E_CHECKSUM,
+                         "the net of %s does not reproduce its stored predictions: error %.3g, allowed 1e-4. Export the "
+                         "model again on this machine",
+                         d->name, worst_of_net);
     return surr_fail(SURR_E_CHECKSUM,
                      "%s does not reproduce its own test vectors: error %.3g, allowed 1e-10. Export the model "
                      "again on this machine",

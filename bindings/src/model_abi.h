@@ -7,7 +7,7 @@
 #define SURR_MODEL_ABI_H
 #include <stdint.h>
 
-#define SURR_MODEL_ABI 2
+#define SURR_MODEL_ABI 3
 
 /* Roles a variable can play; they decide which host quantities can be converted to it. */
 #define SURR_ROLE_OTHER       0
@@ -51,8 +51,10 @@ typedef struct surr_kernels {
     /* f[c*n_state + i] = dy_i/dt; jacobian[c*n_state*n_state + i*n_state + j] = df_i/dy_j, or jacobian = NULL. */
     void (*evaluate)(int64_t n, const double *y, const double *params, double *f, double *jacobian);
     /* The net, or NULL: end[c*n_state + k] is the predicted new cell, error[c] a bound of its largest relative error
-     * that 99 % of accepted cells keep; +inf outside the trained domain. Input as for solve, no cell is changed. */
-    void (*predict)(int64_t n, const double *y, const double *dt, const double *params, double *end, float *error);
+     * that 99 % of accepted cells keep. The end means nothing where error[c] is +inf: outside the trained domain, or -1:
+     * a kind of cell of which the net accepts too few at rtol to be worth asking; rtol = +inf asks always. Input as for
+     * solve, no cell is changed. */
+    void (*predict)(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end, float *error);
 } surr_kernels;
 
 typedef struct surr_model_desc {
@@ -68,6 +70,10 @@ typedef struct surr_model_desc {
     double dt_lower, dt_upper;    /* [s] meaningful time steps */
     int64_t n_test;               /* stored test vectors: f(test_y) must equal test_f within 1e-10*test_scale */
     const double *test_y, *test_param, *test_f, *test_scale; /* [n_test][n_state | n_param | n_state | n_state] */
+    /* stored predictions of the net, in double precision: within 1e-4 relative, errors included, predict(net_y, net_dt,
+     * net_param) must give net_end and net_error at rtol = +inf; [n_net_test][n_state | 1 | n_param | n_state | 1] */
+    int64_t n_net_test;
+    const double *net_y, *net_dt, *net_param, *net_end, *net_error;
     const surr_kernels *kernels[SURR_N_ISA];                 /* NULL where not built */
 } surr_model_desc;
 

@@ -1,29 +1,53 @@
 /* The net of a model: from cells and time steps to new cells and the error to expect.
  *
  * Include after the mechanism, solver.h and the generated net.h. Cells are encoded in lanes of doubles, sorted by the
- * region expert that is responsible for them, evaluated in single precision in blocks of one expert, and decoded in
- * lanes of doubles again, where the invariants are restored as in the solver. A cell's result depends on that cell
- * alone. The same steps in Python: training/encoding.py, training/nets.py. */
+ * region expert that is responsible for them, evaluated in single precision, and decoded in lanes of doubles again,
+ * where the invariants are restored as in the solver. A cell's result depends on that cell alone. The same steps in
+ * Python: training/encoding.py, training/nets.py.
+ *
+ * The weights of an expert, layers as dense.h wants them, one after the other: in, NET_DEPTH residual ones, out, and
+ * the base where there is one, a layer without activation from polynomials of the features to the same outputs. */
 #ifndef SURR_PREDICT_H
 #define SURR_PREDICT_H
 
 #include <float.h>
+#include <string.h>
 
 #include "dense.h"
 
 #define CHUNK 1024   /* cells encoded, sorted and decoded together; the arrays below are on the stack */
+#define SPAN 64      /* cells that go through the layers together */
 #define LOG10_E 0x1.bcb7b1526e50ep-2
 #define LN_10 0x1.26bb1bbb55516p+1
+
+#define LAYER_SIZE(N_OUT, N_IN) (DENSE_PADDED(N_OUT) * ((N_IN) + 1))
+#define IN_ROW DENSE_PADDED(NET_IN)
+#define HIDDEN_ROW DENSE_PADDED(NET_WIDTH)
+#define OUT_ROW DENSE_PADDED(NET_OUT)
+/* Inputs of the base: the features, then the products of every two. */
+#define N_BASIS (NET_BASE == 2 ? NET_IN + NET_IN * (NET_IN + 1) / 2 : NET_IN)
+#define ALIGNED __attribute__((aligned(64)))
+
+_Static_assert(NET_EXPERTS <= 256, "experts are counted in bytes");
+
+enum { ASKED, OUTSIDE, NOT_WORTH_IT };
 
 typedef struct chunk {
     int n;
     const double *y, *dt, *params;
-    double x[NET_IN][CHUNK];         /* features */
-    double outside[CHUNK];           /* not 0: outside the domain */
+    float x[CHUNK][IN_ROW] ALIGNED;   /* standardised features */
+    float out[CHUNK][OUT_ROW] ALIGNED;
+    double rtol;
+    unsigned char skipped[CHUNK];     /* ASKED or why not */
     unsigned char expert[CHUNK];
-    short order[CHUNK];              /* cells by expert */
-    float out[NET_OUT][CHUNK];
+    short order[CHUNK];               /* cells by expert */
 } chunk;
+
+/* Cells first .. first + n - 1 of a span, which one expert takes. */
+typedef struct segment {
+    int first, n;
+    const float *weights;
+} segment;
 
 static inline vdouble lanes_of(const double *base, int stride, int first, int n)
 {
@@ -87,46 +111,98 @@ static void encode(chunk *c, int i)
         int bin = 0, part = 0;
         while (bin < NET_REGIONS_1 - 1 && u[l] > net_edges_1[bin]) bin++;
         while (part < NET_REGIONS_2 - 1 && v[l] > net_edges_2[bin][part]) part++;
-        c->expert[i + l] = (unsigned char)(bin * NET_REGIONS_2 + part);
-        c->outside[i + l] = inside[l] ? 0.0 : 1.0;
-        for (int k = 0; k < NET_IN; k++) c->x[k][i + l] = x[k][l];
+        const int e = bin * NET_REGIONS_2 + part;
+        c->expert[i + l] = (unsigned char)e;
+        c->skipped[i + l] = !inside[l] ? OUTSIDE : c->rtol < net_pays_from[e] ? NOT_WORTH_IT : ASKED;
+        if (c->skipped[i + l]) memset(c->out[i + l], 0, sizeof c->out[0]);
+        for (int k = 0; k < NET_IN; k++)
+            c->x[i + l][k] = (float)((x[k][l] - net_mean[e][k]) * net_inverse_std[e][k]);
     }
 }
 
-/* Counting sort of the chunk's cells by expert; start[e] is where expert e begins. */
+/* Counting sort by expert of the chunk's cells that are asked; start[e] is where expert e begins. */
 static void sort_by_expert(chunk *c, int *start)
 {
     for (int e = 0; e <= NET_EXPERTS; e++) start[e] = 0;
-    for (int i = 0; i < c->n; i++) start[c->expert[i] + 1]++;
+    for (int i = 0; i < c->n; i++)
+        if (!c->skipped[i]) start[c->expert[i] + 1]++;
     for (int e = 0; e < NET_EXPERTS; e++) start[e + 1] += start[e];
     int next[NET_EXPERTS];
     for (int e = 0; e < NET_EXPERTS; e++) next[e] = start[e];
-    for (int i = 0; i < c->n; i++) c->order[next[c->expert[i]]++] = (short)i;
+    for (int i = 0; i < c->n; i++)
+        if (!c->skipped[i]) c->order[next[c->expert[i]]++] = (short)i;
 }
 
-/* The cells order[0 .. n), at most DENSE_CELLS, all of expert e; a short block is filled up with its first cell. */
-static __attribute__((noinline)) void evaluate_block(chunk *c, int e, const short *order, int n)
+/* One layer of a span; a function for each shape, as dense() is large. The weights of the layer begin at `offset`. */
+#define LAYER(NAME, N_OUT, N_IN, IN_STRIDE)                                                                          \
+    static __attribute__((noinline)) void NAME(int n, const segment *s, int64_t offset, const float *in, float *out) \
+    {                                                                                                                \
+        for (int i = 0; i < n; i++)                                                                                  \
+            dense(N_OUT, N_IN, s[i].weights + offset, s[i].n, in + s[i].first * (IN_STRIDE), IN_STRIDE,              \
+                  out + s[i].first * DENSE_PADDED(N_OUT));                                                           \
+    }
+LAYER(layer_in, NET_WIDTH, NET_IN, IN_ROW)
+LAYER(layer_hidden, NET_WIDTH, NET_WIDTH, HIDDEN_ROW)
+LAYER(layer_out, NET_OUT, NET_WIDTH, HIDDEN_ROW)
+
+#if NET_BASE
+LAYER(layer_base, NET_OUT, N_BASIS, N_BASIS)
+
+static void add_base(int n, const segment *s, int64_t offset, int n_cell, const float *x, float *out)
 {
-    vfloat in[NET_IN * DENSE_VECTORS], h[2][NET_WIDTH * DENSE_VECTORS], out[NET_OUT * DENSE_VECTORS];
-    float row[DENSE_CELLS];
-    const float *w = surr_net_weights + (int64_t)e * NET_STRIDE;
-    for (int k = 0; k < NET_IN; k++) {
-        for (int i = 0; i < DENSE_CELLS; i++)
-            row[i] = (float)((c->x[k][order[i < n ? i : 0]] - net_mean[e][k]) * net_inverse_std[e][k]);
-        for (int v = 0; v < DENSE_VECTORS; v++) in[k * DENSE_VECTORS + v] = vf_loadu(row + v * SURR_FLANES);
+    float basis[SPAN * N_BASIS], change[SPAN * OUT_ROW] ALIGNED;
+    for (int c = 0; c < n_cell; c++, x += IN_ROW) {
+        float *at = basis + c * N_BASIS;
+        for (int k = 0; k < NET_IN; k++) *at++ = x[k];
+        for (int i = 0; NET_BASE == 2 && i < NET_IN; i++)
+            for (int k = i; k < NET_IN; k++) *at++ = x[i] * x[k];
     }
-    dense(NET_WIDTH, NET_IN, w, w + NET_WIDTH * NET_IN, in, h[0]);
-    dense_silu(NET_WIDTH, NULL, h[0]);
-    w += NET_WIDTH * (NET_IN + 1);
-    for (int layer = 0; layer < NET_DEPTH; layer++, w += NET_WIDTH * (NET_WIDTH + 1)) {
-        dense(NET_WIDTH, NET_WIDTH, w, w + NET_WIDTH * NET_WIDTH, h[layer & 1], h[~layer & 1]);
-        dense_silu(NET_WIDTH, h[layer & 1], h[~layer & 1]);
+    layer_base(n, s, offset, basis, change);
+    dense_add(n_cell * OUT_ROW, change, out);
+}
+#endif
+
+/* The n_cell <= SPAN cells order[0 .. n_cell), sorted by expert. Layer by layer for all experts: the next one starts
+ * while the sums of the last are on their way. */
+static void evaluate_span(chunk *c, const short *order, int n_cell)
+{
+    float x[SPAN * IN_ROW] ALIGNED, h[2][SPAN * HIDDEN_ROW] ALIGNED, out[SPAN * OUT_ROW] ALIGNED;
+    segment s[SPAN];
+    int n = 0;
+    for (int i = 0; i < n_cell; i++) {
+        const float *weights = surr_net_weights + (int64_t)c->expert[order[i]] * NET_STRIDE;
+        if (n == 0 || s[n - 1].weights != weights) s[n++] = (segment){.first = i, .weights = weights};
+        s[n - 1].n++;
+        memcpy(x + i * IN_ROW, c->x[order[i]], sizeof c->x[0]);
     }
-    dense(NET_OUT, NET_WIDTH, w, w + NET_OUT * NET_WIDTH, h[NET_DEPTH & 1], out);
-    for (int k = 0; k < NET_OUT; k++) {
-        for (int v = 0; v < DENSE_VECTORS; v++) vf_storeu(row + v * SURR_FLANES, out[k * DENSE_VECTORS + v]);
-        for (int i = 0; i < n; i++) c->out[k][order[i]] = row[i];
+    int64_t at = 0;
+    layer_in(n, s, at, x, h[0]);
+    dense_silu(n_cell * HIDDEN_ROW, NULL, h[0]);
+    at += LAYER_SIZE(NET_WIDTH, NET_IN);
+    for (int layer = 0; layer < NET_DEPTH; layer++, at += LAYER_SIZE(NET_WIDTH, NET_WIDTH)) {
+        layer_hidden(n, s, at, h[layer & 1], h[~layer & 1]);
+        dense_silu(n_cell * HIDDEN_ROW, h[layer & 1], h[~layer & 1]);
     }
+    layer_out(n, s, at, h[NET_DEPTH & 1], out);
+#if NET_BASE
+    add_base(n, s, at + LAYER_SIZE(NET_OUT, NET_WIDTH), n_cell, x, out);
+#endif
+    for (int i = 0; i < n_cell; i++) memcpy(c->out[order[i]], out + i * OUT_ROW, sizeof c->out[0]);
+}
+
+/* Spans of whole experts as far as they fit: cells left over by a full group cost more. */
+static void evaluate_chunk(chunk *c, const int *start)
+{
+    int first = 0, end = 0;
+    for (int e = 0; e < NET_EXPERTS; e++) {
+        if (start[e + 1] - first > SPAN && end > first) {
+            evaluate_span(c, c->order + first, end - first);
+            first = end;
+        }
+        for (; start[e + 1] - first > SPAN; first += SPAN) evaluate_span(c, c->order + first, SPAN);
+        end = start[e + 1];
+    }
+    if (end > first) evaluate_span(c, c->order + first, end - first);
 }
 
 /* log10 of the tolerance at which a prediction may be accepted: a step function of it. */
@@ -148,26 +224,28 @@ static void decode(const chunk *c, int i, double *end, float *error)
         vdouble change;
         for (int l = 0; l < SURR_LANES; l++) {
             const int cell = i + l < c->n ? i + l : c->n - 1;
-            change[l] = (double)c->out[k][cell] * net_out_std[c->expert[cell]][k];
+            change[l] = c->out[cell][k];
         }
         change *= gate;
         y[k] = net_is_log[k] ? y[k] * vd_exp(LN_10 * change) : y[k] + change;
     }
     vmask good = restore(invariant, y);
     vdouble predicted, sum = vd_set(0.0);
-    for (int l = 0; l < SURR_LANES; l++) predicted[l] = c->out[NET_OUT - 1][i + l < c->n ? i + l : c->n - 1];
+    for (int l = 0; l < SURR_LANES; l++) predicted[l] = c->out[i + l < c->n ? i + l : c->n - 1][NET_OUT - 1];
     for (int k = 0; k < N_STATE; k++) sum += y[k];
     good &= vd_isfinite(sum) & vd_isfinite(predicted);
     const vdouble bound = vd_select(good, vd_exp(LN_10 * calibrated(predicted)), vd_set(FLT_MAX));
     for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
         for (int k = 0; k < N_STATE; k++) end[(i + l) * N_STATE + k] = y[k][l];
-        error[i + l] = c->outside[i + l] != 0.0 ? INFINITY : (float)bound[l];
+        error[i + l] = c->skipped[i + l] == OUTSIDE ? INFINITY : c->skipped[i + l] ? -1.0f : (float)bound[l];
     }
 }
 
-static void predict(int64_t n, const double *y, const double *dt, const double *params, double *end, float *error)
+static void predict(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,
+                    float *error)
 {
     chunk c;
+    c.rtol = rtol;
     int start[NET_EXPERTS + 1];
     for (int64_t first = 0; first < n; first += CHUNK) {
         c.n = n - first < CHUNK ? (int)(n - first) : CHUNK;
@@ -176,9 +254,7 @@ static void predict(int64_t n, const double *y, const double *dt, const double *
         c.params = params + first * N_PARAM;
         for (int i = 0; i < c.n; i += SURR_LANES) encode(&c, i);
         sort_by_expert(&c, start);
-        for (int e = 0; e < NET_EXPERTS; e++)
-            for (int i = start[e]; i < start[e + 1]; i += DENSE_CELLS)
-                evaluate_block(&c, e, c.order + i, start[e + 1] - i < DENSE_CELLS ? start[e + 1] - i : DENSE_CELLS);
+        evaluate_chunk(&c, start);
         for (int i = 0; i < c.n; i += SURR_LANES) decode(&c, i, end + first * N_STATE, error + first);
     }
 }

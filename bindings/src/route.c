@@ -1,8 +1,15 @@
-/* Who advances a cell: the net where it vouches for the tolerance, the stiff solver elsewhere. */
+/* Who advances a cell: the net where it pays to ask it and it vouches for the tolerance, the stiff solver elsewhere. */
 #include "engine.h"
 
 #include <float.h>
+#include <math.h>
 #include <time.h>
+
+/* Bins of the audit. */
+#define ERROR_MIN 1e-8
+#define BINS_PER_DECADE 20.0
+/* Species below this fraction of the total count neither for labels nor for the audit. */
+#define TRACE 1e-10
 
 double seconds_now(void)
 {
@@ -32,7 +39,8 @@ static int32_t accept(const surr_plan *p, scratch *s)
     int32_t n_todo = 0;
     for (int32_t i = 0; i < s->m; i++) {
         double *y = s->y + (int64_t)i * n_state;
-        if (s->error[i] > FLT_MAX) s->state[i] = SURR_CELL_OUTSIDE;
+        if (s->error[i] < 0.0f) s->state[i] = SURR_CELL_SOLVER;
+        else if (s->error[i] > FLT_MAX) s->state[i] = SURR_CELL_OUTSIDE;
         else if (!(s->error[i] <= p->rtol)) s->state[i] = SURR_CELL_ERROR;
         else if (is_drawn(p, y, s->dt[i])) s->state[i] = SURR_CELL_AUDIT;
         else s->state[i] = SURR_CELL_NET;
@@ -45,7 +53,45 @@ static int32_t accept(const surr_plan *p, scratch *s)
     return n_todo;
 }
 
-/* The solver on the listed cells alone, packed side by side. */
+/* Cell i into place j <= i of the packed cells, and the prediction end[i] into place of the cell. */
+static void swap_states(const surr_plan *p, scratch *s, int64_t i, int64_t j)
+{
+    const int32_t n = p->model->desc->n_state;
+    for (int32_t k = 0; k < n; k++) {
+        const double predicted = s->end[i * n + k];
+        s->end[j * n + k] = s->y[i * n + k];
+        s->y[i * n + k] = predicted;
+    }
+}
+
+/* Counts the errors of a prediction against the solver's result. */
+static void audit_cell(const surr_model_desc *d, const double *predicted, const double *solved, int64_t *count)
+{
+    double total = 0.0;
+    for (int32_t k = 0; k < d->n_state; k++)
+        if (d->variables[k].role == SURR_ROLE_SPECIES) total += solved[k];
+    for (int32_t k = 0; k < d->n_state; k++) {
+        if (solved[k] == 0.0 || (d->variables[k].role == SURR_ROLE_SPECIES && solved[k] < TRACE * total)) continue;
+        double error = fabs(predicted[k] / solved[k] - 1.0);
+        double place = error > ERROR_MIN ? BINS_PER_DECADE * log10(error / ERROR_MIN) : 0.0;
+        count[place < SURR_NAUDIT - 1 ? (int)place : SURR_NAUDIT - 1]++;
+    }
+}
+
+int32_t surr_audit_quantile(const int64_t *count, double q, double *error)
+{
+    if (!count || !error) return surr_fail(SURR_E_ARG, "count or error is NULL");
+    if (!is_finite(q) || q < 0.0 || q > 1.0) return surr_fail(SURR_E_ARG, "the quantile is %g: give 0..1", q);
+    int64_t total = 0, below = 0;
+    int b = -1;
+    for (int i = 0; i < SURR_NAUDIT; i++) total += count[i];
+    while (b < SURR_NAUDIT - 1 && (b < 0 || (double)below < q * (double)total)) below += count[++b];
+    *error = total ? ERROR_MIN * pow(10.0, (b + 1) / BINS_PER_DECADE) : 0.0;
+    return SURR_OK;
+}
+
+/* The solver on the listed cells alone, packed side by side over the predictions. That of a cell to be audited stays
+ * in the cell's place, which a cell that fails never returns to its host. */
 static void solve_listed(const surr_plan *p, scratch *s, int32_t n_todo)
 {
     const size_t state = (size_t)p->model->desc->n_state * sizeof(double);
@@ -53,7 +99,8 @@ static void solve_listed(const surr_plan *p, scratch *s, int32_t n_todo)
     char *y = (char *)s->y, *packed = (char *)s->end;
     for (int32_t j = 0; j < n_todo; j++) {
         const size_t i = (size_t)s->todo[j];
-        memcpy(packed + (size_t)j * state, y + i * state, state);
+        if (s->state[i] == SURR_CELL_AUDIT) swap_states(p, s, (int64_t)i, j);
+        else memcpy(packed + (size_t)j * state, y + i * state, state);
         memcpy((char *)s->packed_params + (size_t)j * params, (char *)s->params + i * params, params);
         s->packed_dt[j] = s->dt[i];
     }
@@ -61,8 +108,14 @@ static void solve_listed(const surr_plan *p, scratch *s, int32_t n_todo)
     for (int32_t j = 0; j < n_todo; j++) {
         const size_t i = (size_t)s->todo[j];
         s->attempts[i] = s->tries[j];
-        if (s->outcome[j] == SURR_CELL_SOLVER) memcpy(y + i * state, packed + (size_t)j * state, state);
-        else s->state[i] = s->outcome[j];
+        if (s->outcome[j] != SURR_CELL_SOLVER) {
+            s->state[i] = s->outcome[j];
+            continue;
+        }
+        if (s->state[i] == SURR_CELL_AUDIT)
+            audit_cell(p->model->desc, s->y + (int64_t)i * p->model->desc->n_state,
+                       s->end + (int64_t)j * p->model->desc->n_state, s->audit);
+        memcpy(y + i * state, packed + (size_t)j * state, state);
     }
 }
 
@@ -75,7 +128,8 @@ void block_advance(const surr_plan *p, scratch *s)
         s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
         return;
     }
-    p->kernels->predict(s->m, s->y, s->dt, s->params, s->end, s->error);
+    const double rtol = p->fallback == FALLBACK_NONE ? INFINITY : p->rtol; /* then the net is all there is */
+    p->kernels->predict(rtol, s->m, s->y, s->dt, s->params, s->end, s->error);
     int32_t n_todo = accept(p, s);
     double t1 = seconds_now();
     s->seconds[SURR_PHASE_NET] += t1 - t0;

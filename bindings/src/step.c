@@ -96,6 +96,13 @@ int32_t surr_work_seconds(const surr_work *w, double *seconds)
     return SURR_OK;
 }
 
+int32_t surr_work_audit(const surr_work *w, int64_t *count)
+{
+    if (!w || !count) return surr_fail(SURR_E_ARG, "work or count is NULL");
+    memcpy(count, w->audit, sizeof w->audit);
+    return SURR_OK;
+}
+
 /* ---- blocks and threads ------------------------------------------------------------------------------------------ */
 
 static void advance_block(const call *c, scratch *s, int64_t first, int32_t n, int hold_back)
@@ -193,6 +200,7 @@ static void collect(surr_work *w, const cut *k, int64_t stat[SURR_NSTAT], int64_
     for (int64_t i = 0; i < k->n_scratch; i++) {
         for (int j = 0; j < SURR_NSTAT; j++) stat[j] += w->scratch[i]->stat[j];
         for (int j = 0; j < SURR_NPHASE; j++) w->seconds[j] += w->scratch[i]->seconds[j];
+        for (int j = 0; j < SURR_NAUDIT; j++) w->audit[j] += w->scratch[i]->audit[j];
         *n_flagged += w->scratch[i]->n_flagged;
     }
 }

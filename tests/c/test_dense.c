@@ -8,11 +8,6 @@ int surr_test_lanes(void)
     return SURR_FLANES;
 }
 
-int surr_test_block(void)
-{
-    return DENSE_CELLS;
-}
-
 /* ---- y = f(x), n a multiple of SURR_FLANES ---- */
 
 #define UNARY(NAME, EXPRESSION)                                                                    \
@@ -53,7 +48,7 @@ void surr_test_to_doubles(int64_t n, const float *in, double *out)
     }
 }
 
-/* ---- one layer of one block: in[n_in][DENSE_CELLS], residual and out[n_out][DENSE_CELLS] ---- */
+/* ---- one layer of some cells: in[n][n_in], residual and out[n][DENSE_PADDED(n_out)], layer as in dense.h ---- */
 
 /* The shapes, known at compile time as in a generated net. */
 #define SHAPES(SHAPE)                                                                              \
@@ -62,28 +57,22 @@ void surr_test_to_doubles(int64_t n, const float *in, double *out)
     SHAPE(19, 13)                                                                                  \
     SHAPE(20, 64)                                                                                  \
     SHAPE(64, 12)                                                                                  \
-    SHAPE(64, 64)                                                                                  \
+    SHAPE(96, 96)                                                                                  \
     SHAPE(192, 192)
 
-typedef void epilogue(int n_row, const vfloat *residual, vfloat *x);
+typedef void epilogue(int n, const float *residual, float *x);
 static epilogue *const epilogues[] = {NULL, dense_silu, dense_tanh, dense_sigmoid, dense_add};
 
-int surr_test_layer(int n_out, int n_in, const float *weights, const float *bias, const float *in,
-                    int i_epilogue, const float *residual, float *out)
+int surr_test_layer(int n_out, int n_in, const float *layer, int n, const float *in, int i_epilogue,
+                    const float *residual, float *out)
 {
-    static vfloat x[192 * DENSE_VECTORS], y[192 * DENSE_VECTORS], r[192 * DENSE_VECTORS];
-    memcpy(x, in, sizeof(float[DENSE_CELLS]) * (size_t)n_in);
-    if (residual)
-        memcpy(r, residual, sizeof(float[DENSE_CELLS]) * (size_t)n_out);
-
 #define SHAPE(N_OUT, N_IN)                                                                         \
     if (n_out == N_OUT && n_in == N_IN)                                                            \
-        dense(N_OUT, N_IN, weights, bias, x, y);                                                   \
+        dense(N_OUT, N_IN, layer, n, in, N_IN, out);                                               \
     else
     SHAPES(SHAPE) return -1;
 
     if (epilogues[i_epilogue])
-        epilogues[i_epilogue](n_out, residual ? r : NULL, y);
-    memcpy(out, y, sizeof(float[DENSE_CELLS]) * (size_t)n_out);
+        epilogues[i_epilogue](n * DENSE_PADDED(n_out), residual, out);
     return 0;
 }
