@@ -56,9 +56,8 @@ class Encoding(torch.nn.Module):
 
     def total_density(self, state):
         """Sum over the species, shape (n, 1); ones where there are none."""
-        if not self.has_total:
-            return torch.ones_like(state[:, :1])
-        return (state * self.total).sum(1, keepdim=True)
+        total = (state * self.total).sum(1, keepdim=True)
+        return total if self.has_total else total + 1
 
     def features(self, state, dt):
         """Inputs of the net, shape (n, n_features), float64."""
@@ -88,19 +87,29 @@ class Encoding(torch.nn.Module):
 
     def apply_change(self, state, dt, change):
         """New state from a predicted change, invariants restored; shape (n, n_vars), float64."""
+        return self.decode(state, dt, change)[0]
+
+    def decode(self, state, dt, change):
+        """New state, and whether the change was close enough to the invariants to be repaired, bool of shape (n,)."""
         step = change.double() * self.gate(dt)
         end = torch.where(self.log, state * 10.0**step, state + step)
-        return restore(torch.maximum(end, torch.where(self.log, self.floor, end)), self.laws, state @ self.laws.T)
+        end = torch.maximum(end, torch.where(self.log, self.floor, end))
+        repair = correction(end, self.laws, state @ self.laws.T)
+        return end * (1 + repair), ((repair.abs() < 0.5) & end.isfinite()).all(1)
 
 
 def restore(end, laws, invariants):
     """Repair `end` so that ``end @ laws.T == invariants``, every component in proportion to itself."""
-    if not len(laws):
-        return end
-    weighted = end.unsqueeze(1) * laws
-    gram = weighted @ laws.T + 1e-300 * torch.eye(len(laws), dtype=end.dtype, device=end.device)
-    scale = gram.diagonal(dim1=1, dim2=2).sqrt()
-    gram = gram / (scale.unsqueeze(1) * scale.unsqueeze(2))
-    z = torch.linalg.solve(gram, ((invariants - end @ laws.T) / scale).unsqueeze(2)).squeeze(2) / scale
-    return end * (1 + z @ laws)
+    return end * (1 + correction(end, laws, invariants))
 
+
+def correction(end, laws, invariants):
+    """Relative change of every component that restores the invariants, shape of `end`."""
+    weighted = end.unsqueeze(1) * laws
+    gram = weighted @ laws.T
+    square = gram.diagonal(dim1=1, dim2=2)
+    absent = square == 0  # an element of which there is nothing
+    scale = torch.where(absent, 1.0, square).sqrt()
+    gram = gram / (scale.unsqueeze(1) * scale.unsqueeze(2)) + torch.diag_embed(absent.to(end.dtype))
+    z = torch.linalg.solve(gram, ((invariants - end @ laws.T) / scale).unsqueeze(2)).squeeze(2) / scale
+    return z @ laws

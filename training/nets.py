@@ -1,31 +1,37 @@
 """Nets: stacks of region experts, each cell evaluated by one."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from .architectures import ARCHITECTURES
+
 
 @dataclass(frozen=True)
 class NetConfig:
-    """Architecture of a residual multilayer perceptron with region experts.
+    """Architecture of a net with region experts.
 
     Attributes
     ----------
     width, depth : int
-        Hidden width and number of residual layers.
+        Hidden width and number of hidden layers after the first.
     regions : tuple of int
         Experts along each routing coordinate, (temperature, time in units of the two-body time); (1, 1) is one net.
+    kind : str
+        One of `ARCHITECTURES`.
     """
 
     width: int = 96
     depth: int = 3
     regions: tuple = (4, 4)
+    kind: str = "residual"
 
     def __post_init__(self):
         if self.width < 1 or self.depth < 0 or min(self.regions) < 1:
             raise ValueError(f"{self}: width and regions must be positive, depth not negative")
+        if self.kind not in ARCHITECTURES:
+            raise ValueError(f"kind is {self.kind!r}: choose from {', '.join(ARCHITECTURES)}")
 
     @property
     def n_experts(self):
@@ -72,30 +78,35 @@ def _edges(x, n):
     return torch.as_tensor(np.quantile(x.numpy(), np.arange(1, n) / n), dtype=x.dtype)
 
 
-class Experts(torch.nn.Module):
-    """Residual perceptrons side by side, weights stacked over experts.
+@torch.jit.script_if_tracing
+def sort_into_blocks(expert: torch.Tensor, n_experts: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Cells sorted into blocks of one expert each.
 
-    ``h = silu(W0 x + b0)``, ``h += silu(Wk h + bk)``, ``y = Wn h + bn``, on standardised inputs and outputs.
+    The number of blocks and their size depend on the number of cells alone, so that the same operations serve any
+    cells: a net can be traced and exported.
+
+    Returns
+    -------
+    rows : Tensor of shape (n_blocks, size)
+        Numbers of cells; n where a block is filled up.
+    owner : Tensor of shape (n_blocks,)
+        The expert of each block.
+    place : Tensor of shape (n,)
+        Where each cell is in the flattened blocks.
     """
-
-    def __init__(self, config, n_in, n_out, n_experts):
-        super().__init__()
-        sizes = [n_in, *[config.width] * (config.depth + 1), n_out]
-        self.weights = torch.nn.ParameterList()
-        self.biases = torch.nn.ParameterList()
-        for k, (i, o) in enumerate(zip(sizes[:-1], sizes[1:])):
-            bound = (0.1 if k == len(sizes) - 2 else 1.0) / math.sqrt(i)
-            self.weights.append(torch.nn.Parameter((2 * torch.rand(n_experts, i, o) - 1) * bound))
-            self.biases.append(torch.nn.Parameter(torch.zeros(n_experts, 1, o)))
-
-    def forward(self, x, experts=slice(None)):
-        """Outputs of shape (n_experts, n, n_out) for inputs of shape (n_experts, n, n_in), of a slice of experts."""
-        layers = [(b[experts], w[experts]) for b, w in zip(self.biases, self.weights)]
-        silu = torch.nn.functional.silu
-        h = silu(torch.baddbmm(layers[0][0], x, layers[0][1]))
-        for bias, weight in layers[1:-1]:
-            h = h + silu(torch.baddbmm(bias, h, weight))
-        return torch.baddbmm(layers[-1][0], h, layers[-1][1])
+    n = expert.shape[0]
+    size = 2 + n // (4 * n_experts)  # at least 2, and so many blocks: exported programs fix sizes of 0 and 1
+    n_blocks = n // size + n_experts + 1
+    counts = (expert.unsqueeze(1) == torch.arange(n_experts, device=expert.device)).sum(0)
+    blocks = (counts + (size - 1)) // size
+    end = blocks.cumsum(0)
+    order = torch.argsort(expert, stable=True)
+    sorted_expert = expert[order]
+    rank = torch.arange(n, device=expert.device) - (counts.cumsum(0) - counts)[sorted_expert]
+    slot = (end - blocks)[sorted_expert] * size + rank
+    rows = torch.full((n_blocks * size,), n, device=expert.device).index_copy(0, slot, order)
+    owner = (torch.arange(n_blocks, device=expert.device).unsqueeze(1) >= end).sum(1).clamp_max(n_experts - 1)
+    return rows.view(n_blocks, size), owner, torch.empty_like(slot).index_copy(0, order, slot)
 
 
 class Surrogate(torch.nn.Module):
@@ -110,20 +121,23 @@ class Surrogate(torch.nn.Module):
         for name in ("mean", "std", "out_std"):  # (n_experts, n)
             self.register_buffer(name, statistics[name])
         n_experts, n_in = self.mean.shape
-        self.experts = Experts(config, n_in, self.out_std.shape[1] + 1, n_experts)
+        self.experts = ARCHITECTURES[config.kind](config, n_in, self.out_std.shape[1] + 1, n_experts)
+
+    def outputs(self, x, experts=slice(None)):
+        """Change per variable and log10 of its expected error for standardised features of shape (n_stacks, n, n_in).
+
+        `experts` says which expert each leading index belongs to: a slice or an index tensor.
+        """
+        out = self.experts(x, experts)
+        return out[..., :-1] * self.out_std[experts].unsqueeze(1).to(out.dtype), out[..., -1]
 
     def predict_change(self, features, expert):
-        """Change per variable and log10 of its expected error, for features sorted into experts by number."""
-        x = ((features - self.mean[expert]) / self.std[expert]).float()
-        change = torch.empty(len(x), self.out_std.shape[1])
-        error = torch.empty(len(x))
-        for e in range(len(self.mean)):
-            rows = (expert == e).nonzero()[:, 0]
-            if len(rows):
-                out = self.experts(x[rows].unsqueeze(0), slice(e, e + 1))[0]
-                change[rows] = out[:, :-1] * self.out_std[e].float()
-                error[rows] = out[:, -1]
-        return change, error
+        """Change per variable and log10 of its expected error, for features and the numbers of their experts."""
+        rows, owner, place = sort_into_blocks(expert, len(self.mean))
+        x = ((features - self.mean[expert]) / self.std[expert]).to(next(self.experts.parameters()).dtype)
+        x = torch.nn.functional.pad(x, (0, 0, 0, 1))  # what blocks are filled up with
+        change, error = self.outputs(x[rows], owner)
+        return change.flatten(0, 1)[place], error.flatten(0, 1)[place]
 
     def forward(self, state, dt):
         """New state and predicted error.
@@ -137,7 +151,9 @@ class Surrogate(torch.nn.Module):
         -------
         end : Tensor of shape (n, n_vars), float64
         error : Tensor of shape (n,)
+            Infinite where the prediction violates the invariants too much to be repaired.
         """
         features = self.encoding.features(state, dt)
         change, error = self.predict_change(features, self.router(features))
-        return self.encoding.apply_change(state, dt, change), 10.0**error
+        end, good = self.encoding.decode(state, dt, change)
+        return end, torch.where(good, 10.0**error, torch.inf)

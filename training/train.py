@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .architectures import ARCHITECTURES
 from .calibrate import Domain, as_plain
 from .encoding import Encoding
 from .evaluate import measure, score
@@ -19,7 +20,7 @@ from .label_file import load_labels
 from .model_file import read_tensors, save_model, write_tensors
 from .nets import NetConfig, Router, Surrogate
 from .soap import BatchedSOAP
-from .systems import get_system, system_names
+from .systems import SYSTEM_HELP, get_system
 
 
 @dataclass(frozen=True)
@@ -274,11 +275,12 @@ def _regions(text):
 def main(arguments=None):
     """Train a surrogate from label files. An interrupted run continues when the same command is given again."""
     parser = argparse.ArgumentParser(prog="surrogate train", description=main.__doc__)
-    parser.add_argument("system", choices=system_names(), metavar="SYSTEM", help=", ".join(system_names()))
+    parser.add_argument("system", metavar="SYSTEM", help=SYSTEM_HELP)
     parser.add_argument("--labels", required=True, nargs="+", metavar="FILE", help="made with --split train")
     parser.add_argument("--check", required=True, metavar="FILE", help="labels to watch, made with --split calibrate")
     parser.add_argument("--out", required=True, metavar="FILE", help="model file (HDF5) to write")
     parser.add_argument("--minutes", type=float, default=30.0, help="time budget (default 30)")
+    parser.add_argument("--kind", choices=ARCHITECTURES, default=NetConfig.kind, help="architecture (default residual)")
     parser.add_argument("--width", type=int, default=NetConfig.width)
     parser.add_argument("--depth", type=int, default=NetConfig.depth)
     parser.add_argument("--regions", type=_regions, default=NetConfig.regions, metavar="AxB", help="experts, e.g. 4x4")
@@ -294,8 +296,9 @@ def main(arguments=None):
     config = TrainConfig(minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed,
                          threads=options.threads)  # fmt: skip
     command = shlex.join(["surrogate", "train", *(sys.argv[2:] if arguments is None else arguments)])
-    net = NetConfig(options.width, options.depth, options.regions)
-    trainer = Trainer(system, train, check, options.out, net, config, {"command": command})
+    net = NetConfig(options.width, options.depth, options.regions, options.kind)
+    trainer = Trainer(system, train, check, options.out, net, config,
+                      {"command": command, "system_source": options.system})  # fmt: skip
     with tqdm(total=round(options.minutes * 60), initial=round(trainer.seconds), unit="s", unit_scale=True) as bar:
 
         def show(line):
