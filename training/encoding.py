@@ -33,6 +33,8 @@ class Encoding(torch.nn.Module):
         self.register_buffer("log", torch.tensor(self.is_log))
         self.register_buffer("total", torch.tensor(self.in_total))
         self.register_buffer("floor", torch.tensor([max(v.floor, 0.0) for v in variables], dtype=torch.float64))
+        units = [1.0 if v.scale in ("total", 0) else v.scale for v in variables]
+        self.register_buffer("unit", torch.tensor(units, dtype=torch.float64))
         self.register_buffer("laws", torch.tensor(np.array(system.restored_laws).reshape(-1, len(variables))))
 
     @property
@@ -82,8 +84,16 @@ class Encoding(torch.nn.Module):
         """
         total = self.total_density(state)
         change = (self.reduce(end, total) - self.reduce(state, total)) / self.gate(dt)
-        counts = ~self.total | (end >= 10 * FRACTION_FLOOR * total)
-        return change, counts
+        return change, self.counts(end, total)
+
+    def counts(self, end, total):
+        """Whether values count, bool of the shape of `end`: False for species that are traces."""
+        return ~self.total | (end >= 10 * FRACTION_FLOOR * total)
+
+    def scale(self, state):
+        """What an absolute error of a value is to be divided by: the value, or the scale of a signed variable."""
+        unit = torch.where(self.total, self.total_density(state), self.unit)
+        return torch.where(self.log, torch.maximum(state, FRACTION_FLOOR * unit), unit)
 
     def apply_change(self, state, dt, change):
         """New state from a predicted change, invariants restored; shape (n, n_vars), float64."""
@@ -92,7 +102,8 @@ class Encoding(torch.nn.Module):
     def decode(self, state, dt, change):
         """New state, and whether the change was close enough to the invariants to be repaired, bool of shape (n,)."""
         step = change.double() * self.gate(dt)
-        end = torch.where(self.log, state * 10.0**step, state + step)
+        factor = 10.0 ** step.clamp(-100, 100)  # what is that far off shall not break the gradients of the others
+        end = torch.where(self.log, state * factor, state + step)
         end = torch.maximum(end, torch.where(self.log, self.floor, end))
         repair = correction(end, self.laws, state @ self.laws.T)
         return end * (1 + repair), ((repair.abs() < 0.5) & end.isfinite()).all(1)

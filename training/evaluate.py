@@ -20,10 +20,11 @@ def relative_errors(encoding, end, reference):
 
 def measure(surrogate, state, dt, reference):
     """One evaluation: predicted error and largest incurred error per cell, then all errors and which of them count."""
+    state, dt, reference = (x.to(surrogate.mean.device) for x in (state, dt, reference))
     with torch.no_grad():
         end, predicted = surrogate(state, dt)
-    errors, counts = relative_errors(surrogate.encoding, end, reference)
-    return predicted.numpy(), torch.where(counts, errors, 0.0).max(1).values.numpy(), errors, counts
+    errors, counts = (x.cpu() for x in relative_errors(surrogate.encoding, end, reference))
+    return predicted.cpu().numpy(), torch.where(counts, errors, 0.0).max(1).values.numpy(), errors, counts
 
 
 def score(encoding, measured, rtol=1e-2):

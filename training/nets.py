@@ -128,13 +128,13 @@ class Surrogate(torch.nn.Module):
 
         `experts` says which expert each leading index belongs to: a slice or an index tensor.
         """
-        out = self.experts(x, experts)
+        out = self.experts(x.to(next(self.experts.parameters()).dtype), experts)
         return out[..., :-1] * self.out_std[experts].unsqueeze(1).to(out.dtype), out[..., -1]
 
     def predict_change(self, features, expert):
         """Change per variable and log10 of its expected error, for features and the numbers of their experts."""
         rows, owner, place = sort_into_blocks(expert, len(self.mean))
-        x = ((features - self.mean[expert]) / self.std[expert]).to(next(self.experts.parameters()).dtype)
+        x = (features - self.mean[expert]) / self.std[expert]
         x = torch.nn.functional.pad(x, (0, 0, 0, 1))  # what blocks are filled up with
         change, error = self.outputs(x[rows], owner)
         return change.flatten(0, 1)[place], error.flatten(0, 1)[place]
@@ -153,7 +153,12 @@ class Surrogate(torch.nn.Module):
         error : Tensor of shape (n,)
             Infinite where the prediction violates the invariants too much to be repaired.
         """
+        end, (error, good) = self.flow(state, dt)
+        return end, torch.where(good, 10.0**error, torch.inf)
+
+    def flow(self, state, dt):
+        """New state, beside it (log10 of its expected error, whether its invariants could be restored)."""
         features = self.encoding.features(state, dt)
         change, error = self.predict_change(features, self.router(features))
         end, good = self.encoding.decode(state, dt, change)
-        return end, torch.where(good, 10.0**error, torch.inf)
+        return end, (error, good)
