@@ -211,13 +211,13 @@ def test_command_trains_without_labels(tmp_path, monkeypatch, capsys):
     from surrogate.training.labels import make_labels
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text("from surrogate.training.systems.toys import decay_quadratic as make\n")
-    (tmp_path / "solver.py").write_text("def advance(y, dt):\n    return y / (1 + 100 * y * dt[:, None])\n")
+    (tmp_path / "own_decay.py").write_text("from surrogate.training.systems.toys import decay_quadratic as make\n")
+    (tmp_path / "own_solver.py").write_text("def advance(y, dt):\n    return y / (1 + 100 * y * dt[:, None])\n")
     monkeypatch.syspath_prepend(tmp_path)
-    make_labels("mine:make", "check.h5", population="box", n=200, split="calibrate", seed=0, dt_range=(1e-2, 1.0),
-                advance="solver:advance", progress=False)  # fmt: skip
-    arguments = ["mine:make", "--unsupervised", "--dt-range", "1e-2", "1", "--check", "check.h5", "--out", "net.h5",
-                 "--minutes", "0.02", "--n", "2000", "--width", "16", "--threads", "1"]  # fmt: skip
+    make_labels("own_decay:make", "check.h5", population="box", n=200, split="calibrate", seed=0, dt_range=(1e-2, 1.0),
+                advance="own_solver:advance", progress=False)  # fmt: skip
+    arguments = ["own_decay:make", "--unsupervised", "--dt-range", "1e-2", "1", "--check", "check.h5",
+                 "--out", "net.h5", "--minutes", "0.02", "--n", "2000", "--width", "16", "--threads", "1"]  # fmt: skip
     with pytest.raises(ValueError, match="--population is missing"):
         main(arguments)
     assert main([*arguments, "--population", "box", "--loss", "residual", "--loss", "semigroup=0.1"]) == 0

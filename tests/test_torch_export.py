@@ -119,13 +119,13 @@ def test_blocks_hold_every_cell_with_its_expert():
 
 def test_export_of_a_model_file_writes_library_and_nets(tmp_path, monkeypatch, capsys):
     """A user's own system, by the command line, from a directory that is not a checkout."""
-    (tmp_path / "mine.py").write_text("from surrogate.training.systems import robertson as make\n")
+    (tmp_path / "own_robertson.py").write_text("from surrogate.training.systems import robertson as make\n")
     monkeypatch.chdir(tmp_path)
-    system = get_system("mine:make")
+    system = get_system("own_robertson:make")
     state, dt = (torch.from_numpy(x) for x in box(system, 300, 5, (1e-2, 1e2)))
     for kind in ("residual", "dgm"):
         net, domain, table = _untrained(system, state, dt, kind)
-        save_model(f"{kind}.h5", net, system="robertson", system_hash=system.hash, system_source="mine:make",
+        save_model(f"{kind}.h5", net, system="robertson", system_hash=system.hash, system_source="own_robertson:make",
                    domain=cal.as_plain(domain), calibration=cal.as_plain(table))  # fmt: skip
     main(["residual.h5", "--to", "a"])
     assert capsys.readouterr().out.split() == ["a/robertson.so", "a/robertson.pt", "a/robertson.pt2"]

@@ -102,7 +102,7 @@ class Encoding(torch.nn.Module):
     def decode(self, state, dt, change):
         """New state, and whether the change was close enough to the invariants to be repaired, bool of shape (n,)."""
         step = change.double() * self.gate(dt)
-        factor = 10.0 ** step.clamp(-100, 100)  # what is that far off shall not break the gradients of the others
+        factor = 10.0 ** step.clamp(-30, 30)  # what is that far off shall not break the gradients of the others
         end = torch.where(self.log, state * factor, state + step)
         end = torch.maximum(end, torch.where(self.log, self.floor, end))
         repair = correction(end, self.laws, state @ self.laws.T)
@@ -121,6 +121,7 @@ def correction(end, laws, invariants):
     square = gram.diagonal(dim1=1, dim2=2)
     absent = square == 0  # an element of which there is nothing
     scale = torch.where(absent, 1.0, square).sqrt()
-    gram = gram / (scale.unsqueeze(1) * scale.unsqueeze(2)) + torch.diag_embed(absent.to(end.dtype))
-    z = torch.linalg.solve(gram, ((invariants - end @ laws.T) / scale).unsqueeze(2)).squeeze(2) / scale
+    tiny = 1e-14  # two laws that a single species carries are one: no solver may stop at that
+    gram = gram / (scale.unsqueeze(1) * scale.unsqueeze(2)) + torch.diag_embed(absent.to(end.dtype) + tiny)
+    z = torch.linalg.solve_ex(gram, ((invariants - end @ laws.T) / scale).unsqueeze(2))[0].squeeze(2) / scale
     return z @ laws

@@ -2,7 +2,7 @@
 
 
 def draw_history(history, path):
-    """Losses and errors on the check labels over time; without matplotlib nothing is drawn.
+    """Losses and errors on the check labels over time; nothing is drawn without matplotlib, or without a history.
 
     Parameters
     ----------
@@ -14,6 +14,8 @@ def draw_history(history, path):
     try:
         import matplotlib
     except ImportError:
+        return
+    if not history:
         return
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt

@@ -99,7 +99,12 @@ class Physics:
 
     def fastest_rate(self, y):
         """Largest entry on the diagonal of the Jacobian at the start, shape (n,)."""
-        return self(y, torch.zeros_like(y[:, 0]))[1].diagonal(dim1=1, dim2=2).abs().amax(1) + 1e-300
+        parts = [self(part, part.new_zeros(len(part)))[1].diagonal(dim1=1, dim2=2) for part in y.split(8192)]
+        return torch.cat(parts).abs().amax(1) + 1e-300
+
+    def is_early(self, y, dt):
+        """Whether only the first instants have passed, bool of shape (n,)."""
+        return dt * self.fastest_rate(y) <= EARLY
 
 
 def precondition(jacobian, h, r):
@@ -119,10 +124,10 @@ def precondition(jacobian, h, r):
     .. [1] Bento, Camara, Rocha & Seabra 2026, arXiv:2602.21988
     """
     eye = torch.eye(r.shape[1], dtype=r.dtype, device=r.device)
-    return torch.linalg.solve(eye - h[:, None, None] * jacobian, r.unsqueeze(2)).squeeze(2)
+    return torch.linalg.solve_ex(eye - h[:, None, None] * jacobian, r.unsqueeze(2))[0].squeeze(2)
 
 
-def residual(flow, physics, encoding, state, dt):
+def residual(flow, physics, encoding, state, dt, early=None):
     """Estimated error of a flow map from its violation of dy/dt = f(y).
 
     In z = ln y (y / scale where signed) the equations are dz/dln(dt) = dt g(z), g = f / y. The time derivative comes
@@ -138,8 +143,9 @@ def residual(flow, physics, encoding, state, dt):
     ----------
     flow : callable
         ``flow(state, dt)`` -> (end, anything else).
-    physics : callable
-        See `Physics`.
+    physics : Physics
+    early : bool Tensor of shape (n,), optional
+        What `Physics.is_early` says, if it is known already.
 
     Returns
     -------
@@ -158,7 +164,7 @@ def residual(flow, physics, encoding, state, dt):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own use of TorchScript, at the first call
         z, rate, (y, rest) = torch.func.jvp(transformed, (zero,), (zero + 1,), has_aux=True)
-    early, first = _first_instants(physics, encoding, state, dt)
+    early = physics.is_early(state, dt) if early is None else early
     f, jacobian = physics(y, dt)
     good = (y.isfinite() & f.isfinite()).all(1) & jacobian.isfinite().all(2).all(1)
     f, jacobian = torch.where(good[:, None], f, 0.0), torch.where(good[:, None, None], jacobian, 0.0)
@@ -167,19 +173,19 @@ def residual(flow, physics, encoding, state, dt):
     own = torch.where(encoding.log, g, 0.0)
     slope = (relative @ (z - z.detach()).unsqueeze(2)).squeeze(2) - own * (z - z.detach())
     error = precondition(relative - torch.diag_embed(own.abs()), dt, rate - dt[:, None] * (g + slope))
-    error = torch.where(early[:, None], z - first, error) / torch.where(encoding.log, math.log(10), 1.0)
+    error = error.index_put((early,), z[early] - _first_step(physics, encoding, state[early], dt[early]))
+    error = error / torch.where(encoding.log, math.log(10), 1.0)
     return torch.where((good & error.isfinite().all(1))[:, None], error, 0.0), rest
 
 
-def _first_instants(physics, encoding, state, dt):
-    """Whether only the first instants have passed, and z as in `residual` after one linearly implicit midpoint step."""
+def _first_step(physics, encoding, state, dt):
+    """z as in `residual` after one linearly implicit midpoint step from the start."""
     f, jacobian = physics(state, torch.zeros_like(dt))
-    early = dt * jacobian.diagonal(dim1=1, dim2=2).abs().amax(1) <= EARLY
     scale = encoding.scale(state)
     relative = jacobian * (scale.unsqueeze(1) / scale.unsqueeze(2))
     step = precondition(relative, dt / 2, dt[:, None] * f / scale)
     logs = torch.log(scale) + torch.log1p(step.clamp_min(-0.5))
-    return early, torch.where(encoding.log, logs, state / encoding.unit + step)
+    return torch.where(encoding.log, logs, state / encoding.unit + step)
 
 
 def semigroup(flow, encoding, state, dt, shortest):
@@ -204,6 +210,24 @@ def _difference(encoding, state, end, reference):
     total = encoding.total_density(state)
     error = encoding.reduce(end, total) - encoding.reduce(reference, total)
     return torch.where(encoding.counts(reference.detach(), total), error, 0.0)
+
+
+@torch.no_grad()
+def limit_gradients(parameters, typical, factor=5.0):
+    """Scale a gradient to at most `factor` times the typical norm, and drop one that is not finite.
+
+    A single cell whose invariants can hardly be restored, or whose I - dt J is nearly singular, has a gradient beyond
+    all bounds. Returns the typical norm, updated.
+    """
+    gradients = [p.grad for p in parameters]
+    norm = float(torch.nn.utils.get_total_norm(gradients))
+    if not math.isfinite(norm):
+        torch._foreach_zero_(gradients)
+        return typical
+    typical = norm if typical is None else typical
+    scale = min(1.0, factor * typical / (norm + 1e-300))
+    torch._foreach_mul_(gradients, scale)
+    return 0.99 * typical + 0.01 * scale * norm
 
 
 class Balance:

@@ -41,6 +41,9 @@ class Predictor(torch.nn.Module):
         for name in ("lower", "upper", "law_lower", "law_upper"):
             self.register_buffer(name, torch.as_tensor(getattr(domain, name), dtype=torch.float64))
         self.register_buffer("nodes", torch.as_tensor(calibration.nodes, dtype=torch.float64))
+        for module in self.modules():  # an archive wants each tensor to own its memory
+            for name, buffer in module.named_buffers(recurse=False):
+                setattr(module, name, buffer.clone(memory_format=torch.contiguous_format))
 
     def forward(self, state, dt):
         """Prediction for cells.

@@ -201,12 +201,14 @@ class Trainer:
         self.surrogate = Surrogate(encoding, router, net, statistics).to(device)
         self.inputs, self.lists = inputs.to(device), [i.to(device) for i in lists]
         self.train = Pairs(*(x if x is None else x.to(device) for x in (train.state, train.dt, train.end)))
-        self.physics = Physics(system, device) if loss.residual else None
+        if loss.residual:
+            self.physics = Physics(system, device)
+            self.early = self.physics.is_early(self.train.state, self.train.dt)
         self.loss, self.balance = loss, Balance(loss)
         self.parameters = list(self.surrogate.experts.parameters())
         self.average = [p.detach().clone() for p in self.parameters]
         self.optimizer = OPTIMIZERS[config.optimizer][0](self.parameters, lr=config.peak_lr)
-        self.lbfgs, self.n_lbfgs = None, 0
+        self.lbfgs, self.n_lbfgs, self.gradient = None, 0, None
         self.iteration, self.seconds, self.history, self.sums = 0, 0.0, [], {}
         if self.checkpoint.exists():
             self._resume()
@@ -245,6 +247,8 @@ class Trainer:
         terms = self._terms(self._draw(config.batch))
         self.optimizer.zero_grad()
         self.balance(terms, self.parameters, self.iteration).backward()
+        if terms.keys() != {"supervised"}:
+            self.gradient = losses.limit_gradients(self.parameters, self.gradient)
         self.optimizer.step()
         self.iteration += 1
         decay = min(config.ema, self.iteration / (self.iteration + 10))
@@ -268,8 +272,8 @@ class Trainer:
             results["supervised"] = losses.supervised(self.surrogate, *data)
         if "residual" in weights:
             state, dt = pairs.state[rows], pairs.dt[rows]
-            error, (log_error, _) = losses.residual(flow, self.physics, encoding, state, dt)
-            results["residual"] = error, log_error
+            error, rest = losses.residual(flow, self.physics, encoding, state, dt, self.early[rows])
+            results["residual"] = error, rest[0]
         if "semigroup" in weights:
             state, dt = pairs.state[rows], pairs.dt[rows]
             results["semigroup"] = losses.semigroup(flow, encoding, state, dt, encoding.dt_lower), None
@@ -324,9 +328,10 @@ class Trainer:
         state = {f"{i}": {k: v for k, v in self.optimizer.state[p].items()} for i, p in enumerate(self.parameters)}
         tensors = {"parameters": dict(enumerate(self.parameters)), "average": dict(enumerate(self.average)),
                    "optimizer": state}  # fmt: skip
-        write_tensors(self.checkpoint, tensors, {"iteration": self.iteration, "seconds": self.seconds,
-                                                 "n_lbfgs": self.n_lbfgs, "weights": self.balance.weights,
-                                                 "history": self.history, "identity": self._identity()})  # fmt: skip
+        write_tensors(self.checkpoint, tensors, {
+            "iteration": self.iteration, "seconds": self.seconds, "n_lbfgs": self.n_lbfgs, "history": self.history,
+            "weights": self.balance.weights, "gradient": self.gradient, "identity": self._identity(),
+        })  # fmt: skip
         self._save_model()
 
     def _save_model(self):
@@ -353,7 +358,7 @@ class Trainer:
                 self.optimizer.state[p].update({k: v if k == "step" else v.to(p.device) for k, v in kept.items()})
         self.iteration, self.seconds = attributes["iteration"], attributes["seconds"]
         self.history, self.n_lbfgs = attributes["history"], attributes["n_lbfgs"]
-        self.balance.weights = attributes["weights"]
+        self.balance.weights, self.gradient = attributes["weights"], attributes["gradient"]
         torch.manual_seed(self.config.seed + self.iteration)
 
 
