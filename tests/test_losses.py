@@ -157,27 +157,28 @@ def _trainer(path, loss=None, n_iterations=0, train=None, **config):
 
 
 def test_training_without_labels_solves_the_equations(tmp_path):
-    trainer = _trainer(tmp_path / "net.h5", n_iterations=500, lr=3e-2)
+    trainer = _trainer(tmp_path / "net.h5", n_iterations=400, lr=3e-2)
     trainer._report()
     result = trainer.history[-1]
-    assert result["quantiles"][0] < -1.5  # 3 % where doing nothing is wrong by a factor
-    assert result["quantiles"][2] < -0.8
+    assert result["quantiles"][0] < -1.3  # 5 % where doing nothing is wrong by a factor
+    assert result["quantiles"][2] < -0.6
     assert result["loss"].keys() == {"residual"}
 
 
-def test_terms_combine_and_finish_with_lbfgs(tmp_path):
+def test_terms_combine_and_finish_with_lbfgs(tmp_path, monkeypatch):
     loss = LossConfig(supervised=1.0, residual=0.1, semigroup=0.1, rollout=0.1, adaptive=True)
     train = _labelled(chain(), 5000, 1)
-    run = _trainer(tmp_path / "net.h5", loss, 200, train, lbfgs=15)
+    monkeypatch.setattr("surrogate.training.train.LBFGS_BATCH", 1000)
+    run = _trainer(tmp_path / "net.h5", loss, 100, train, batch=128, lbfgs=12)
     run._report()
     run.seconds = 61.0
     run._finish()
     run._save()
-    again = _trainer(tmp_path / "net.h5", loss, 0, train, lbfgs=15)
+    again = _trainer(tmp_path / "net.h5", loss, 0, train, batch=128, lbfgs=12)
     assert (again.n_lbfgs, again.balance.weights) == (10, run.balance.weights)
     last = again.run()
-    assert again.n_lbfgs == 15
-    assert last["quantiles"][0] < run.history[0]["quantiles"][0] - 0.05
+    assert again.n_lbfgs == 12
+    assert last["quantiles"][0] < run.history[0]["quantiles"][0] - 0.02
     assert (tmp_path / "net.png").exists()
     assert not again.checkpoint.exists()
 

@@ -150,15 +150,17 @@ def residual(flow, physics, encoding, state, dt, early=None):
     Returns
     -------
     error : Tensor of shape (n, n_vars)
-        Zero where the equations cannot be evaluated.
+        The distance from the start where the equations cannot be evaluated at the prediction.
     rest
         What `flow` returned beside the end.
     """
 
+    def logs(y):
+        return torch.where(encoding.log, torch.log(y.clamp_min(1e-300)), y / encoding.unit)
+
     def transformed(s):
         end, rest = flow(state, dt * s.exp())
-        z = torch.where(encoding.log, torch.log(encoding.scale(end)), end / encoding.unit)
-        return z, (end.detach(), rest)
+        return logs(end), (end.detach(), rest)
 
     zero = torch.zeros_like(dt)
     with warnings.catch_warnings():
@@ -174,8 +176,9 @@ def residual(flow, physics, encoding, state, dt, early=None):
     slope = (relative @ (z - z.detach()).unsqueeze(2)).squeeze(2) - own * (z - z.detach())
     error = precondition(relative - torch.diag_embed(own.abs()), dt, rate - dt[:, None] * (g + slope))
     error = error.index_put((early,), z[early] - _first_step(physics, encoding, state[early], dt[early]))
-    error = error / torch.where(encoding.log, math.log(10), 1.0)
-    return torch.where((good & error.isfinite().all(1))[:, None], error, 0.0), rest
+    good = good & error.isfinite().all(1)
+    error = torch.where(good[:, None], error, z - logs(state))  # without a loss the net would hide there
+    return error / torch.where(encoding.log, math.log(10), 1.0), rest
 
 
 def _first_step(physics, encoding, state, dt):
