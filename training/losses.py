@@ -17,6 +17,8 @@ from .codegen.python import torch_functions
 N_ROLLOUT = 3
 #: times the fastest rate up to which a linearly implicit step from the start is taken for the solution
 EARLY = 0.1
+#: largest error of a variable, in e-foldings: I - dt J may be nearly singular
+LIMIT = 10.0
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,15 @@ class Physics:
     def __init__(self, system, device="cpu"):
         self._rhs, self._jacobian = torch_functions(system)
         self._params = torch.tensor(system.parameter_values, device=device)
+        self._bounds = torch.tensor([(v.lower, v.upper) for v in system.variables], dtype=torch.float64, device=device)
 
     @torch.no_grad()
     def __call__(self, y, t):
         return self._rhs(y, self._params, t), self._jacobian(y, self._params, t)
+
+    def holds(self, y):
+        """Whether cells are in the range that the equations are made for, bool of shape (n,)."""
+        return ((y >= self._bounds[:, 0]) & (y <= self._bounds[:, 1])).all(1)
 
     def fastest_rate(self, y):
         """Largest entry on the diagonal of the Jacobian at the start, shape (n,)."""
@@ -168,7 +175,7 @@ def residual(flow, physics, encoding, state, dt, early=None):
         z, rate, (y, rest) = torch.func.jvp(transformed, (zero,), (zero + 1,), has_aux=True)
     early = physics.is_early(state, dt) if early is None else early
     f, jacobian = physics(y, dt)
-    good = (y.isfinite() & f.isfinite()).all(1) & jacobian.isfinite().all(2).all(1)
+    good = physics.holds(y) & f.isfinite().all(1) & jacobian.isfinite().all(2).all(1)
     f, jacobian = torch.where(good[:, None], f, 0.0), torch.where(good[:, None, None], jacobian, 0.0)
     scale = encoding.scale(y)
     g, relative = f / scale, jacobian * (scale.unsqueeze(1) / scale.unsqueeze(2))
@@ -177,6 +184,7 @@ def residual(flow, physics, encoding, state, dt, early=None):
     error = precondition(relative - torch.diag_embed(own.abs()), dt, rate - dt[:, None] * (g + slope))
     error = error.index_put((early,), z[early] - _first_step(physics, encoding, state[early], dt[early]))
     good = good & error.isfinite().all(1)
+    error = error * (LIMIT / error.detach().abs().amax(1, keepdim=True)).clamp_max(1)
     error = torch.where(good[:, None], error, z - logs(state))  # without a loss the net would hide there
     return error / torch.where(encoding.log, math.log(10), 1.0), rest
 
