@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,8 @@ class Model:
         Time steps the model is meant for [s].
     info : dict
         Provenance: system hash, references, versions.
+    path : pathlib.Path or None
+        The model library.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Model:
     dt_range: tuple[float, float]
     info: dict = field(repr=False, hash=False, compare=False)
     handle: object = field(repr=False)
+    path: Path | None = None
 
     def stepper(
         self,
@@ -137,6 +141,37 @@ class Model:
         )
         return f, jacobian
 
+    def torch(self, device="cpu"):
+        """Return the net as a torch module: (state, dt) -> (end, error, inside), all on `device`.
+
+        ``state`` is float64 of shape (n, n_vars), ``dt`` float64 of shape (n,). ``error`` is the smallest `rtol` at
+        which the prediction may be accepted, ``inside`` whether the cell is in the domain. Nothing is solved.
+
+        Parameters
+        ----------
+        device : str or torch.device
+
+        Raises
+        ------
+        ModelError
+            PyTorch is not installed, or there is no net beside the library, or not one of this system.
+        """
+        path = self.path and self.path.with_suffix(".pt")
+        if path is None or not path.exists():
+            raise ModelError(f"model {self.name} has no net for torch{f' ({path} is missing)' if path else ''}: "
+                             "`surrogate export MODEL.h5 --to DIR` writes it beside the library")  # fmt: skip
+        try:
+            import torch
+        except ImportError as error:
+            raise ModelError(f"model.torch() needs PyTorch ({error}): pip install torch") from error
+        extra = {"system_hash": ""}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript
+            module = torch.jit.load(path, map_location=device, _extra_files=extra)
+        if extra["system_hash"].decode() != self.info.get("system_hash"):
+            raise ModelError(f"{path} belongs to another system than {self.path}: export both anew")
+        return module
+
     def selftest(self):
         """Replay the stored test vectors and return the largest error; raise `ModelError` above 1e-10."""
         error = ffi.new("double *")
@@ -183,6 +218,7 @@ def load(name_or_path):
         dt_range=(lower[0], upper[0]),
         info=info,
         handle=handle,
+        path=Path(text).absolute() if "/" in text else _find_libraries().get(text),
     )
 
 

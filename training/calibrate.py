@@ -38,24 +38,28 @@ class Domain:
         features = encoding.features(state, dt).numpy()
         lower, upper = features.min(0), features.max(0)
         pad = margin * (upper - lower)
-        signed, ratios = law_ratios(encoding, state)
+        signed, ratios = (x.numpy() for x in law_ratios(encoding, state))
         return cls(lower - pad, upper + pad, signed, ratios.min(0) - margin, ratios.max(0) + margin)
 
     def holds(self, encoding, state, dt):
         """Whether cells are inside, bool of shape (n,)."""
-        features = encoding.features(state, dt).numpy()
-        _, ratios = law_ratios(encoding, state)
-        return ((features >= self.lower) & (features <= self.upper)).all(1) & (
-            (ratios >= self.law_lower) & (ratios <= self.law_upper)
-        ).all(1)
+        features, ratios = encoding.features(state, dt), law_ratios(encoding, state)[1]
+        box = [torch.as_tensor(x) for x in (self.lower, self.upper, self.law_lower, self.law_upper)]
+        return is_inside(features, ratios, *box).numpy()
+
+
+def is_inside(features, ratios, lower, upper, law_lower, law_upper):
+    """Whether features and proportions are in their boxes, bool Tensor of shape (n,)."""
+    inside = ((features >= lower) & (features <= upper)).all(1)
+    return inside & ((ratios >= law_lower) & (ratios <= law_upper)).all(1)
 
 
 def law_ratios(encoding, state):
-    """Proportions of conserved quantities: (is signed, values of shape (n, n_laws))."""
-    laws, state = encoding.laws.numpy(), state.numpy()
+    """Proportions of conserved quantities: (is signed, values of shape (n, n_laws)), tensors."""
+    laws = encoding.laws
     signed = (laws < 0).any(1) & (laws > 0).any(1)
-    value, carried = state @ laws.T, state @ np.abs(laws).T + 1e-300
-    return signed, value / np.where(signed, carried, carried[:, :1])
+    value, carried = state @ laws.T, state @ laws.abs().T + 1e-300
+    return signed, value / torch.where(signed, carried, carried[:, :1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +80,14 @@ class Calibration:
     pays_from: np.ndarray = None
 
     def __call__(self, predicted):
-        """Calibrated error for predicted errors, both plain numbers."""
-        place = np.ceil((np.log10(predicted) - self.lower) / self.width)
-        return 10 ** self.nodes[np.clip(place, 0, len(self.nodes) - 1).astype(int)]
+        """Calibrated error for predicted errors, both plain numbers in an ndarray."""
+        return calibrated(torch.as_tensor(predicted), self.lower, self.width, torch.as_tensor(self.nodes)).numpy()
+
+
+def calibrated(predicted, lower, width, nodes):
+    """Smallest tolerance at which a prediction may be accepted, Tensor of shape (n,); infinite without a number."""
+    place = torch.ceil((predicted.double().log10() - lower) / width).nan_to_num(0.0).clamp(0, len(nodes) - 1)
+    return torch.where(predicted.isfinite(), 10.0 ** nodes[place.long()], torch.inf)
 
 
 def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0, n_nodes=121):
@@ -132,10 +141,10 @@ def load_trained(path):
     Raises
     ------
     ValueError
-        If the system is not one that ships with the library; use `model_file.load_model` with your own.
+        If the system is not to be found; use `model_file.load_model` with your own.
     """
     _, attributes = read_tensors(path)
-    system = get_system(attributes["system"])
+    system = get_system(attributes.get("system_source", attributes["system"]))
     return system, *load_model(path, system)
 
 

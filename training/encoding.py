@@ -33,6 +33,8 @@ class Encoding(torch.nn.Module):
         self.register_buffer("log", torch.tensor(self.is_log))
         self.register_buffer("total", torch.tensor(self.in_total))
         self.register_buffer("floor", torch.tensor([max(v.floor, 0.0) for v in variables], dtype=torch.float64))
+        units = [1.0 if v.scale in ("total", 0) else v.scale for v in variables]
+        self.register_buffer("unit", torch.tensor(units, dtype=torch.float64))
         self.register_buffer("laws", torch.tensor(np.array(system.restored_laws).reshape(-1, len(variables))))
 
     @property
@@ -56,9 +58,8 @@ class Encoding(torch.nn.Module):
 
     def total_density(self, state):
         """Sum over the species, shape (n, 1); ones where there are none."""
-        if not self.has_total:
-            return torch.ones_like(state[:, :1])
-        return (state * self.total).sum(1, keepdim=True)
+        total = (state * self.total).sum(1, keepdim=True)
+        return total if self.has_total else total + 1
 
     def features(self, state, dt):
         """Inputs of the net, shape (n, n_features), float64."""
@@ -83,24 +84,44 @@ class Encoding(torch.nn.Module):
         """
         total = self.total_density(state)
         change = (self.reduce(end, total) - self.reduce(state, total)) / self.gate(dt)
-        counts = ~self.total | (end >= 10 * FRACTION_FLOOR * total)
-        return change, counts
+        return change, self.counts(end, total)
+
+    def counts(self, end, total):
+        """Whether values count, bool of the shape of `end`: False for species that are traces."""
+        return ~self.total | (end >= 10 * FRACTION_FLOOR * total)
+
+    def scale(self, state):
+        """What an absolute error of a value is to be divided by: the value, or the scale of a signed variable."""
+        unit = torch.where(self.total, self.total_density(state), self.unit)
+        return torch.where(self.log, torch.maximum(state, FRACTION_FLOOR * unit), unit)
 
     def apply_change(self, state, dt, change):
         """New state from a predicted change, invariants restored; shape (n, n_vars), float64."""
+        return self.decode(state, dt, change)[0]
+
+    def decode(self, state, dt, change):
+        """New state, and whether the change was close enough to the invariants to be repaired, bool of shape (n,)."""
         step = change.double() * self.gate(dt)
-        end = torch.where(self.log, state * 10.0**step, state + step)
-        return restore(torch.maximum(end, torch.where(self.log, self.floor, end)), self.laws, state @ self.laws.T)
+        factor = 10.0 ** step.clamp(-30, 30)  # what is that far off shall not break the gradients of the others
+        end = torch.where(self.log, state * factor, state + step)
+        end = torch.maximum(end, torch.where(self.log, self.floor, end))
+        repair = correction(end, self.laws, state @ self.laws.T)
+        return end * (1 + repair), ((repair.abs() < 0.5) & end.isfinite()).all(1)
 
 
 def restore(end, laws, invariants):
     """Repair `end` so that ``end @ laws.T == invariants``, every component in proportion to itself."""
-    if not len(laws):
-        return end
-    weighted = end.unsqueeze(1) * laws
-    gram = weighted @ laws.T + 1e-300 * torch.eye(len(laws), dtype=end.dtype, device=end.device)
-    scale = gram.diagonal(dim1=1, dim2=2).sqrt()
-    gram = gram / (scale.unsqueeze(1) * scale.unsqueeze(2))
-    z = torch.linalg.solve(gram, ((invariants - end @ laws.T) / scale).unsqueeze(2)).squeeze(2) / scale
-    return end * (1 + z @ laws)
+    return end * (1 + correction(end, laws, invariants))
 
+
+def correction(end, laws, invariants):
+    """Relative change of every component that restores the invariants, shape of `end`."""
+    weighted = end.unsqueeze(1) * laws
+    gram = weighted @ laws.T
+    square = gram.diagonal(dim1=1, dim2=2)
+    absent = square == 0  # an element of which there is nothing
+    scale = torch.where(absent, 1.0, square).sqrt()
+    tiny = 1e-14  # two laws that a single species carries are one: no solver may stop at that
+    gram = gram / (scale.unsqueeze(1) * scale.unsqueeze(2)) + torch.diag_embed(absent.to(end.dtype) + tiny)
+    z = torch.linalg.solve_ex(gram, ((invariants - end @ laws.T) / scale).unsqueeze(2))[0].squeeze(2) / scale
+    return z @ laws

@@ -20,10 +20,11 @@ def relative_errors(encoding, end, reference):
 
 def measure(surrogate, state, dt, reference):
     """One evaluation: predicted error and largest incurred error per cell, then all errors and which of them count."""
+    state, dt, reference = (x.to(surrogate.mean.device) for x in (state, dt, reference))
     with torch.no_grad():
         end, predicted = surrogate(state, dt)
-    errors, counts = relative_errors(surrogate.encoding, end, reference)
-    return predicted.numpy(), torch.where(counts, errors, 0.0).max(1).values.numpy(), errors, counts
+    errors, counts = (x.cpu() for x in relative_errors(surrogate.encoding, end, reference))
+    return predicted.cpu().numpy(), torch.where(counts, errors, 0.0).max(1).values.numpy(), errors, counts
 
 
 def score(encoding, measured, rtol=1e-2):
@@ -104,7 +105,8 @@ def _draw(path, surrogate, state, predicted, worst):
     image = axes[0].hexbin(x, y, C=log_worst, gridsize=40, cmap="viridis", vmin=-4, vmax=0)
     axes[0].set(xlabel="log10 density [cm$^{-3}$]", ylabel="log10 T [K]", title="median of the worst variable")
     figure.colorbar(image, ax=axes[0], label="log10 error")
-    axes[1].hexbin(np.log10(predicted), log_worst, gridsize=50, bins="log", cmap="magma", extent=(-5, 1, -5, 1))
+    log_predicted = np.log10(np.minimum(predicted, 10))
+    axes[1].hexbin(log_predicted, log_worst, gridsize=50, bins="log", cmap="magma", extent=(-5, 1, -5, 1))
     axes[1].plot([-5, 1], [-5, 1], "w:", lw=1)
     axes[1].set(xlabel="log10 predicted error", ylabel="log10 incurred error", title="does it know its error?")
     order = np.argsort(predicted)

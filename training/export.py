@@ -16,7 +16,7 @@ import numpy as np
 from .codegen.c import write_mechanism
 from .codegen.python import python_functions
 from .system import System
-from .systems import get_system, system_names
+from .systems import SYSTEM_HELP, get_system
 
 #: symbol suffix and compiler flags per instruction set, in the order of SURR_ISA_* in model_abi.h
 ISA_FLAGS = {
@@ -55,9 +55,16 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
     ------
     RuntimeError
         If the compiler fails; the message holds its output.
+    ValueError
+        If there are no C kernels for the architecture of the net.
     """
     if net:  # imported here: it needs torch, the solver alone does not
         from .codegen.net import net_vectors, write_net
+
+        kind = net[0].config.kind
+        if kind != "residual":
+            raise ValueError(f"the net is of kind {kind!r}, for which there are no C kernels: train one of kind "
+                             "'residual', or use this one from torch (surrogate export --torch-only)")  # fmt: skip
     if not isinstance(system, System):
         system = get_system(system)
     directory = Path(directory)
@@ -186,16 +193,26 @@ def _c(x):
 
 
 def main(arguments=None):
-    """Write the model library of a system, or of a trained and calibrated model file."""
+    """Write the model library of a system, or of a trained and calibrated model file: then also the net alone as
+    TorchScript (NAME.pt) and as a program of torch.export (NAME.pt2)."""
     parser = argparse.ArgumentParser(prog="surrogate export", description=main.__doc__)
-    parser.add_argument("name", metavar="NAME", help=f"a model file (*.h5), or a system: {', '.join(system_names())}")
+    parser.add_argument("name", metavar="NAME", help=f"a model file (*.h5), or a system: {SYSTEM_HELP}")
     parser.add_argument("--to", required=True, metavar="DIR")
+    parser.add_argument("--torch-only", action="store_true", help="write no library: NAME.pt and NAME.pt2 alone")
     parser.add_argument("--cc", help="C compiler; default $CC or cc")
     parser.add_argument("--cflags", default="", help="further compiler flags, one string")
     parser.add_argument("--keep-source", action="store_true", help="keep the generated C")
     options = parser.parse_args(arguments)
-    system, net = (options.name, None) if not options.name.endswith(".h5") else _read_trained(options.name)
-    print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net))
+    is_trained = options.name.endswith(".h5")
+    if options.torch_only and not is_trained:
+        raise ValueError(f"--torch-only is about nets, and {options.name} is a system: give a model file (*.h5)")
+    system, net = _read_trained(options.name) if is_trained else (get_system(options.name), None)
+    if not options.torch_only:
+        print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net))
+    if net:
+        from .torch_export import Predictor, export_torch
+
+        print(*export_torch(Predictor(*net), system, options.to), sep="\n")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from surrogate.report import STATUS_NAMES
 from . import populations
 from .label_file import FORMAT, FORMAT_VERSION, create_file, load_labels, lock_file, open_file
 from .system import System
-from .systems import get_system, system_names
+from .systems import SYSTEM_HELP, get_system
 
 #: trajectories per chunk
 CHUNK = 16384
@@ -328,7 +328,7 @@ def _range(text):
 def main(arguments=None):
     """Make labels for training. An interrupted run continues when the same command is given again."""
     parser = argparse.ArgumentParser(prog="surrogate labels", description=main.__doc__)
-    parser.add_argument("system", choices=system_names(), metavar="SYSTEM", help=", ".join(system_names()))
+    parser.add_argument("system", metavar="SYSTEM", help=SYSTEM_HELP)
     parser.add_argument("--population", required=True, choices=populations.POPULATIONS)
     parser.add_argument("--n", required=True, type=int, help="trajectories")
     parser.add_argument("--dts", type=int, default=1, help="labels per trajectory (default 1)")

@@ -1,36 +1,42 @@
 """Nets: stacks of region experts, each cell evaluated by one."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from .architectures import ARCHITECTURES
+
 
 @dataclass(frozen=True)
 class NetConfig:
-    """Architecture of a residual multilayer perceptron with region experts.
+    """Architecture of a net with region experts.
 
     Attributes
     ----------
     width, depth : int
-        Hidden width and number of residual layers.
+        Hidden width and number of hidden layers after the first.
     regions : tuple of int
         Experts along each routing coordinate, (temperature, time in units of the two-body time); (1, 1) is one net.
     base : int
         Degree of the polynomial of the features that a perceptron corrects: 0 (none), 1 or 2.
+    kind : str
+        One of `ARCHITECTURES`.
     """
 
     width: int = 96
     depth: int = 3
     regions: tuple = (4, 4)
     base: int = 0
+    kind: str = "residual"
 
     def __post_init__(self):
         if self.width < 1 or self.depth < 0 or min(self.regions) < 1:
             raise ValueError(f"{self}: width and regions must be positive, depth not negative")
         if self.base not in (0, 1, 2):
             raise ValueError(f"{self}: base is the degree of a polynomial, 0 (none), 1 or 2")
+        if self.kind not in ARCHITECTURES:
+            raise ValueError(f"kind is {self.kind!r}: choose from {', '.join(ARCHITECTURES)}")
 
     @property
     def n_experts(self):
@@ -77,30 +83,35 @@ def _edges(x, n):
     return torch.as_tensor(np.quantile(x.numpy(), np.arange(1, n) / n), dtype=x.dtype)
 
 
-class Experts(torch.nn.Module):
-    """Residual perceptrons side by side, weights stacked over experts.
+@torch.jit.script_if_tracing
+def sort_into_blocks(expert: torch.Tensor, n_experts: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Cells sorted into blocks of one expert each.
 
-    ``h = silu(W0 x + b0)``, ``h += silu(Wk h + bk)``, ``y = Wn h + bn``, on standardised inputs and outputs.
+    The number of blocks and their size depend on the number of cells alone, so that the same operations serve any
+    cells: a net can be traced and exported.
+
+    Returns
+    -------
+    rows : Tensor of shape (n_blocks, size)
+        Numbers of cells; n where a block is filled up.
+    owner : Tensor of shape (n_blocks,)
+        The expert of each block.
+    place : Tensor of shape (n,)
+        Where each cell is in the flattened blocks.
     """
-
-    def __init__(self, config, n_in, n_out, n_experts):
-        super().__init__()
-        sizes = [n_in, *[config.width] * (config.depth + 1), n_out]
-        self.weights = torch.nn.ParameterList()
-        self.biases = torch.nn.ParameterList()
-        for k, (i, o) in enumerate(zip(sizes[:-1], sizes[1:])):
-            bound = (0.1 if k == len(sizes) - 2 else 1.0) / math.sqrt(i)
-            self.weights.append(torch.nn.Parameter((2 * torch.rand(n_experts, i, o) - 1) * bound))
-            self.biases.append(torch.nn.Parameter(torch.zeros(n_experts, 1, o)))
-
-    def forward(self, x, experts=slice(None)):
-        """Outputs of shape (n_experts, n, n_out) for inputs of shape (n_experts, n, n_in), of a slice of experts."""
-        layers = [(b[experts], w[experts]) for b, w in zip(self.biases, self.weights)]
-        silu = torch.nn.functional.silu
-        h = silu(torch.baddbmm(layers[0][0], x, layers[0][1]))
-        for bias, weight in layers[1:-1]:
-            h = h + silu(torch.baddbmm(bias, h, weight))
-        return torch.baddbmm(layers[-1][0], h, layers[-1][1])
+    n = expert.shape[0]
+    size = 2 + n // (4 * n_experts)  # at least 2, and so many blocks: exported programs fix sizes of 0 and 1
+    n_blocks = n // size + n_experts + 1
+    counts = (expert.unsqueeze(1) == torch.arange(n_experts, device=expert.device)).sum(0)
+    blocks = (counts + (size - 1)) // size
+    end = blocks.cumsum(0)
+    order = torch.argsort(expert, stable=True)
+    sorted_expert = expert[order]
+    rank = torch.arange(n, device=expert.device) - (counts.cumsum(0) - counts)[sorted_expert]
+    slot = (end - blocks)[sorted_expert] * size + rank
+    rows = torch.full((n_blocks * size,), n, device=expert.device).index_copy(0, slot, order)
+    owner = (torch.arange(n_blocks, device=expert.device).unsqueeze(1) >= end).sum(1).clamp_max(n_experts - 1)
+    return rows.view(n_blocks, size), owner, torch.empty_like(slot).index_copy(0, order, slot)
 
 
 def polynomial(x, order):
@@ -138,24 +149,29 @@ class Surrogate(torch.nn.Module):
             self.register_buffer(name, statistics[name])
         n_experts, n_in = self.mean.shape
         n_vars = self.out_std.shape[1]
-        self.experts = Experts(config, n_in, n_vars + 1, n_experts)
+        self.experts = ARCHITECTURES[config.kind](config, n_in, n_vars + 1, n_experts)
         n_basis = polynomial(torch.zeros(n_in), config.base).shape[0]
         self.register_buffer("base", torch.zeros(n_experts, n_basis, n_vars) if config.base else None)
 
+    def outputs(self, x, experts=slice(None)):
+        """Change per variable and log10 of its expected error for standardised features of shape (n_stacks, n, n_in).
+
+        `experts` says which expert each leading index belongs to: a slice or an index tensor.
+        """
+        x = x.to(next(self.experts.parameters()).dtype)
+        out = self.experts(x, experts)
+        change = out[..., :-1] * self.out_std[experts].unsqueeze(1).to(out.dtype)
+        if self.base is not None:
+            change = change + polynomial(x, self.config.base) @ self.base[experts].to(out.dtype)
+        return change, out[..., -1]
+
     def predict_change(self, features, expert):
-        """Change per variable and log10 of its expected error, for features sorted into experts by number."""
-        x = ((features - self.mean[expert]) / self.std[expert]).to(self.experts.weights[0].dtype)
-        change = x.new_empty(len(x), self.out_std.shape[1])
-        error = x.new_empty(len(x))
-        for e in range(len(self.mean)):
-            rows = (expert == e).nonzero()[:, 0]
-            if len(rows):
-                out = self.experts(x[rows].unsqueeze(0), slice(e, e + 1))[0]
-                change[rows] = out[:, :-1] * self.out_std[e].to(x.dtype)
-                if self.base is not None:
-                    change[rows] += polynomial(x[rows], self.config.base) @ self.base[e]
-                error[rows] = out[:, -1]
-        return change, error
+        """Change per variable and log10 of its expected error, for features and the numbers of their experts."""
+        rows, owner, place = sort_into_blocks(expert, len(self.mean))
+        x = (features - self.mean[expert]) / self.std[expert]
+        x = torch.nn.functional.pad(x, (0, 0, 0, 1))  # what blocks are filled up with
+        change, error = self.outputs(x[rows], owner)
+        return change.flatten(0, 1)[place], error.flatten(0, 1)[place]
 
     def forward(self, state, dt):
         """New state and predicted error.
@@ -169,7 +185,14 @@ class Surrogate(torch.nn.Module):
         -------
         end : Tensor of shape (n, n_vars), float64
         error : Tensor of shape (n,)
+            Infinite where the prediction violates the invariants too much to be repaired.
         """
+        end, (error, good) = self.flow(state, dt)
+        return end, torch.where(good, 10.0**error, torch.inf)
+
+    def flow(self, state, dt):
+        """New state, beside it (log10 of its expected error, whether its invariants could be restored)."""
         features = self.encoding.features(state, dt)
         change, error = self.predict_change(features, self.router(features))
-        return self.encoding.apply_change(state, dt, change), 10.0**error
+        end, good = self.encoding.decode(state, dt, change)
+        return end, (error, good)

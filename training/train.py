@@ -1,4 +1,4 @@
-"""Training of a surrogate from labels, within a time budget, resumable at any moment: ``surrogate train``."""
+"""Training of a surrogate, from labels or from the equations, resumable at any moment: ``surrogate train``."""
 
 import argparse
 import json
@@ -12,14 +12,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import surrogate
+
+from . import losses
+from .architectures import ARCHITECTURES
 from .calibrate import Domain, as_plain
 from .encoding import Encoding
 from .evaluate import measure, score
+from .history import draw_history
 from .label_file import load_labels
+from .losses import Balance, LossConfig, Physics
 from .model_file import read_tensors, save_model, write_tensors
 from .nets import NetConfig, Router, Surrogate
+from .populations import DT_RANGES, POPULATIONS, check_population, draw, seed_of
 from .soap import BatchedSOAP
-from .systems import get_system, system_names
+from .systems import SYSTEM_HELP, get_system
+
+#: optimisers and their learning rates
+OPTIMIZERS = {"soap": (BatchedSOAP, 3e-2), "adamw": (torch.optim.AdamW, 3e-3)}
+#: cells per expert in the one batch of L-BFGS
+LBFGS_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,14 @@ class TrainConfig:
         Wall-clock budget; the learning rate falls to zero over it.
     batch : int
         Cells per expert and iteration.
-    lr : float
+    lr : float, optional
+        Peak learning rate; that of `OPTIMIZERS` if not given.
+    optimizer : str
+        One of `OPTIMIZERS`.
+    lbfgs : int
+        Iterations of L-BFGS at the end, on one large batch in double precision.
+    device : str
+        Where to train: "cpu", "cuda", or "auto".
     warm_up : int
         Iterations over which the learning rate rises.
     beta : float
@@ -46,7 +65,10 @@ class TrainConfig:
 
     minutes: float = 30.0
     batch: int = 512
-    lr: float = 3e-2
+    lr: float | None = None
+    optimizer: str = "soap"
+    lbfgs: int = 0
+    device: str = "cpu"
     warm_up: int = 200
     beta: float = 0.02
     error_weight: float = 0.02
@@ -55,18 +77,47 @@ class TrainConfig:
     threads: int = 1
 
     def __post_init__(self):
-        for name in ("minutes", "batch", "lr", "beta", "threads"):
+        for name in ("minutes", "batch", "peak_lr", "beta", "threads"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
+
+    @property
+    def peak_lr(self):
+        """Learning rate after warming up."""
+        return OPTIMIZERS[self.optimizer][1] if self.lr is None else self.lr
+
+    @property
+    def torch_device(self):
+        """The device, "auto" resolved."""
+        name = self.device if self.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        if name.startswith("cuda") and not torch.cuda.is_available():
+            raise ValueError(f"device is {name!r}, but PyTorch sees no such device here: give cpu or auto")
+        return torch.device(name)
 
 
 @dataclass
 class Pairs:
-    """Training pairs: states, time steps, ends; float64 tensors of shape (n, n_vars), (n,), (n, n_vars)."""
+    """Training pairs: states, time steps, ends; float64 tensors of shape (n, n_vars), (n,), (n, n_vars).
+
+    Without labels `end` is None.
+    """
 
     state: torch.Tensor
     dt: torch.Tensor
-    end: torch.Tensor
+    end: torch.Tensor | None
+
+    @classmethod
+    def draw(cls, system, population, n, seed, dt_range=None):
+        """Pairs without labels: cells of a population, times log-uniform from where nothing has happened yet."""
+        check_population(population, system, dt_range)
+        advance = None
+        if population in ("relaxed", "hydro"):
+            advance = surrogate.load(system.name).stepper(rtol=1e-2).step
+        state = torch.from_numpy(draw(population, system, n, seed_of("train", seed), advance, dt_range)[0])
+        low, high = dt_range or DT_RANGES[population]
+        start = (0.3 * losses.EARLY / Physics(system).fastest_rate(state)).clamp_max(low)
+        u = torch.from_numpy(np.random.default_rng(seed).random(n))
+        return cls(state, start * (high / start) ** u, None)
 
     @classmethod
     def from_trajectories(cls, start, dt, end):
@@ -112,57 +163,75 @@ class Trainer:
     train, check : Pairs
         Training and held-out pairs.
     out : path
-        Model file; ``out.checkpoint`` beside it holds the run while it lasts.
+        Model file; ``out.checkpoint`` beside it holds the run while it lasts, and a picture its course.
     """
 
-    def __init__(self, system, train, check, out, net=None, config=None, metadata=None):
-        net, config = net or NetConfig(), config or TrainConfig()
+    def __init__(self, system, train, check, out, net=None, config=None, metadata=None, loss=None):
+        net, config, loss = net or NetConfig(), config or TrainConfig(), loss or LossConfig()
+        if train.end is None and loss.needs_labels:
+            raise ValueError("there are no labels to compare with: give the loss the terms residual or semigroup alone")
+        if train.end is None and net.regions[1] > 1:
+            raise ValueError(f"regions are {net.regions}: without labels no experts may divide the times (give a x 1), "
+                             "since only the first instants tell one solution from another")  # fmt: skip
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
         self.system, self.check, self.config = system, check, config
         self.out, self.checkpoint = Path(out), Path(f"{out}.checkpoint")
         self.metadata = {"system": system.name, "system_hash": system.hash, "train": asdict(config),
-                         "n_pairs": len(train), **(metadata or {})}  # fmt: skip
+                         "n_pairs": len(train), "loss": asdict(loss), **(metadata or {})}  # fmt: skip
         encoding = Encoding(system, (float(train.dt.min()), float(train.dt.max())))
         self.metadata["domain"] = as_plain(Domain.of(encoding, train.state, train.dt))
         features = encoding.features(train.state, train.dt)
         router = Router.fit(features, routing_rows(encoding), net.regions)
         expert = router(features)
-        target, counts = encoding.targets(train.state, train.dt, train.end)
         lists = [(expert == e).nonzero()[:, 0] for e in range(net.n_experts)]
         statistics = {
             "mean": torch.stack([features[i].mean(0) for i in lists]),
             "std": torch.stack([features[i].std(0) for i in lists]).clamp_min(1e-3),
-            "out_std": torch.stack([target[i].std(0) for i in lists]).clamp_min(1e-4),
         }
-        self.surrogate = Surrogate(encoding, router, net, statistics)
-        self.inputs = ((features - statistics["mean"][expert]) / statistics["std"][expert]).float()
-        self.target, self.counts, self.lists = target.float(), counts.float(), lists
-        self.out_std = statistics["out_std"].float().unsqueeze(1)
+        inputs = ((features - statistics["mean"][expert]) / statistics["std"][expert]).float()
+        device = config.torch_device
+        if train.end is None:  # a decade, or as much as signed variables vary
+            spread = torch.where(encoding.log, 1.0, train.state.std(0)).clamp_min(1e-4)
+            statistics["out_std"] = spread.repeat(net.n_experts, 1)
+        else:
+            target, counts = encoding.targets(train.state, train.dt, train.end)
+            statistics["out_std"] = torch.stack([target[i].std(0) for i in lists]).clamp_min(1e-4)
+            self.target, self.counts = target.float().to(device), counts.float().to(device)
+        self.surrogate = Surrogate(encoding, router, net, statistics).to(device)
+        self.inputs, self.lists = inputs.to(device), [i.to(device) for i in lists]
+        self.train = Pairs(*(x if x is None else x.to(device) for x in (train.state, train.dt, train.end)))
+        if loss.residual:
+            self.physics = Physics(system, device)
+            self.early = self.physics.is_early(self.train.state, self.train.dt)
+        self.loss, self.balance = loss, Balance(loss)
         self.parameters = list(self.surrogate.experts.parameters())
         self.average = [p.detach().clone() for p in self.parameters]
-        self.optimizer = BatchedSOAP(self.parameters, lr=config.lr)
-        self.iteration, self.seconds, self.history = 0, 0.0, []
+        self.optimizer = OPTIMIZERS[config.optimizer][0](self.parameters, lr=config.peak_lr)
+        self.lbfgs, self.n_lbfgs, self.gradient = None, 0, None
+        self.iteration, self.seconds, self.history, self.sums = 0, 0.0, [], {}
         if self.checkpoint.exists():
             self._resume()
 
     def run(self, progress=None, every=60.0):
         """Train until the budget is spent; `progress` is called with a line of text about every `every` seconds."""
-        config, last, saved = self.config, time.monotonic(), self.seconds
-        while self.seconds < 60 * config.minutes:
-            self._iterate()
-            now = time.monotonic()
-            self.seconds, last = self.seconds + now - last, now
+        config, saved = self.config, self.seconds
+        while self.seconds < 60 * config.minutes or self.n_lbfgs < config.lbfgs:
+            start = time.monotonic()
+            if self.seconds < 60 * config.minutes:
+                self._iterate()
+            else:
+                self._finish()
+            self.seconds += time.monotonic() - start
             if self.seconds - saved >= every:
                 saved = self.seconds
                 line = self._report()
                 self._save()
                 if progress:
                     progress(line)
-                last = time.monotonic()
+        self.surrogate.experts.float()
         line = self._report()
-        with self._averaged():
-            save_model(self.out, self.surrogate, history=self.history, **self.metadata)
+        self._save_model()
         self.checkpoint.unlink(missing_ok=True)
         if progress:
             progress(line)
@@ -172,25 +241,73 @@ class Trainer:
         config = self.config
         fraction = min(self.seconds / (60 * config.minutes), 1.0)
         schedule = 0.5 * (1 + math.cos(math.pi * fraction)) + 1e-3
-        lr = config.lr * min(1.0, (self.iteration + 1) / config.warm_up) * schedule
+        lr = config.peak_lr * min(1.0, (self.iteration + 1) / config.warm_up) * schedule
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        rows = torch.cat([i[torch.randint(len(i), (config.batch,))] for i in self.lists])
-        n = len(self.lists)
-        inputs, target, counts = (x[rows].view(n, config.batch, -1) for x in (self.inputs, self.target, self.counts))
-        out = self.surrogate.experts(inputs)
-        error = (out[..., :-1] * self.out_std - target) * counts
-        smooth_l1 = torch.nn.functional.smooth_l1_loss
-        loss = smooth_l1(error, torch.zeros_like(error), beta=config.beta, reduction="sum")
-        size = torch.log10(error.detach().abs().amax(-1) * math.log(10) + 1e-5)  # what the last output is to predict
-        loss = (loss + config.error_weight * smooth_l1(out[..., -1], size, reduction="sum")) / config.batch
+        terms = self._terms(self._draw(config.batch))
         self.optimizer.zero_grad()
-        loss.backward()
+        self.balance(terms, self.parameters, self.iteration).backward()
+        if terms.keys() != {"supervised"}:
+            self.gradient = losses.limit_gradients(self.parameters, self.gradient)
         self.optimizer.step()
         self.iteration += 1
         decay = min(config.ema, self.iteration / (self.iteration + 10))
         with torch.no_grad():
             torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        for name, term in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + term.detach()
+        self.sums["n"] = self.sums.get("n", 0) + 1
+
+    def _draw(self, n):
+        """Rows of the training pairs, `n` of each expert."""
+        return torch.cat([i[torch.randint(len(i), (n,), device=i.device)] for i in self.lists])
+
+    def _terms(self, rows):
+        """Terms of the loss for rows of equally many cells of each expert; dict of scalars."""
+        weights, config, n = self.balance.weights, self.config, len(self.lists)
+        flow, encoding, pairs = self.surrogate.flow, self.surrogate.encoding, self.train
+        results = {}
+        if "supervised" in weights:
+            data = (x[rows].view(n, len(rows) // n, -1) for x in (self.inputs, self.target, self.counts))
+            results["supervised"] = losses.supervised(self.surrogate, *data)
+        if "residual" in weights:
+            state, dt = pairs.state[rows], pairs.dt[rows]
+            error, rest = losses.residual(flow, self.physics, encoding, state, dt, self.early[rows])
+            results["residual"] = error, rest[0]
+        if "semigroup" in weights:
+            state, dt = pairs.state[rows], pairs.dt[rows]
+            results["semigroup"] = losses.semigroup(flow, encoding, state, dt, encoding.dt_lower), None
+        if "rollout" in weights:
+            data = (x[rows] for x in (pairs.state, pairs.dt, pairs.end))
+            results["rollout"] = losses.rollout(flow, encoding, *data, encoding.dt_lower), None
+        terms = {}
+        for name, (error, log_error) in results.items():
+            terms[name] = losses.robust(error, config.beta)
+            if log_error is not None and name == next(iter(results)):
+                terms[name] = terms[name] + config.error_weight * losses.error_head(log_error, error)
+        return {name: term * (n / len(rows)) for name, term in terms.items()}
+
+    def _finish(self, n=10):
+        """Some iterations of L-BFGS from the averaged weights, in double precision on a batch that stays the same."""
+        n = min(n, self.config.lbfgs - self.n_lbfgs)
+        if self.lbfgs is None:
+            with torch.no_grad():
+                torch._foreach_copy_(self.parameters, self.average)
+            self.surrogate.experts.double()
+            self.lbfgs = torch.optim.LBFGS(self.parameters, history_size=50, tolerance_grad=0, tolerance_change=0,
+                                           line_search_fn="strong_wolfe")  # fmt: skip
+        self.lbfgs.param_groups[0].update(max_iter=n, max_eval=2 * n)
+
+        def closure():
+            torch.manual_seed(self.config.seed)
+            self.lbfgs.zero_grad()
+            loss = self.balance(self._terms(self._draw(LBFGS_BATCH)), self.parameters, -1)
+            loss.backward()
+            return loss
+
+        self.lbfgs.step(closure)
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.n_lbfgs += n
 
     def _averaged(self):
         return _Swapped(self.parameters, self.average)
@@ -199,7 +316,10 @@ class Trainer:
         check = self.check
         with self._averaged():
             result = score(self.surrogate.encoding, measure(self.surrogate, check.state, check.dt, check.end))
-        self.history.append({"minutes": self.seconds / 60, "iteration": self.iteration, **result})
+        n = self.sums.pop("n", 1)
+        means = {name: float(total) / n for name, total in self.sums.items()}
+        self.sums = {}
+        self.history.append({"minutes": self.seconds / 60, "iteration": self.iteration, "loss": means, **result})
         quantiles = " ".join(f"{q:6.2f}" for q in result["quantiles"][:4])
         return (f"{self.seconds / 60:6.1f} min {self.iteration:8d} it  log10 error 50/75/90/99 %: {quantiles}"
                 f"   within 1e-2: {result['within']:.3f}  acceptable: {result['ranking']:.3f}")  # fmt: skip
@@ -208,14 +328,21 @@ class Trainer:
         state = {f"{i}": {k: v for k, v in self.optimizer.state[p].items()} for i, p in enumerate(self.parameters)}
         tensors = {"parameters": dict(enumerate(self.parameters)), "average": dict(enumerate(self.average)),
                    "optimizer": state}  # fmt: skip
-        write_tensors(self.checkpoint, tensors, {"iteration": self.iteration, "seconds": self.seconds,
-                                                 "history": self.history, "identity": self._identity()})  # fmt: skip
+        write_tensors(self.checkpoint, tensors, {
+            "iteration": self.iteration, "seconds": self.seconds, "n_lbfgs": self.n_lbfgs, "history": self.history,
+            "weights": self.balance.weights, "gradient": self.gradient, "identity": self._identity(),
+        })  # fmt: skip
+        self._save_model()
+
+    def _save_model(self):
         with self._averaged():
             save_model(self.out, self.surrogate, history=self.history, **self.metadata)
+        draw_history(self.history, self.out.with_suffix(".png"))
 
     def _identity(self):
         return {"system_hash": self.system.hash, "net": asdict(self.surrogate.config),
-                "n_pairs": self.metadata["n_pairs"], "seed": self.config.seed}  # fmt: skip
+                "n_pairs": self.metadata["n_pairs"], "seed": self.config.seed, "loss": asdict(self.loss),
+                "optimizer": self.config.optimizer}  # fmt: skip
 
     def _resume(self):
         tensors, attributes = read_tensors(self.checkpoint)
@@ -227,9 +354,11 @@ class Trainer:
             for i, (p, average) in enumerate(zip(self.parameters, self.average)):
                 p.copy_(tensors["parameters"][str(i)])
                 average.copy_(tensors["average"][str(i)])
-                self.optimizer.state[p].update(tensors["optimizer"].get(str(i), {}))
+                kept = tensors["optimizer"].get(str(i), {})
+                self.optimizer.state[p].update({k: v if k == "step" else v.to(p.device) for k, v in kept.items()})
         self.iteration, self.seconds = attributes["iteration"], attributes["seconds"]
-        self.history = attributes["history"]
+        self.history, self.n_lbfgs = attributes["history"], attributes["n_lbfgs"]
+        self.balance.weights, self.gradient = attributes["weights"], attributes["gradient"]
         torch.manual_seed(self.config.seed + self.iteration)
 
 
@@ -271,31 +400,69 @@ def _regions(text):
     return int(a), int(b)
 
 
-def main(arguments=None):
-    """Train a surrogate from label files. An interrupted run continues when the same command is given again."""
+def _loss(text):
+    name, _, weight = text.partition("=")
+    if name not in ("supervised", "residual", "semigroup", "rollout"):
+        raise argparse.ArgumentTypeError(f"{name!r} is no term: give supervised, residual, semigroup or rollout")
+    return name, float(weight or 1)
+
+
+def make_parser():
+    """The command line."""
     parser = argparse.ArgumentParser(prog="surrogate train", description=main.__doc__)
-    parser.add_argument("system", choices=system_names(), metavar="SYSTEM", help=", ".join(system_names()))
-    parser.add_argument("--labels", required=True, nargs="+", metavar="FILE", help="made with --split train")
+    parser.add_argument("system", metavar="SYSTEM", help=SYSTEM_HELP)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--labels", nargs="+", metavar="FILE", help="made with --split train")
+    source.add_argument("--unsupervised", action="store_true", help="from the equations alone, on drawn cells")
+    parser.add_argument("--population", choices=POPULATIONS, help="what to draw, with --unsupervised")
+    parser.add_argument("--n", type=int, default=500_000, help="cells to draw (default 500000)")
+    parser.add_argument("--dt-range", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="for population box")
     parser.add_argument("--check", required=True, metavar="FILE", help="labels to watch, made with --split calibrate")
-    parser.add_argument("--out", required=True, metavar="FILE", help="model file (HDF5) to write")
+    parser.add_argument("--out", required=True, metavar="FILE", help="model file (HDF5) to write; a picture beside it")
     parser.add_argument("--minutes", type=float, default=30.0, help="time budget (default 30)")
+    parser.add_argument("--kind", choices=ARCHITECTURES, default=NetConfig.kind, help="default residual")
     parser.add_argument("--width", type=int, default=NetConfig.width)
     parser.add_argument("--depth", type=int, default=NetConfig.depth)
-    parser.add_argument("--regions", type=_regions, default=NetConfig.regions, metavar="AxB", help="experts, e.g. 4x4")
+    parser.add_argument("--regions", type=_regions, metavar="AxB",
+                        help="experts along temperature and time (default 4x4; 8x1 with --unsupervised)")  # fmt: skip
+    parser.add_argument("--loss", type=_loss, action="append", metavar="TERM=WEIGHT",
+                        help="supervised, residual, semigroup or rollout; may be repeated "
+                        "(default supervised=1, or residual=1 with --unsupervised)")  # fmt: skip
+    parser.add_argument("--adaptive", action="store_true", help="rebalance the terms by their gradients")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=TrainConfig.optimizer)
+    parser.add_argument("--lbfgs", type=int, default=0, metavar="N", help="finish with N iterations of L-BFGS")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="cells per expert and iteration")
-    parser.add_argument("--lr", type=float, default=TrainConfig.lr)
+    parser.add_argument("--lr", type=float, help="peak learning rate (default 3e-2 for soap, 3e-3 for adamw)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments=None):
+    """Train a surrogate, from label files or from the equations. An interrupted run continues when the same command is
+    given again."""
+    options = make_parser().parse_args(arguments)
     from tqdm import tqdm
 
     system = get_system(options.system)
-    train, check = read_pairs(options.labels, system), read_pairs([options.check], system)
-    config = TrainConfig(minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed,
+    if options.unsupervised:
+        if options.population is None:
+            raise ValueError("--population is missing: say what cells to draw, wide for a network or box")
+        dt_range = options.dt_range and tuple(options.dt_range)
+        train = Pairs.draw(system, options.population, options.n, options.seed, dt_range)
+    else:
+        train = read_pairs(options.labels, system)
+    terms = dict(options.loss or [("residual" if options.unsupervised else "supervised", 1.0)])
+    loss = LossConfig(**{"supervised": 0.0, **terms}, adaptive=options.adaptive)
+    config = TrainConfig(minutes=options.minutes, batch=options.batch, lr=options.lr, optimizer=options.optimizer,
+                         lbfgs=options.lbfgs, device=options.device, seed=options.seed,
                          threads=options.threads)  # fmt: skip
     command = shlex.join(["surrogate", "train", *(sys.argv[2:] if arguments is None else arguments)])
-    net = NetConfig(options.width, options.depth, options.regions)
-    trainer = Trainer(system, train, check, options.out, net, config, {"command": command})
+    regions = options.regions or ((8, 1) if options.unsupervised else NetConfig.regions)
+    net = NetConfig(options.width, options.depth, regions, options.kind)
+    metadata = {"command": command, "system_source": options.system}
+    trainer = Trainer(system, train, read_pairs([options.check], system), options.out, net, config, metadata, loss)
     with tqdm(total=round(options.minutes * 60), initial=round(trainer.seconds), unit="s", unit_scale=True) as bar:
 
         def show(line):

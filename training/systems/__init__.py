@@ -1,7 +1,11 @@
 """The systems that ship with the library, by name."""
 
+import importlib
+import os
+import sys
 from functools import partial
 
+from ..system import System
 from .freeze_out import freeze_out
 from .hodgkin_huxley import hodgkin_huxley
 from .mass_action import pollu, robertson
@@ -24,6 +28,10 @@ _SYSTEMS = {
 }
 
 
+#: what `get_system` takes, for command lines
+SYSTEM_HELP = f"{', '.join(_SYSTEMS)}; or your own, MODULE:FUNCTION"
+
+
 def system_names():
     """Names that `get_system` knows."""
     return tuple(_SYSTEMS)
@@ -35,7 +43,7 @@ def get_system(name, **options):
     Parameters
     ----------
     name : str
-        One of `system_names`.
+        One of `system_names`, or ``"module:function"``, a function of yours that returns a `System`.
     **options
         Passed to the system's own function, e.g. ``preset="literal"`` or ``cosmic_rays=False`` for a network.
 
@@ -43,6 +51,22 @@ def get_system(name, **options):
     -------
     System
     """
+    if ":" in name:
+        return _call_user(name, options)
     if name not in _SYSTEMS:
-        raise ValueError(f"no system {name!r}; choose from {', '.join(_SYSTEMS)}")
+        raise ValueError(f"no system {name!r}; choose from {', '.join(_SYSTEMS)}, or give module:function")
     return _SYSTEMS[name](**options)
+
+
+def _call_user(name, options):
+    module, _, function = name.partition(":")
+    sys.path.insert(0, os.getcwd())  # where a user's modules are, also for an installed command
+    try:
+        system = getattr(importlib.import_module(module), function)(**options)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"system {name!r}: give module:function, importable from here ({error})") from error
+    finally:
+        sys.path.remove(os.getcwd())
+    if not isinstance(system, System):
+        raise ValueError(f"system {name!r}: the function returned {type(system).__name__}, not a System")
+    return system

@@ -1,0 +1,119 @@
+"""A trained and calibrated model as TorchScript (``.pt``) and as an exported program (``.pt2``).
+
+Both hold what the net path of a model library does: (state, dt) -> (end, calibrated error, inside the domain). Neither
+needs this package: ``torch.jit.load`` opens the first from Python or libtorch, ``torch.export.load`` the second.
+
+All evaluate the perceptrons in single precision and the rest in double, but add up in another order. Against
+perceptrons in double precision, 99.9 % of the logarithms of the outputs agree to 1e-5 of 1 + |log|, all to 1e-4. It
+cannot be tighter: an input carries 6e-8 relative, the net's slope is of order ten, and its outputs are scaled by
+standard deviations of up to several decades, which their logarithms feel in full. Decisions differ only where a
+prediction falls on a step of the calibration table.
+"""
+
+import copy
+import os
+import warnings
+from pathlib import Path
+
+import torch
+
+from .calibrate import calibrated, is_inside, law_ratios
+
+
+class Predictor(torch.nn.Module):
+    """The net path of a model: a prediction, what it may be trusted with, and whether the cell is in the domain.
+
+    Parameters
+    ----------
+    surrogate : Surrogate
+        Copied.
+    domain : Domain
+    calibration : Calibration
+    dtype : torch.dtype
+        Of the perceptrons; float64 as a reference. All else is float64 in any case, as in C.
+    """
+
+    def __init__(self, surrogate, domain, calibration, dtype=torch.float32):
+        super().__init__()
+        self.surrogate = copy.deepcopy(surrogate).eval().requires_grad_(False)
+        self.surrogate.experts.to(dtype)
+        self.calibration_lower, self.calibration_width = calibration.lower, calibration.width
+        for name in ("lower", "upper", "law_lower", "law_upper"):
+            self.register_buffer(name, torch.as_tensor(getattr(domain, name), dtype=torch.float64))
+        self.register_buffer("nodes", torch.as_tensor(calibration.nodes, dtype=torch.float64))
+        for module in self.modules():  # an archive wants each tensor to own its memory
+            for name, buffer in module.named_buffers(recurse=False):
+                setattr(module, name, buffer.clone(memory_format=torch.contiguous_format))
+
+    def forward(self, state, dt):
+        """Prediction for cells.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n, n_vars), float64
+        dt : Tensor of shape (n,), float64
+
+        Returns
+        -------
+        end : Tensor of shape (n, n_vars), float64
+        error : Tensor of shape (n,), float64
+            The smallest tolerance at which the prediction may be accepted; infinite where it is no good at any.
+        inside : Tensor of shape (n,), bool
+            Whether the cell is in the domain; where not, `end` and `error` mean nothing.
+        """
+        encoding = self.surrogate.encoding
+        end, predicted = self.surrogate(state, dt)
+        error = calibrated(predicted, self.calibration_lower, self.calibration_width, self.nodes)
+        features, ratios = encoding.features(state, dt), law_ratios(encoding, state)[1]
+        return end, error, is_inside(features, ratios, self.lower, self.upper, self.law_lower, self.law_upper)
+
+    def example(self):
+        """Arguments of the right shape and type; not 0 or 1 cells, which an exported program would take as fixed."""
+        n, n_vars = 37, len(self.surrogate.encoding.names)
+        return torch.ones(n, n_vars, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
+
+
+def export_torch(predictor, system, directory):
+    """Write ``directory/NAME.pt`` and ``directory/NAME.pt2``.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    system : System
+        The files are called like it and carry its hash.
+    directory : str or path
+        Created if needed.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    info = {"system_hash": system.hash}
+    paths = directory / f"{system.name}.pt", directory / f"{system.name}.pt2"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript, which libtorch needs
+        _replace(paths[0], lambda path: torch.jit.save(trace(predictor), path, _extra_files=info))
+    _replace(paths[1], lambda path: torch.export.save(export(predictor), path, extra_files=info))
+    return paths
+
+
+def trace(predictor):
+    """`predictor` as TorchScript, for any number of cells; it holds no device, so that ``.to("cuda")`` moves it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on TorchScript's future, and on sizes, which the tracer follows well
+        return torch.jit.trace(predictor, predictor.example(), check_trace=False)
+
+
+def export(predictor):
+    """`predictor` as an exported program, for any number of cells."""
+    n = torch.export.Dim("n", min=0)
+    return torch.export.export(predictor, predictor.example(), dynamic_shapes=({0: n}, {0: n}))
+
+
+def _replace(path, write):
+    """Let `write` make a file that appears under its name when complete."""
+    temporary = path.with_name(f".tmp-{path.name}")
+    write(str(temporary))
+    os.replace(temporary, path)
