@@ -83,7 +83,8 @@ def test_single_is_one_neutral_cell_with_many_time_steps(name, density):
     assert np.all(cells == cells[0]) and cells[0, -1] == 1000.0
     assert cells[0, :-1].sum() == pytest.approx(density, rel=1e-3)  # electrons as the reference gives them
     assert abs(cells[0] @ np.array(system.conserved["charge"])) < 1e-14 * density
-    assert len(np.unique(dt)) == 1000 and pop.DT_RANGES["single"][0] <= dt.min() < dt.max() <= pop.DT_RANGES["single"][1]
+    low, high = pop.DT_RANGES["single"]
+    assert len(np.unique(dt)) == 1000 and low <= dt.min() < dt.max() <= high
 
 
 def test_box_fills_the_sample_ranges():

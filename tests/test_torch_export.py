@@ -32,7 +32,7 @@ def _untrained(system, cells, dt, kind="residual", regions=(3, 2), seed=0):
     n = regions[0] * regions[1]
     statistics = {"mean": features.mean(0).repeat(n, 1), "std": features.std(0).repeat(n, 1),
                   "out_std": torch.full((n, len(system.variables)), 0.2, dtype=torch.float64)}  # fmt: skip
-    surrogate_ = Surrogate(encoding, router, NetConfig(16, 2, regions, kind), statistics)
+    surrogate_ = Surrogate(encoding, router, NetConfig(16, 2, regions, kind=kind), statistics)
     return surrogate_, cal.Domain.of(encoding, cells[: len(cells) // 20], dt[: len(cells) // 20]), TABLE
 
 

@@ -9,7 +9,8 @@ from scipy.stats import beta
 
 from .evaluate import measure
 from .label_file import load_labels
-from .model_file import load_model, read_tensors, save_model
+from .model_file import load_model, read_arrays, save_model
+from .net_data import net_vectors
 from .routing import paying_tolerances
 from .systems import get_system
 
@@ -143,7 +144,7 @@ def load_trained(path):
     ValueError
         If the system is not to be found; use `model_file.load_model` with your own.
     """
-    _, attributes = read_tensors(path)
+    _, attributes = read_arrays(path)
     system = get_system(attributes.get("system_source", attributes["system"]))
     return system, *load_model(path, system)
 
@@ -178,5 +179,6 @@ def main(arguments=None):
     asked = [f"{(pays_from <= r).sum()} at {r:g}" for r in (0.1, 1e-2, 1e-3)]
     print(f"pays in {', '.join(asked)} of {len(pays_from)} regions")
     metadata.pop("net"), metadata.pop("dt_lower")
-    save_model(options.model, surrogate, **{**metadata, "calibration": as_plain(calibration)})
+    vectors = net_vectors(system, surrogate, from_plain(Domain, metadata["domain"]), calibration)
+    save_model(options.model, surrogate, vectors, **{**metadata, "calibration": as_plain(calibration)})
     return 0

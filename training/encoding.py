@@ -8,8 +8,7 @@ time, no change. Linear invariants are restored as in the solver: y_k *= 1 + (A^
 import numpy as np
 import torch
 
-#: fractions of the total density below this are all alike
-FRACTION_FLOOR = 1e-12
+from .system import FRACTION_FLOOR
 
 
 class Encoding(torch.nn.Module):

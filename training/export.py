@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from .codegen.c import write_mechanism
+from .codegen.net import write_net
 from .codegen.python import python_functions
+from .net_data import NetData
 from .system import System
 from .systems import SYSTEM_HELP, get_system
 
@@ -29,7 +31,7 @@ CFLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno"
 N_TEST = 16
 
 
-def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=None):
+def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=None, name=None):
     """Write ``directory/NAME.so``, a library that `surrogate.load` and ``surr_model_open`` take.
 
     Parameters
@@ -44,8 +46,10 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         Further compiler flags, e.g. ``["-fsanitize=address"]``.
     keep_source : bool
         Keep the generated C in ``directory/NAME.src``.
-    net : tuple of (Surrogate, Domain, Calibration), optional
+    net : NetData or tuple of (Surrogate, Domain, Calibration), optional
         A trained surrogate of the system; without, the library holds the solver alone.
+    name : str, optional
+        Of the model; default that of the system.
 
     Returns
     -------
@@ -58,30 +62,28 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
     ValueError
         If there are no C kernels for the architecture of the net.
     """
-    if net:  # imported here: it needs torch, the solver alone does not
-        from .codegen.net import net_vectors, write_net
-
-        kind = net[0].config.kind
-        if kind != "residual":
-            raise ValueError(f"the net is of kind {kind!r}, for which there are no C kernels: train one of kind "
-                             "'residual', or use this one from torch (surrogate export --torch-only)")  # fmt: skip
     if not isinstance(system, System):
         system = get_system(system)
+    if isinstance(net, tuple):
+        net = NetData.of(system, *net)
+    if net and net.metadata["net"]["kind"] != "residual":
+        raise ValueError(f"the net is of kind {net.metadata['net']['kind']!r}, for which there are no C kernels: "
+                         "train one of kind 'residual', or export this one with --torch-only")  # fmt: skip
+    name = name or system.name
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     cc = compiler(cc)
-    with tempfile.TemporaryDirectory(dir=directory, prefix=f".{system.name}-") as scratch:
-        source = directory / f"{system.name}.src" if keep_source else Path(scratch)
+    with tempfile.TemporaryDirectory(dir=directory, prefix=f".{name}-") as scratch:
+        source = directory / f"{name}.src" if keep_source else Path(scratch)
         source.mkdir(exist_ok=True)
         isas = list(ISA_FLAGS) if platform.machine().lower() in ("x86_64", "amd64") else ["base"]
         (source / "mechanism.h").write_text(write_mechanism(system))
-        vectors = net_vectors(system, *net, N_TEST) if net else {}
-        (source / "model.c").write_text(_write_model(system, isas, vectors))
+        (source / "model.c").write_text(_write_model(name, system, isas, net.vectors if net else {}))
         include = ["-I", str(source), "-I", str(kernel_source())]
         jobs = [(source / "model.c", "model", [])]
         has_net = ["-DSURR_HAS_NET"] if net else []
         if net:
-            header, weights = write_net(*net, system.parameter_values)
+            header, weights = write_net(system, net)
             (source / "net.h").write_text(header)
             (source / "weights.c").write_text(weights)
             jobs.append((source / "weights.c", "weights", []))
@@ -95,7 +97,7 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
             list(pool.map(_run, commands))
         built = os.path.join(scratch, "library.so")
         _run([*cc, *cflags, "-shared", *objects, "-o", built, "-lm"])
-        target = directory / f"{system.name}.so"
+        target = directory / f"{name}.so"
         os.replace(built, target)
     return target
 
@@ -122,7 +124,7 @@ def _run(command):
         raise RuntimeError(f"{shlex.join(command)} failed:\n{result.stderr}")
 
 
-def _write_model(system, isas, net_vectors):
+def _write_model(name, system, isas, net_vectors):
     """Text of model.c: names, units, ranges, test vectors and the table of kernels."""
     rhs, _, gross = python_functions(system)
     states = system.sample(N_TEST, seed=1)
@@ -160,7 +162,7 @@ static const surr_parameter parameters[] = {{
 extern const surr_kernels {", ".join(f"surr_kernels_{isa}" for isa in isas)};
 static const surr_model_desc model = {{
     SURR_MODEL_ABI, {len(variables)}, {len(parameters)}, {len(system.conserved)},
-    {_text(system.name)},
+    {_text(name)},
     {_text(json.dumps(info, sort_keys=True))},
     variables, parameters, conserved, {", ".join(constants)}, {_c(system.dt_range[0])}, {_c(system.dt_range[1])},
     {N_TEST}, test_y, test_param, test_f, test_scale,
@@ -171,16 +173,6 @@ __attribute__((visibility("default"))) const surr_model_desc *surr_model_entry(v
     return &model;
 }}
 """
-
-
-def _read_trained(path):
-    """System and net of a model file."""
-    from .calibrate import Calibration, Domain, from_plain, load_trained
-
-    system, surrogate, metadata = load_trained(path)
-    if "calibration" not in metadata:
-        raise ValueError(f"{path} is not calibrated: run `surrogate calibrate` on it first")
-    return system, (surrogate, from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"]))
 
 
 def _text(value):
@@ -196,23 +188,34 @@ def main(arguments=None):
     """Write the model library of a system, or of a trained and calibrated model file: then also the net alone as
     TorchScript (NAME.pt) and as a program of torch.export (NAME.pt2)."""
     parser = argparse.ArgumentParser(prog="surrogate export", description=main.__doc__)
-    parser.add_argument("name", metavar="NAME", help=f"a model file (*.h5), or a system: {SYSTEM_HELP}")
+    parser.add_argument("name_or_file", metavar="NAME", help=f"a model file (*.h5), or a system: {SYSTEM_HELP}")
     parser.add_argument("--to", required=True, metavar="DIR")
-    parser.add_argument("--torch-only", action="store_true", help="write no library: NAME.pt and NAME.pt2 alone")
+    parser.add_argument("--name", help="of the model; default that of the system")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--torch-only", action="store_true", help="write no library: NAME.pt and NAME.pt2 alone")
+    only.add_argument("--library-only", action="store_true", help="no NAME.pt and NAME.pt2; needs no PyTorch")
     parser.add_argument("--cc", help="C compiler; default $CC or cc")
     parser.add_argument("--cflags", default="", help="further compiler flags, one string")
     parser.add_argument("--keep-source", action="store_true", help="keep the generated C")
     options = parser.parse_args(arguments)
-    is_trained = options.name.endswith(".h5")
+    is_trained = options.name_or_file.endswith(".h5")
     if options.torch_only and not is_trained:
-        raise ValueError(f"--torch-only is about nets, and {options.name} is a system: give a model file (*.h5)")
-    system, net = _read_trained(options.name) if is_trained else (get_system(options.name), None)
+        raise ValueError(f"--torch-only is for nets, and {options.name_or_file} is a system: give a model file (*.h5)")
+    net = NetData.read(options.name_or_file) if is_trained else None
+    source = net.metadata.get("system_source", net.metadata["system"]) if net else options.name_or_file
+    system = get_system(source)
+    if net and net.metadata["system_hash"] != system.hash:
+        raise ValueError(f"{options.name_or_file} was trained for {system.name!r} as it was then: train again")
     if not options.torch_only:
-        print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net))
-    if net:
+        print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net,
+                           options.name))  # fmt: skip
+    if net and not options.library_only:
+        from .calibrate import Calibration, Domain, from_plain, load_trained
         from .torch_export import Predictor, export_torch
 
-        print(*export_torch(Predictor(*net), system, options.to), sep="\n")
+        _, surrogate, metadata = load_trained(options.name_or_file)
+        parts = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
+        print(*export_torch(Predictor(surrogate, *parts), system, options.to, options.name), sep="\n")
 
 
 if __name__ == "__main__":

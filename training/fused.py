@@ -1,7 +1,7 @@
 """The gradient of the supervised loss by a C kernel of our own, compiled for this machine when training starts.
 
-PyTorch writes every activation of a batch to memory and reads it back, layer by layer. `fused.c` takes a tile of samples
-through all layers forward and back within the caches: see NOTES.md for what this is worth.
+PyTorch writes every activation of a batch to memory and reads it back, layer by layer. `fused.c` takes a tile of
+samples through all layers forward and back within the caches: see NOTES.md for what this is worth.
 """
 
 import subprocess
@@ -81,10 +81,10 @@ class FusedGradient:
         bounds = [n_experts * i // threads for i in range(threads + 1)]
         self._shares = list(zip(bounds[:-1], bounds[1:], self._scratch))
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        self._n = n_experts * batch
+        self._n, self._batch = n_experts * batch, batch
 
     def __call__(self, rows):
-        """Loss per sample of ``rows`` (int64, n_experts * batch); the parameters' ``grad`` is set."""
+        """Loss for ``rows`` (int64, n_experts * batch), summed over experts; the parameters' ``grad`` is set."""
         if rows.dtype != torch.int64 or rows.numel() != self._n or not rows.is_contiguous():
             raise ValueError(f"rows: need {self._n} contiguous int64 numbers")
         self._problem.rows = self._ffi.cast("const int64_t *", rows.data_ptr())
@@ -94,7 +94,7 @@ class FusedGradient:
             return self._lib.fused_gradient(self._problem, first, last, self._pointer(scratch))
 
         losses = self._pool.map(work, self._shares) if self._pool else map(work, self._shares)
-        return sum(losses) / self._n
+        return sum(losses) / self._batch
 
     def _pointer(self, tensor):
         return self._ffi.cast("float *", tensor.data_ptr())

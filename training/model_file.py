@@ -1,4 +1,7 @@
-"""Trained models and checkpoints as HDF5: the only place that knows the format."""
+"""Trained models and checkpoints as HDF5: the only place that knows the format.
+
+PyTorch is imported only where tensors are asked for: compiling a model file does without.
+"""
 
 import json
 import os
@@ -7,17 +10,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
-
-from .encoding import Encoding
-from .nets import NetConfig, Router, Surrogate
 
 #: raised when files of an older version can no longer be read
-FORMAT = 1
+FORMAT = 2
 
 
 def write_tensors(path, tensors, attributes):
-    """Write nested dicts of tensors and JSON-able attributes; the file appears under its name when complete."""
+    """Write nested dicts of tensors or arrays and JSON-able attributes; the file appears when it is complete."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
     with h5py.File(temporary, "w") as file:
@@ -33,16 +32,18 @@ def _write(group, tensors):
         if isinstance(value, dict):
             _write(group.create_group(str(key)), value)
         else:
-            group.create_dataset(str(key), data=value.detach().cpu().numpy())
+            array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+            packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if array.size > 1000 else {}
+            group.create_dataset(str(key), data=array, **packed)
 
 
-def read_tensors(path):
-    """What `write_tensors` wrote: (nested dict of tensors, attributes).
+def read_arrays(path):
+    """What `write_tensors` wrote: (nested dict of ndarrays, attributes).
 
     Raises
     ------
     ValueError
-        If the file is not of this kind or of a newer format.
+        If the file is not of this kind or of another format.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -55,15 +56,33 @@ def read_tensors(path):
 
 
 def _read(group):
-    return {k: _read(v) if isinstance(v, h5py.Group) else torch.from_numpy(np.asarray(v[()])) for k, v in group.items()}
+    return {k: _read(v) if isinstance(v, h5py.Group) else np.asarray(v[()]) for k, v in group.items()}
 
 
-def save_model(path, surrogate, **metadata):
-    """Write a trained surrogate with its configuration and `metadata` (system, hash, metrics, command)."""
-    tensors = {k: v for k, v in surrogate.state_dict().items() if not k.startswith("encoding.")}
-    tensors = {k.replace(".", "/"): v for k, v in tensors.items()}
-    nested = {}
-    for key, value in tensors.items():
+def read_tensors(path):
+    """As `read_arrays`, with tensors."""
+    import torch
+
+    def convert(item):
+        return {k: convert(v) for k, v in item.items()} if isinstance(item, dict) else torch.from_numpy(item)
+
+    arrays, attributes = read_arrays(path)
+    return convert(arrays), attributes
+
+
+def state_of(surrogate):
+    """Tensors of a surrogate by their path in a model file; the encoding follows from the system."""
+    state = {k: v for k, v in surrogate.state_dict().items() if not k.startswith("encoding.")}
+    return {k.replace(".", "/"): v for k, v in state.items()}
+
+
+def save_model(path, surrogate, vectors=None, **metadata):
+    """Write a trained surrogate with its configuration and `metadata` (system, hash, metrics, command).
+
+    `vectors` are predictions to test a compiled model with, see `net_data.net_vectors`.
+    """
+    nested = {"vectors": vectors} if vectors else {}
+    for key, value in state_of(surrogate).items():
         *parents, leaf = key.split("/")
         place = nested
         for parent in parents:
@@ -91,23 +110,29 @@ def load_model(path, system):
     ValueError
         If the file is not a model of this system.
     """
+    from .encoding import Encoding
+    from .nets import NetConfig, Router, Surrogate
+
     tensors, metadata = read_tensors(path)
+    tensors.pop("vectors", None)
     if metadata.get("system_hash") != system.hash:
         raise ValueError(f"{path} was trained for {metadata.get('system')!r} with hash {metadata.get('system_hash')}, "
                          f"not for this {system.name!r} ({system.hash}); train again")  # fmt: skip
-    config = NetConfig(**{**metadata["net"], "regions": tuple(metadata["net"]["regions"])})
-    router = Router(*(tensors["router"][k] for k in ("rows", "first", "second")))
+    config = NetConfig(**metadata["net"])
+    place = tensors["router"]
+    router = Router(place["rows"], [place[f"edges{level}"] for level in range(len(place) - 1)])
     statistics = {k: tensors[k] for k in ("mean", "std", "out_std")}
     surrogate = Surrogate(Encoding(system, (metadata["dt_lower"], None)), router, config, statistics)
-    state = {k: v for k, v in _flatten(tensors) if not k.startswith(("router", "mean", "std", "out_std"))}
-    if "base" in surrogate.load_state_dict(state, strict=False).missing_keys:
-        raise ValueError(f"{path} has no base, although its net is to have one of degree {config.base}; train again")
+    state = {k: v for k, v in flatten(tensors, separator=".") if not k.startswith(("router", "mean", "std", "out_std"))}
+    if "slope" in surrogate.load_state_dict(state, strict=False).missing_keys:
+        raise ValueError(f"{path} lacks the linear part that its net is to have; train again")
     return surrogate, metadata
 
 
-def _flatten(tensors, prefix=""):
-    for key, value in tensors.items():
+def flatten(nested, prefix="", separator="/"):
+    """(path, item) for all items of nested dicts."""
+    for key, value in nested.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}{separator}", separator)
         else:
             yield f"{prefix}{key}", value

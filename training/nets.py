@@ -1,5 +1,6 @@
 """Nets: stacks of region experts, each cell evaluated by one."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,70 +18,74 @@ class NetConfig:
     width, depth : int
         Hidden width and number of hidden layers after the first.
     regions : tuple of int
-        Experts along each routing coordinate, (temperature, time in units of the two-body time); (1, 1) is one net.
-    base : int
-        Degree of the polynomial of the features that a perceptron corrects: 0 (none), 1 or 2.
+        Experts along each routing coordinate: temperature, density * time, time; what is left out is 1.
+    linear : bool
+        Whether a perceptron corrects a linear fit, made once.
     kind : str
         One of `ARCHITECTURES`.
     """
 
     width: int = 96
     depth: int = 3
-    regions: tuple = (4, 4)
-    base: int = 0
+    regions: tuple = (4, 4, 2)
+    linear: bool = True
     kind: str = "residual"
 
     def __post_init__(self):
+        object.__setattr__(self, "regions", tuple(self.regions) + (1,) * (3 - len(self.regions)))
         if self.width < 1 or self.depth < 0 or min(self.regions) < 1:
             raise ValueError(f"{self}: width and regions must be positive, depth not negative")
-        if self.base not in (0, 1, 2):
-            raise ValueError(f"{self}: base is the degree of a polynomial, 0 (none), 1 or 2")
         if self.kind not in ARCHITECTURES:
             raise ValueError(f"kind is {self.kind!r}: choose from {', '.join(ARCHITECTURES)}")
 
     @property
     def n_experts(self):
         """Number of experts."""
-        return self.regions[0] * self.regions[1]
+        return math.prod(self.regions)
 
 
 class Router(torch.nn.Module):
-    """Hard assignment of cells to experts: quantile bins of one coordinate, then of a second within each.
+    """Hard assignment of cells to experts: quantile bins of one coordinate, of the next within each of these, ...
 
     Parameters
     ----------
-    rows : Tensor of shape (2, n_features)
-        The two coordinates as combinations of the features.
-    first : Tensor of shape (a - 1,)
-        Edges of the first coordinate.
-    second : Tensor of shape (a, b - 1)
-        Edges of the second within each bin of the first.
+    rows : Tensor of shape (n_levels, n_features)
+        The coordinates as combinations of the features.
+    edges : sequence of Tensor
+        Per level, shape (product of the earlier numbers of bins, bins - 1).
     """
 
-    def __init__(self, rows, first, second):
+    def __init__(self, rows, edges):
         super().__init__()
-        for name, value in (("rows", rows), ("first", first), ("second", second)):
-            self.register_buffer(name, value)
+        self.n_levels = len(edges)
+        self.register_buffer("rows", rows)
+        for level, edge in enumerate(edges):
+            self.register_buffer(f"edges{level}", edge)
 
     @classmethod
     def fit(cls, features, rows, regions):
         """Equally many training cells in each region."""
-        u, v = (features @ rows.T).T.contiguous()
-        first = _edges(u, regions[0])
-        bins = torch.bucketize(u, first)
-        second = torch.stack([_edges(v[bins == i], regions[1]) for i in range(regions[0])])
-        return cls(rows, first, second)
+        coordinates = features @ rows.T
+        expert, edges = torch.zeros(len(features), dtype=torch.int64), []
+        for level, bins in enumerate(regions):
+            x, levels = coordinates[:, level], torch.arange(1, bins, dtype=torch.float64) / bins
+            parts = [np.quantile(x[expert == e].numpy(), levels.numpy()) for e in range(math.prod(regions[:level]))]
+            edges.append(torch.as_tensor(np.stack(parts), dtype=features.dtype))
+            expert = expert * bins + (x.unsqueeze(1) > edges[-1][expert]).sum(1)
+        return cls(rows, edges)
+
+    def edges(self):
+        """The edges of every level."""
+        return [getattr(self, f"edges{level}") for level in range(self.n_levels)]
 
     def forward(self, features):
         """Number of the expert, int64 of shape (n,)."""
         coordinates = features @ self.rows.T
-        i = (coordinates[:, :1] > self.first).sum(1)
-        j = (coordinates[:, 1:] > self.second[i]).sum(1)
-        return i * (self.second.shape[1] + 1) + j
-
-
-def _edges(x, n):
-    return torch.as_tensor(np.quantile(x.numpy(), np.arange(1, n) / n), dtype=x.dtype)
+        expert = torch.zeros_like(coordinates[:, 0], dtype=torch.int64)
+        for level, edge in enumerate(self.edges()):
+            above = (coordinates[:, level].unsqueeze(1) > edge[expert]).sum(1)
+            expert = expert * (edge.shape[1] + 1) + above
+        return expert
 
 
 @torch.jit.script_if_tracing
@@ -114,32 +119,12 @@ def sort_into_blocks(expert: torch.Tensor, n_experts: int) -> tuple[torch.Tensor
     return rows.view(n_blocks, size), owner, torch.empty_like(slot).index_copy(0, order, slot)
 
 
-def polynomial(x, order):
-    """Basis functions 1, x_i and, for order 2, x_i x_j with i <= j (j running first).
-
-    Parameters
-    ----------
-    x : Tensor of shape (..., n)
-    order : int
-        1 or 2.
-
-    Returns
-    -------
-    Tensor of shape (..., n_basis)
-    """
-    parts = [torch.ones_like(x[..., :1]), x]
-    if order == 2:
-        i, j = torch.triu_indices(x.shape[-1], x.shape[-1])
-        parts.append(x[..., i] * x[..., j])
-    return torch.cat(parts, -1)
-
-
 class Surrogate(torch.nn.Module):
     """(state, dt) -> (new state, predicted error), with everything it was trained with.
 
     The last output of the net is log10 of the error it expects of itself: the largest |y/y_ref - 1| over variables.
-    With ``config.base`` the buffer `base` of shape (n_experts, n_basis, n_vars) holds the coefficients of a polynomial
-    of the standardised features that is added to the change; zeros until it is fitted. Else it is None.
+    With ``config.linear`` the buffers `slope` (n_experts, n_in, n_vars) and `offset` (n_experts, 1, n_vars) give a
+    linear function of the standardised features that is added to the change; zeros until they are fitted.
     """
 
     def __init__(self, encoding, router, config, statistics):
@@ -150,8 +135,8 @@ class Surrogate(torch.nn.Module):
         n_experts, n_in = self.mean.shape
         n_vars = self.out_std.shape[1]
         self.experts = ARCHITECTURES[config.kind](config, n_in, n_vars + 1, n_experts)
-        n_basis = polynomial(torch.zeros(n_in), config.base).shape[0]
-        self.register_buffer("base", torch.zeros(n_experts, n_basis, n_vars) if config.base else None)
+        self.register_buffer("slope", torch.zeros(n_experts, n_in, n_vars) if config.linear else None)
+        self.register_buffer("offset", torch.zeros(n_experts, 1, n_vars) if config.linear else None)
 
     def outputs(self, x, experts=slice(None)):
         """Change per variable and log10 of its expected error for standardised features of shape (n_stacks, n, n_in).
@@ -161,8 +146,8 @@ class Surrogate(torch.nn.Module):
         x = x.to(next(self.experts.parameters()).dtype)
         out = self.experts(x, experts)
         change = out[..., :-1] * self.out_std[experts].unsqueeze(1).to(out.dtype)
-        if self.base is not None:
-            change = change + polynomial(x, self.config.base) @ self.base[experts].to(out.dtype)
+        if self.slope is not None:
+            change = change + torch.baddbmm(self.offset[experts].to(x.dtype), x, self.slope[experts].to(x.dtype))
         return change, out[..., -1]
 
     def predict_change(self, features, expert):

@@ -19,18 +19,15 @@ class BatchedSOAP(torch.optim.Optimizer):
         Each of at least two dimensions.
     lr : float
     betas : tuple of float
-        Decay of the mean gradient (kept in the eigenbases) and of the squares; the second serves the preconditioner too.
+        Decay of the mean gradient, kept in the eigenbases, and of the squares; the second serves the preconditioner.
     eps : float
-    weight_decay : float
-        Decoupled: per step, rotated parameters shrink by ``lr * weight_decay`` of themselves.
     every : int
         Steps between updates of the eigenbases.
     max_dim : int
     """
 
-    def __init__(self, params, lr=3e-3, betas=(0.95, 0.95), eps=1e-8, weight_decay=0.0, every=20, max_dim=512):
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "every": every,
-                                  "max_dim": max_dim})
+    def __init__(self, params, lr=3e-3, betas=(0.95, 0.95), eps=1e-8, every=20, max_dim=512):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "every": every, "max_dim": max_dim})
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -58,8 +55,6 @@ class BatchedSOAP(torch.optim.Optimizer):
         state["square"].mul_(beta2).addcmul_(rotated, rotated, value=1 - beta2)
         update = state["mean"] / state["square"].sqrt().add_(group["eps"])
         scale = (1 - beta2**n) ** 0.5 / (1 - beta1**n)
-        if "basis0" in state:
-            p.mul_(1 - group["lr"] * group["weight_decay"])
         p.add_(_rotate(update, state, back=True), alpha=-group["lr"] * scale)
         sides = [side for side in (0, 1) if f"moment{side}" in state]
         if n % 2 == 0:  # every other gradient tells as much about the curvature

@@ -9,6 +9,9 @@ import sympy as sp
 
 from .expressions import where_lt
 
+#: fractions of the total density below this are all alike to a net
+FRACTION_FLOOR = 1e-12
+
 
 @dataclass(frozen=True)
 class Variable:

@@ -73,7 +73,7 @@ class Predictor(torch.nn.Module):
         return torch.ones(n, n_vars, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
 
 
-def export_torch(predictor, system, directory):
+def export_torch(predictor, system, directory, name=None):
     """Write ``directory/NAME.pt`` and ``directory/NAME.pt2``.
 
     Parameters
@@ -83,6 +83,8 @@ def export_torch(predictor, system, directory):
         The files are called like it and carry its hash.
     directory : str or path
         Created if needed.
+    name : str, optional
+        Of the files; default that of the system.
 
     Returns
     -------
@@ -91,7 +93,8 @@ def export_torch(predictor, system, directory):
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     info = {"system_hash": system.hash}
-    paths = directory / f"{system.name}.pt", directory / f"{system.name}.pt2"
+    name = name or system.name
+    paths = directory / f"{name}.pt", directory / f"{name}.pt2"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript, which libtorch needs
         _replace(paths[0], lambda path: torch.jit.save(trace(predictor), path, _extra_files=info))

@@ -19,6 +19,7 @@ from .architectures import ARCHITECTURES
 from .calibrate import Domain, as_plain
 from .encoding import Encoding
 from .evaluate import measure, score
+from .fused import FusedGradient
 from .history import draw_history
 from .label_file import load_labels
 from .losses import Balance, LossConfig, Physics
@@ -29,7 +30,7 @@ from .soap import BatchedSOAP
 from .systems import SYSTEM_HELP, get_system
 
 #: optimisers and their learning rates
-OPTIMIZERS = {"soap": (BatchedSOAP, 3e-2), "adamw": (torch.optim.AdamW, 3e-3)}
+OPTIMIZERS = {"soap": (BatchedSOAP, 1.2e-2), "adamw": (torch.optim.AdamW, 3e-3)}
 #: cells per expert in the one batch of L-BFGS
 LBFGS_BATCH = 4096
 
@@ -70,7 +71,7 @@ class TrainConfig:
     lbfgs: int = 0
     device: str = "cpu"
     warm_up: int = 200
-    beta: float = 0.02
+    beta: float = 0.005
     error_weight: float = 0.02
     ema: float = 0.999
     seed: int = 0
@@ -144,11 +145,11 @@ class Pairs:
 
 
 def routing_rows(encoding):
-    """Coordinates that experts divide: temperature and density * time, the clock of two-body reactions."""
+    """Coordinates that experts divide: temperature; density * time, the clock of two-body reactions; time."""
     names, n = encoding.names, encoding.n_features
-    rows = torch.zeros(2, n, dtype=torch.float64)
+    rows = torch.zeros(3, n, dtype=torch.float64)
     rows[0, names.index("T") if "T" in names else 0] = 1.0
-    rows[1, -1] = 1.0
+    rows[1:, -1] = 1.0
     if encoding.has_total:
         rows[1, -2] = 1.0
     return rows
@@ -170,7 +171,7 @@ class Trainer:
         net, config, loss = net or NetConfig(), config or TrainConfig(), loss or LossConfig()
         if train.end is None and loss.needs_labels:
             raise ValueError("there are no labels to compare with: give the loss the terms residual or semigroup alone")
-        if train.end is None and net.regions[1] > 1:
+        if train.end is None and max(net.regions[1:]) > 1:
             raise ValueError(f"regions are {net.regions}: without labels no experts may divide the times (give a x 1), "
                              "since only the first instants tell one solution from another")  # fmt: skip
         torch.manual_seed(config.seed)
@@ -191,20 +192,32 @@ class Trainer:
         }
         inputs = ((features - statistics["mean"][expert]) / statistics["std"][expert]).float()
         device = config.torch_device
+        linear = fused_target = None
         if train.end is None:  # a decade, or as much as signed variables vary
             spread = torch.where(encoding.log, 1.0, train.state.std(0)).clamp_min(1e-4)
             statistics["out_std"] = spread.repeat(net.n_experts, 1)
         else:
             target, counts = encoding.targets(train.state, train.dt, train.end)
-            statistics["out_std"] = torch.stack([target[i].std(0) for i in lists]).clamp_min(1e-4)
+            if net.linear:
+                linear = [fit_linear(inputs[i].double(), target[i], counts[i]) for i in lists]
+            remaining = target.clone()
+            for i, (slope, offset) in zip(lists, linear or ()):
+                remaining[i] -= inputs[i].double() @ slope + offset
+            statistics["out_std"] = torch.stack([_spread(remaining[i], counts[i]) for i in lists])
             self.target, self.counts = target.float().to(device), counts.float().to(device)
-        self.surrogate = Surrogate(encoding, router, net, statistics).to(device)
+            fused_target = remaining.float()
+        self.surrogate = Surrogate(encoding, router, net, statistics)
+        if linear:
+            for buffer, values in zip((self.surrogate.slope, self.surrogate.offset), zip(*linear)):
+                buffer.copy_(torch.stack(values))
+        self.surrogate.to(device)
         self.inputs, self.lists = inputs.to(device), [i.to(device) for i in lists]
         self.train = Pairs(*(x if x is None else x.to(device) for x in (train.state, train.dt, train.end)))
         if loss.residual:
             self.physics = Physics(system, device)
             self.early = self.physics.is_early(self.train.state, self.train.dt)
         self.loss, self.balance = loss, Balance(loss)
+        self.fused = self._make_fused(fused_target)
         self.parameters = list(self.surrogate.experts.parameters())
         self.average = [p.detach().clone() for p in self.parameters]
         self.optimizer = OPTIMIZERS[config.optimizer][0](self.parameters, lr=config.peak_lr)
@@ -212,6 +225,18 @@ class Trainer:
         self.iteration, self.seconds, self.history, self.sums = 0, 0.0, [], {}
         if self.checkpoint.exists():
             self._resume()
+
+    def _make_fused(self, target):
+        """The fast way to the gradient, or None where it does not apply."""
+        surrogate_, config = self.surrogate, self.config
+        if (self.loss.weights.keys() != {"supervised"} or surrogate_.config.kind != "residual"
+                or self.inputs.device.type != "cpu"):  # fmt: skip
+            return None
+        try:
+            return FusedGradient(surrogate_.experts, self.inputs, target, self.counts, surrogate_.out_std.float(),
+                                 config.batch, config.beta, config.error_weight, config.threads)  # fmt: skip
+        except (OSError, RuntimeError, ValueError):
+            return None  # no compiler, or a width that does not fit: PyTorch does it, a few times slower
 
     def run(self, progress=None, every=60.0):
         """Train until the budget is spent; `progress` is called with a line of text about every `every` seconds."""
@@ -244,9 +269,13 @@ class Trainer:
         lr = config.peak_lr * min(1.0, (self.iteration + 1) / config.warm_up) * schedule
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        terms = self._terms(self._draw(config.batch))
-        self.optimizer.zero_grad()
-        self.balance(terms, self.parameters, self.iteration).backward()
+        rows = self._draw(config.batch)
+        if self.fused:
+            terms = {"supervised": self.fused(rows)}
+        else:
+            terms = self._terms(rows)
+            self.optimizer.zero_grad()
+            self.balance(terms, self.parameters, self.iteration).backward()
         if terms.keys() != {"supervised"}:
             self.gradient = losses.limit_gradients(self.parameters, self.gradient)
         self.optimizer.step()
@@ -255,7 +284,7 @@ class Trainer:
         with torch.no_grad():
             torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
         for name, term in terms.items():
-            self.sums[name] = self.sums.get(name, 0.0) + term.detach()
+            self.sums[name] = self.sums.get(name, 0.0) + float(torch.as_tensor(term).detach())
         self.sums["n"] = self.sums.get("n", 0) + 1
 
     def _draw(self, n):
@@ -362,6 +391,34 @@ class Trainer:
         torch.manual_seed(self.config.seed + self.iteration)
 
 
+def fit_linear(x, target, counts):
+    """Least squares, per variable over the cells where it counts.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, n_in)
+    target, counts : Tensor of shape (n, n_vars)
+
+    Returns
+    -------
+    slope : Tensor of shape (n_in, n_vars)
+    offset : Tensor of shape (1, n_vars)
+    """
+    basis = torch.cat([x, torch.ones_like(x[:, :1])], 1)
+    columns = []
+    for y, used in zip(target.T, counts.T):
+        part = basis[used]
+        gram = part.T @ part + 1e-9 * (len(part) + 1) * torch.eye(basis.shape[1], dtype=x.dtype)
+        columns.append(torch.linalg.solve(gram, part.T @ y[used]))
+    solution = torch.stack(columns, 1)
+    return solution[:-1], solution[-1:]
+
+
+def _spread(values, counts):
+    """Root mean square per variable over the cells where it counts."""
+    return ((values**2 * counts).sum(0) / (counts.sum(0) + 1)).sqrt().clamp_min(1e-4)
+
+
 class _Swapped:
     """Parameters replaced by their averages for a while."""
 
@@ -396,8 +453,10 @@ def read_pairs(paths, system):
 
 
 def _regions(text):
-    a, b = text.split("x")
-    return int(a), int(b)
+    regions = tuple(int(part) for part in text.split("x"))
+    if len(regions) > 3:
+        raise ValueError(text)
+    return regions + (1,) * (3 - len(regions))
 
 
 def _loss(text):
@@ -423,8 +482,9 @@ def make_parser():
     parser.add_argument("--kind", choices=ARCHITECTURES, default=NetConfig.kind, help="default residual")
     parser.add_argument("--width", type=int, default=NetConfig.width)
     parser.add_argument("--depth", type=int, default=NetConfig.depth)
-    parser.add_argument("--regions", type=_regions, metavar="AxB",
-                        help="experts along temperature and time (default 4x4; 8x1 with --unsupervised)")  # fmt: skip
+    parser.add_argument("--regions", type=_regions, metavar="AxBxC",
+                        help="experts along temperature, density * time and time (default 4x4x2; 8x1x1 with "
+                        "--unsupervised)")  # fmt: skip
     parser.add_argument("--loss", type=_loss, action="append", metavar="TERM=WEIGHT",
                         help="supervised, residual, semigroup or rollout; may be repeated "
                         "(default supervised=1, or residual=1 with --unsupervised)")  # fmt: skip
@@ -432,7 +492,7 @@ def make_parser():
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=TrainConfig.optimizer)
     parser.add_argument("--lbfgs", type=int, default=0, metavar="N", help="finish with N iterations of L-BFGS")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="cells per expert and iteration")
-    parser.add_argument("--lr", type=float, help="peak learning rate (default 3e-2 for soap, 3e-3 for adamw)")
+    parser.add_argument("--lr", type=float, help="peak learning rate (default 1.2e-2 for soap, 3e-3 for adamw)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -459,8 +519,8 @@ def main(arguments=None):
                          lbfgs=options.lbfgs, device=options.device, seed=options.seed,
                          threads=options.threads)  # fmt: skip
     command = shlex.join(["surrogate", "train", *(sys.argv[2:] if arguments is None else arguments)])
-    regions = options.regions or ((8, 1) if options.unsupervised else NetConfig.regions)
-    net = NetConfig(options.width, options.depth, regions, options.kind)
+    regions = options.regions or ((8, 1, 1) if options.unsupervised else NetConfig.regions)
+    net = NetConfig(options.width, options.depth, regions, not options.unsupervised, options.kind)
     metadata = {"command": command, "system_source": options.system}
     trainer = Trainer(system, train, read_pairs([options.check], system), options.out, net, config, metadata, loss)
     with tqdm(total=round(options.minutes * 60), initial=round(trainer.seconds), unit="s", unit_scale=True) as bar:

@@ -6,7 +6,7 @@
  * Python: training/encoding.py, training/nets.py.
  *
  * The weights of an expert, layers as dense.h wants them, one after the other: in, NET_DEPTH residual ones, out, and
- * the base where there is one, a layer without activation from polynomials of the features to the same outputs. */
+ * the linear part where there is one, a layer from the inputs to the outputs without activation. */
 #ifndef SURR_PREDICT_H
 #define SURR_PREDICT_H
 
@@ -24,8 +24,6 @@
 #define IN_ROW DENSE_PADDED(NET_IN)
 #define HIDDEN_ROW DENSE_PADDED(NET_WIDTH)
 #define OUT_ROW DENSE_PADDED(NET_OUT)
-/* Inputs of the base: the features, then the products of every two. */
-#define N_BASIS (NET_BASE == 2 ? NET_IN + NET_IN * (NET_IN + 1) / 2 : NET_IN)
 #define ALIGNED __attribute__((aligned(64)))
 
 _Static_assert(NET_EXPERTS <= 256, "experts are counted in bytes");
@@ -100,18 +98,21 @@ static void encode(chunk *c, int i)
     }
     if (NET_HAS_TOTAL) x[at++] = LOG10_E * vd_log(total);
     x[at++] = LOG10_E * vd_log(dt);
-    vdouble u = vd_set(0.0), v = vd_set(0.0);
+    vdouble place[NET_LEVELS] = {0};
     for (int k = 0; k < NET_IN; k++) {
         inside &= (x[k] >= net_lower[k]) & (x[k] <= net_upper[k]);
-        u += net_route[0][k] * x[k];
-        v += net_route[1][k] * x[k];
+        for (int level = 0; level < NET_LEVELS; level++) place[level] += net_route[level][k] * x[k];
     }
     inside &= laws_inside(y);
     for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
-        int bin = 0, part = 0;
-        while (bin < NET_REGIONS_1 - 1 && u[l] > net_edges_1[bin]) bin++;
-        while (part < NET_REGIONS_2 - 1 && v[l] > net_edges_2[bin][part]) part++;
-        const int e = bin * NET_REGIONS_2 + part;
+        int e = 0;
+        for (int level = 0; level < NET_LEVELS; level++) {
+            const int n_edge = net_bins[level] - 1;
+            const double *edges = net_edges + net_first_edge[level] + e * n_edge;
+            int bin = 0;
+            while (bin < n_edge && place[level][l] > edges[bin]) bin++;
+            e = e * net_bins[level] + bin;
+        }
         c->expert[i + l] = (unsigned char)e;
         c->skipped[i + l] = !inside[l] ? OUTSIDE : c->rtol < net_pays_from[e] ? NOT_WORTH_IT : ASKED;
         if (c->skipped[i + l]) memset(c->out[i + l], 0, sizeof c->out[0]);
@@ -145,21 +146,8 @@ LAYER(layer_in, NET_WIDTH, NET_IN, IN_ROW)
 LAYER(layer_hidden, NET_WIDTH, NET_WIDTH, HIDDEN_ROW)
 LAYER(layer_out, NET_OUT, NET_WIDTH, HIDDEN_ROW)
 
-#if NET_BASE
-LAYER(layer_base, NET_OUT, N_BASIS, N_BASIS)
-
-static void add_base(int n, const segment *s, int64_t offset, int n_cell, const float *x, float *out)
-{
-    float basis[SPAN * N_BASIS], change[SPAN * OUT_ROW] ALIGNED;
-    for (int c = 0; c < n_cell; c++, x += IN_ROW) {
-        float *at = basis + c * N_BASIS;
-        for (int k = 0; k < NET_IN; k++) *at++ = x[k];
-        for (int i = 0; NET_BASE == 2 && i < NET_IN; i++)
-            for (int k = i; k < NET_IN; k++) *at++ = x[i] * x[k];
-    }
-    layer_base(n, s, offset, basis, change);
-    dense_add(n_cell * OUT_ROW, change, out);
-}
+#if NET_LINEAR
+LAYER(layer_linear, NET_OUT, NET_IN, IN_ROW)
 #endif
 
 /* The n_cell <= SPAN cells order[0 .. n_cell), sorted by expert. Layer by layer for all experts: the next one starts
@@ -184,8 +172,10 @@ static void evaluate_span(chunk *c, const short *order, int n_cell)
         dense_silu(n_cell * HIDDEN_ROW, h[layer & 1], h[~layer & 1]);
     }
     layer_out(n, s, at, h[NET_DEPTH & 1], out);
-#if NET_BASE
-    add_base(n, s, at + LAYER_SIZE(NET_OUT, NET_WIDTH), n_cell, x, out);
+#if NET_LINEAR
+    float linear[SPAN * OUT_ROW] ALIGNED;
+    layer_linear(n, s, at + LAYER_SIZE(NET_OUT, NET_WIDTH), x, linear);
+    dense_add(n_cell * OUT_ROW, linear, out);
 #endif
     for (int i = 0; i < n_cell; i++) memcpy(c->out[order[i]], out + i * OUT_ROW, sizeof c->out[0]);
 }

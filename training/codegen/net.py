@@ -1,118 +1,86 @@
 """A trained net as C: weights, statistics, routing, domain and calibration, for bindings/src/predict.h."""
 
-import copy
-
 import numpy as np
-import torch
 
-from ..encoding import FRACTION_FLOOR
-from ..populations import box, check_population, wide
+from ..system import FRACTION_FLOOR
 
 #: DENSE_PANEL of bindings/src/dense.h
 PANEL = 16
 
 
-def write_net(surrogate, domain, calibration, parameter_values):
+def write_net(system, net):
     """Source texts of ``net.h`` and ``weights.c``.
 
     Parameters
     ----------
-    surrogate : Surrogate
-    domain : Domain
-    calibration : Calibration
-    parameter_values : array_like of shape (n_params,)
-        The parameters that the labels were made with; cells with others are outside.
+    system : System
+        The labels were made with its default parameters; cells with others are outside.
+    net : NetData
     """
-    n = {k: v.numpy() for k, v in surrogate.state_dict().items()}
-    encoding, config, router = surrogate.encoding, surrogate.config, surrogate.router
-    first, second = router.first.numpy(), router.second.numpy()
-    weights = _layers(surrogate)
+    arrays, config = net.arrays, net.metadata["net"]
+    domain, calibration = net.metadata["domain"], net.metadata["calibration"]
+    variables = system.variables
+    weights = _layers(arrays)
+    edges = [np.append(arrays[f"router/edges{k}"], 0.0) for k in range(_count(arrays, "router/edges"))]  # C: none empty
+    starts = np.cumsum([0, *map(len, edges)])
+    bins = [arrays[f"router/edges{k}"].shape[1] + 1 for k in range(len(edges))]
+    n_experts, n_in = arrays["mean"].shape
     defines = {
-        "NET_IN": encoding.n_features, "NET_OUT": n["out_std"].shape[1] + 1, "NET_WIDTH": config.width,
-        "NET_DEPTH": config.depth, "NET_BASE": config.base, "NET_EXPERTS": config.n_experts,
-        "NET_STRIDE": weights.shape[1],
-        "NET_REGIONS_1": config.regions[0], "NET_REGIONS_2": config.regions[1],
-        "NET_HAS_TOTAL": int(encoding.has_total),
-        "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_DT_LOWER": repr(encoding.dt_lower),
-        "NET_CALIBRATION_NODES": len(calibration.nodes), "NET_CALIBRATION_LOWER": repr(calibration.lower),
-        "NET_CALIBRATION_WIDTH": repr(calibration.width),
+        "NET_IN": n_in, "NET_OUT": len(variables) + 1, "NET_WIDTH": config["width"],
+        "NET_DEPTH": config["depth"], "NET_LINEAR": int(config["linear"]), "NET_EXPERTS": n_experts,
+        "NET_STRIDE": weights.shape[1], "NET_LEVELS": len(edges),
+        "NET_HAS_TOTAL": int(any(v.scale == "total" for v in variables)),
+        "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_DT_LOWER": repr(net.metadata["dt_lower"]),
+        "NET_CALIBRATION_NODES": len(calibration["nodes"]), "NET_CALIBRATION_LOWER": repr(calibration["lower"]),
+        "NET_CALIBRATION_WIDTH": repr(calibration["width"]),
     }  # fmt: skip
-    inner1, inner2 = max(len(first), 1), max(second.shape[1], 1)
-    edges2 = second if second.size else np.zeros((len(second), 1))
     lines = ["/* Generated; do not edit. */", *(f"#define {k} {v}" for k, v in defines.items())]
     lines += ["extern const float surr_net_weights[];"]
     lines += [
-        _array("unsigned char", "net_is_log[N_STATE]", np.array(encoding.is_log, int)),
-        _array("double", "net_route[2][NET_IN]", router.rows.numpy()),
-        _array("double", f"net_edges_1[{inner1}]", np.resize(np.append(first, 0.0), inner1)),
-        _array("double", f"net_edges_2[{len(second)}][{inner2}]", edges2),
-        _array("double", "net_mean[NET_EXPERTS][NET_IN]", n["mean"]),
-        _array("double", "net_inverse_std[NET_EXPERTS][NET_IN]", 1 / n["std"]),
-        _array("double", "net_lower[NET_IN]", domain.lower), _array("double", "net_upper[NET_IN]", domain.upper),
-        _array("unsigned char", "net_law_is_signed[N_CONSERVED + 1]", np.append(domain.law_is_signed, 0).astype(int)),
-        _array("double", "net_law_lower[N_CONSERVED + 1]", np.append(domain.law_lower, 0)),
-        _array("double", "net_law_upper[N_CONSERVED + 1]", np.append(domain.law_upper, 0)),
-        _array("double", "net_param[N_PARAM + 1]", np.append(parameter_values, 0)),
-        _array("double", "net_calibration[NET_CALIBRATION_NODES]", calibration.nodes),
-        _array("double", "net_pays_from[NET_EXPERTS]", _pays_from(calibration, config.n_experts)),
+        _array("unsigned char", "net_is_log[N_STATE]", np.array([v.floor >= 0 for v in variables], int)),
+        _array("double", "net_route[NET_LEVELS][NET_IN]", arrays["router/rows"][: len(edges)]),
+        _array("int", "net_bins[NET_LEVELS]", np.array(bins)),
+        _array("int", "net_first_edge[NET_LEVELS]", starts[:-1]),
+        _array("double", f"net_edges[{starts[-1]}]", np.concatenate(edges)),
+        _array("double", "net_mean[NET_EXPERTS][NET_IN]", arrays["mean"]),
+        _array("double", "net_inverse_std[NET_EXPERTS][NET_IN]", 1 / arrays["std"]),
+        _array("double", "net_lower[NET_IN]", domain["lower"]), _array("double", "net_upper[NET_IN]", domain["upper"]),
+        _array("unsigned char", "net_law_is_signed[N_CONSERVED + 1]", np.append(domain["law_is_signed"], 0) * 1),
+        _array("double", "net_law_lower[N_CONSERVED + 1]", np.append(domain["law_lower"], 0)),
+        _array("double", "net_law_upper[N_CONSERVED + 1]", np.append(domain["law_upper"], 0)),
+        _array("double", "net_param[N_PARAM + 1]", np.append(system.parameter_values, 0)),
+        _array("double", "net_calibration[NET_CALIBRATION_NODES]", calibration["nodes"]),
+        _array("double", "net_pays_from[NET_EXPERTS]", _pays_from(calibration, n_experts)),
     ]  # fmt: skip
     source = ["/* Generated; do not edit. */", "extern const float surr_net_weights[] __attribute__((aligned(64)));",
               _array("float", "surr_net_weights[]", weights, static=False)]  # fmt: skip
     return "\n".join(lines) + "\n", "\n".join(source) + "\n"
 
 
-def net_vectors(system, surrogate, domain, calibration, n):
-    """Predictions in double precision for `surr_model_selftest`, of at most `n` cells.
-
-    Cells of the domain whose outcome single precision cannot turn: well inside a step of the calibration, predicted
-    alike by both precisions, not close to what counts as beyond repair.
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``net_y``, ``net_dt``, ``net_param``, ``net_end``, ``net_error``, a row per cell.
-    """
-    dt_range = surrogate.encoding.dt_lower, 10.0 ** domain.upper[-1]
-    try:
-        check_population("wide", system)
-        state, dt = wide(system, 100 * n, seed=3)
-    except ValueError:
-        state, dt = box(system, 100 * n, 3, dt_range)
-    state, dt = torch.from_numpy(state), torch.from_numpy(dt)
-    exact = copy.deepcopy(surrogate).double()
-    with torch.no_grad():
-        end, predicted = exact(state, dt)
-        single, _ = surrogate(state, dt)
-        exact.encoding.laws = exact.encoding.laws[:0]
-        bare, _ = exact(state, dt)
-    place = (torch.log10(predicted) - calibration.lower) / calibration.width
-    good = torch.from_numpy(domain.holds(surrogate.encoding, state, dt)) & ((place - place.round()).abs() > 0.01)
-    good &= ((single / end - 1).abs() < 1e-5).all(1) & ((end / bare - 1).abs() < 0.4).all(1)
-    chosen = good.nonzero()[:n, 0]
-    return {
-        "net_y": state[chosen].numpy(), "net_dt": dt[chosen].numpy(),
-        "net_param": np.tile(system.parameter_values, (len(chosen), 1)), "net_end": end[chosen].numpy(),
-        "net_error": calibration(predicted[chosen].numpy()),
-    }  # fmt: skip
-
-
 def _pays_from(calibration, n_experts):
-    if calibration.pays_from is None:
+    if calibration["pays_from"] is None:
         return np.zeros(n_experts)
-    return np.minimum(calibration.pays_from, 1e300)  # C has no literal for infinity
+    return np.minimum(calibration["pays_from"], 1e300)  # C has no literal for infinity
 
 
-def _layers(surrogate):
-    """(n_experts, stride): the layers of every expert as dense.h wants them, those of the perceptron, then the base.
+def _count(arrays, prefix):
+    return sum(key.startswith(prefix) for key in arrays)
+
+
+def _layers(arrays):
+    """(n_experts, stride): the layers of every expert as dense.h wants them, those of the perceptron, then the linear
+    part.
 
     The scale of the outputs is in the weights of the last layer.
     """
-    layers = [torch.cat([b, w], 1).double() for w, b in zip(surrogate.experts.weights, surrogate.experts.biases)]
-    n_vars = surrogate.out_std.shape[1]
-    layers[-1][:, :, :n_vars] *= surrogate.out_std.float().double().unsqueeze(1)
-    if surrogate.base is not None:
-        layers.append(torch.nn.functional.pad(surrogate.base.double(), (0, 1)))  # nothing for the predicted error
-    return np.concatenate([_panels(layer.detach().numpy()) for layer in layers], 1).astype(np.float32)
+    parts = [[arrays[f"experts/{kind}/{k}"].astype(float) for kind in ("biases", "weights")]
+             for k in range(_count(arrays, "experts/weights"))]  # fmt: skip
+    layers = [np.concatenate(pair, 1) for pair in parts]
+    n_vars = arrays["out_std"].shape[1]
+    layers[-1][:, :, :n_vars] *= arrays["out_std"].astype(np.float32)[:, None, :]
+    if "slope" in arrays:  # nothing for the predicted error
+        layers.append(np.pad(np.concatenate([arrays["offset"], arrays["slope"]], 1), ((0, 0), (0, 0), (0, 1))))
+    return np.concatenate([_panels(layer) for layer in layers], 1).astype(np.float32)
 
 
 def _panels(layer):

@@ -1,0 +1,94 @@
+"""A trained and calibrated net as plain arrays: what generating C needs, without PyTorch."""
+
+import copy
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+#: predictions that a model library keeps, to test itself with
+N_VECTORS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class NetData:
+    """A net for code generation.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        Weights, statistics and routing, by their path in a model file ("experts/weights/0").
+    metadata : dict
+        With ``net``, ``dt_lower``, ``domain`` and ``calibration``, as in a model file.
+    vectors : dict of str to ndarray
+        Predictions for `surr_model_selftest`, see `net_vectors`.
+    """
+
+    arrays: dict
+    metadata: dict
+    vectors: dict
+
+    @classmethod
+    def of(cls, system, surrogate, domain, calibration):
+        """From a `Surrogate` with its `Domain` and `Calibration`."""
+        from .model_file import state_of
+
+        metadata = {"net": asdict(surrogate.config), "dt_lower": surrogate.encoding.dt_lower,
+                    "domain": asdict(domain), "calibration": asdict(calibration)}  # fmt: skip
+        arrays = {k: v.numpy() for k, v in state_of(surrogate).items()}
+        return cls(arrays, metadata, net_vectors(system, surrogate, domain, calibration))
+
+    @classmethod
+    def read(cls, path):
+        """From a calibrated model file.
+
+        Raises
+        ------
+        ValueError
+            If it is not calibrated, or no model file.
+        """
+        from .model_file import flatten, read_arrays
+
+        nested, metadata = read_arrays(path)
+        if "calibration" not in metadata:
+            raise ValueError(f"{path} is not calibrated: run `surrogate calibrate` on it first")
+        vectors = nested.pop("vectors", {})
+        return cls(dict(flatten(nested)), metadata, vectors)
+
+
+def net_vectors(system, surrogate, domain, calibration, n=N_VECTORS):
+    """Predictions in double precision for `surr_model_selftest`, of at most `n` cells.
+
+    Cells of the domain whose outcome single precision cannot turn: well inside a step of the calibration, predicted
+    alike by both precisions, not close to what counts as beyond repair.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``net_y``, ``net_dt``, ``net_param``, ``net_end``, ``net_error``, a row per cell.
+    """
+    import torch
+
+    from .populations import box, check_population, wide
+
+    dt_range = surrogate.encoding.dt_lower, 10.0 ** domain.upper[-1]
+    try:
+        check_population("wide", system)
+        state, dt = wide(system, 100 * n, seed=3)
+    except ValueError:
+        state, dt = box(system, 100 * n, 3, dt_range)
+    state, dt = torch.from_numpy(state), torch.from_numpy(dt)
+    exact = copy.deepcopy(surrogate).double()
+    with torch.no_grad():
+        end, predicted = exact(state, dt)
+        single, _ = surrogate(state, dt)
+        exact.encoding.laws = exact.encoding.laws[:0]
+        bare, _ = exact(state, dt)
+    place = (torch.log10(predicted) - calibration.lower) / calibration.width
+    good = torch.from_numpy(domain.holds(surrogate.encoding, state, dt)) & ((place - place.round()).abs() > 0.01)
+    good &= ((single / end - 1).abs() < 1e-5).all(1) & ((end / bare - 1).abs() < 0.4).all(1)
+    chosen = good.nonzero()[:n, 0]
+    return {
+        "net_y": state[chosen].numpy(), "net_dt": dt[chosen].numpy(),
+        "net_param": np.tile(system.parameter_values, (len(chosen), 1)), "net_end": end[chosen].numpy(),
+        "net_error": calibration(predicted[chosen].numpy()),
+    }  # fmt: skip
