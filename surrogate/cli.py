@@ -79,7 +79,11 @@ def list_models(_options, _rest):
     for name, model in found.items():
         lower, upper = model.dt_range
         variables = " ".join(v.name for v in model.variables)
-        print(f"{name:<16} {len(model.variables):>2} variables ({variables}), dt {lower:.3g}..{upper:.3g} s")
+        print(f"{name:<22} {len(model.variables):>2} variables ({variables}), dt {lower:.3g}..{upper:.3g} s")
+        for population, result in model.info.get("held_out", {}).items():
+            shares = ", ".join(f"{100 * share:.0f} % at {r}" for r, share in result["accepted"].items())
+            print(f"  {population:<10} net's error {10 ** result['log10_error'][0]:.1e} (50 %), "
+                  f"{10 ** result['log10_error'][3]:.1e} (99 %); accepted at rtol: {shares}")  # fmt: skip
 
 
 def print_info(options, _rest):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.stats import beta
 
-from .evaluate import measure
+from .evaluate import measure, score
 from .label_file import load_labels
 from .model_file import load_model, read_arrays, save_model
 from .net_data import net_vectors
@@ -169,16 +169,19 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     system, surrogate, metadata = load_trained(options.model)
     labels = [label_tensors(path, system, 1) for path in options.labels]
-    populations = [measure(surrogate, *x)[:2] for x in labels]
-    calibration = calibrate(populations, options.coverage)
+    populations = [measure(surrogate, *x) for x in labels]
+    calibration = calibrate([p[:2] for p in populations], options.coverage)
     pays_from = paying_tolerances(system, (surrogate, from_plain(Domain, metadata["domain"]), calibration), labels)
     calibration = replace(calibration, pays_from=pays_from)
-    for path, (predicted, _) in zip(options.labels, populations):
-        shares = [f"{(calibration(predicted) <= r).mean():.3f} at {r:g}" for r in (0.1, 1e-2, 1e-3)]
-        print(f"{path}: would accept {', '.join(shares)}")
+    held_out = {}
+    for path, measured in zip(options.labels, populations):
+        shares = {f"{r:g}": round(float((calibration(measured[0]) <= r).mean()), 4) for r in (0.1, 1e-2, 1e-3)}
+        quantiles = score(surrogate.encoding, measured)["quantiles"]
+        held_out[load_labels(path, system=system).meta["population"]] = {"log10_error": quantiles, "accepted": shares}
+        print(f"{path}: would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}")
     asked = [f"{(pays_from <= r).sum()} at {r:g}" for r in (0.1, 1e-2, 1e-3)]
     print(f"pays in {', '.join(asked)} of {len(pays_from)} regions")
     metadata.pop("net"), metadata.pop("dt_lower")
     vectors = net_vectors(system, surrogate, from_plain(Domain, metadata["domain"]), calibration)
-    save_model(options.model, surrogate, vectors, **{**metadata, "calibration": as_plain(calibration)})
+    save_model(options.model, surrogate, vectors, **{**metadata, "calibration": as_plain(calibration), "held_out": held_out})
     return 0

@@ -78,7 +78,7 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         source.mkdir(exist_ok=True)
         isas = list(ISA_FLAGS) if platform.machine().lower() in ("x86_64", "amd64") else ["base"]
         (source / "mechanism.h").write_text(write_mechanism(system))
-        (source / "model.c").write_text(_write_model(name, system, isas, net.vectors if net else {}))
+        (source / "model.c").write_text(_write_model(name, system, isas, net))
         include = ["-I", str(source), "-I", str(kernel_source())]
         jobs = [(source / "model.c", "model", [])]
         has_net = ["-DSURR_HAS_NET"] if net else []
@@ -124,7 +124,7 @@ def _run(command):
         raise RuntimeError(f"{shlex.join(command)} failed:\n{result.stderr}")
 
 
-def _write_model(name, system, isas, net_vectors):
+def _write_model(name, system, isas, net):
     """Text of model.c: names, units, ranges, test vectors and the table of kernels."""
     rhs, _, gross = python_functions(system)
     states = system.sample(N_TEST, seed=1)
@@ -132,11 +132,14 @@ def _write_model(name, system, isas, net_vectors):
     f = np.array([rhs(0.0, y, values) for y in states])
     scale = np.array([gross(0.0, y, values) for y in states])
     info = {
-        "system": system.name, "system_hash": system.hash, "kind": "solver",
+        "system": system.name, "system_hash": system.hash, "kind": "surrogate" if net else "solver",
         "variables": {v.name: v.unit for v in system.variables},
         "parameters": {p.name: p.value for p in system.parameters}, "conserved": list(system.conserved),
         "references": list(system.references),
     }  # fmt: skip
+    if net:
+        info |= {key: net.metadata[key] for key in ("net", "held_out", "n_pairs", "command") if key in net.metadata}
+    net_vectors = net.vectors if net else {}
     variables = [f"{{{_text(v.name)}, {_text(v.unit)}, {_c(v.lower)}, {_c(v.upper)}, SURR_ROLE_{v.role.upper()}, "
                  f"{v.n_hydrogen}, {_c(v.mass)}}}" for v in system.variables]  # fmt: skip
     parameters = [f"{{{_text(p.name)}, {_text(p.unit)}, {_c(p.value)}, {_c(p.lower)}, {_c(p.upper)}}}"
