@@ -16,12 +16,12 @@
 #define UNROLL _Pragma("GCC unroll 16")
 
 typedef struct {
-    int32_t n_in, width, depth, n_out; /* n_out counts the predicted error, which comes last */
+    int32_t n_in, width, depth, n_out;
     int32_t batch;                     /* samples per expert */
-    float beta, error_weight;
-    const float *inputs, *target, *counts; /* (n, n_in), (n, n_out - 1) twice, of all samples */
+    float beta;
+    const float *inputs, *target, *counts; /* (n, n_in), (n, n_out) twice, of all samples */
     const int64_t *rows;                   /* (n_experts, batch): which samples */
-    const float *out_std;                  /* (n_experts, n_out - 1) */
+    const float *out_std;                  /* (n_experts, n_out) */
     const float *const *weights, *const *biases; /* depth + 2 stacks (n_experts, rows, columns) */
     float *const *d_weights, *const *d_biases;   /* gradients, written */
 } fused_problem;
@@ -103,17 +103,12 @@ static double sample_loss(const fused_problem *p, int n, const float *y, const f
                           const float *out_std, float *g)
 {
     double loss = 0;
-    float largest = 0;
     for (int k = 0; k < n; k++) {
         float error = (y[k] * out_std[k] - target[k]) * counts[k], size = fabsf(error);
-        largest = size > largest ? size : largest;
         loss += size < p->beta ? 0.5f * size * size / p->beta : size - 0.5f * p->beta;
         float slope = size < p->beta ? error / p->beta : copysignf(1, error);
         g[k] = slope * out_std[k] * counts[k];
     }
-    float miss = y[n] - log10f(largest * (float)M_LN10 + 1e-5f), size = fabsf(miss);
-    loss += p->error_weight * (size < 1 ? 0.5f * size * size : size - 0.5f);
-    g[n] = p->error_weight * (size < 1 ? miss : copysignf(1, miss));
     return loss;
 }
 
@@ -143,7 +138,6 @@ double fused_gradient(const fused_problem *p, int32_t first, int32_t last, float
     float *d_last = TAKE((long)w * n_last);
 #undef TAKE
     const long tile_size = (long)TILE * w;
-    const int n_vars = n_out - 1;
     const float share = 1.0f / (float)p->batch;
     double loss = 0;
     for (int e = first; e < last; e++) {
@@ -163,15 +157,15 @@ double fused_gradient(const fused_problem *p, int32_t first, int32_t last, float
         for (int i = 0; i < w; i++)
             memcpy(last_w + i * n_last, weight[depth + 1] + i * n_out, (size_t)n_out * sizeof(float));
         transpose(w, n_out, weight[depth + 1], n_out, last_turned, w);
-        const float *out_std = p->out_std + (long)e * n_vars;
+        const float *out_std = p->out_std + (long)e * n_out;
 
         for (int start = 0; start < p->batch; start += TILE) {
             const int n = p->batch - start < TILE ? p->batch - start : TILE;
             const int64_t *rows = p->rows + (long)e * p->batch + start;
             for (int m = 0; m < n; m++) {
                 memcpy(x + m * n_in, p->inputs + rows[m] * n_in, (size_t)n_in * sizeof(float));
-                memcpy(target + m * n_vars, p->target + rows[m] * n_vars, (size_t)n_vars * sizeof(float));
-                memcpy(counts + m * n_vars, p->counts + rows[m] * n_vars, (size_t)n_vars * sizeof(float));
+                memcpy(target + m * n_out, p->target + rows[m] * n_out, (size_t)n_out * sizeof(float));
+                memcpy(counts + m * n_out, p->counts + rows[m] * n_out, (size_t)n_out * sizeof(float));
             }
             product(n, w, n_in, x, n_in, 1, weight[0], w, z, w, 0);
             activate(n, w, bias[0], NULL, z, h, slope);
@@ -183,7 +177,7 @@ double fused_gradient(const fused_problem *p, int32_t first, int32_t last, float
             for (int m = 0; m < n; m++) {
                 for (int k = 0; k < n_out; k++)
                     y[m * n_last + k] += bias[depth + 1][k];
-                loss += sample_loss(p, n_vars, y + m * n_last, target + m * n_vars, counts + m * n_vars, out_std,
+                loss += sample_loss(p, n_out, y + m * n_last, target + m * n_out, counts + m * n_out, out_std,
                                     g + m * n_last);
                 for (int k = 0; k < n_out; k++) {
                     g[m * n_last + k] *= share;

@@ -19,7 +19,7 @@ FLAGS = ["-std=gnu11", "-O3", "-march=native", "-mprefer-vector-width=512", "-fn
 _DECLARATIONS = """
 typedef struct {
     int32_t n_in, width, depth, n_out, batch;
-    float beta, error_weight;
+    float beta;
     const float *inputs, *target, *counts;
     const int64_t *rows;
     const float *out_std;
@@ -44,7 +44,7 @@ class FusedGradient:
     out_std : float32 Tensor of shape (n_experts, n_vars)
     batch : int
         Samples per expert and call.
-    beta, error_weight : float
+    beta : float
         See `TrainConfig`.
     threads : int
         Each takes a share of the experts; the result does not depend on them.
@@ -57,7 +57,7 @@ class FusedGradient:
         If the width is not a multiple of the machine's vectors.
     """
 
-    def __init__(self, experts, inputs, target, counts, out_std, batch, beta, error_weight, threads=1):
+    def __init__(self, experts, inputs, target, counts, out_std, batch, beta, threads=1):
         self._ffi = cffi.FFI()
         self._ffi.cdef(_DECLARATIONS)
         self._lib = _compile(self._ffi)
@@ -72,7 +72,7 @@ class FusedGradient:
                   for group in (weights, biases, [p.grad for p in weights], [p.grad for p in biases])]  # fmt: skip
         first = [self._pointer(t) for t in self._samples]
         self._problem = self._ffi.new("fused_problem *", [
-            inputs.shape[1], width, len(weights) - 2, weights[-1].shape[2], batch, beta, error_weight,
+            inputs.shape[1], width, len(weights) - 2, weights[-1].shape[2], batch, beta,
             *first[:3], self._ffi.NULL, first[3], *stacks])  # fmt: skip
         self._stacks = stacks
         size = self._lib.fused_scratch(self._problem)

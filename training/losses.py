@@ -65,14 +65,14 @@ def robust(error, beta):
     return smooth_l1_loss(error, torch.zeros_like(error), beta=beta, reduction="sum")
 
 
-def error_head(log_error, error):
-    """Distance of the predicted log10 error, shape (...), from that of the worst variable of `error` (..., n_vars)."""
-    size = torch.log10(error.detach().abs().amax(-1) * math.log(10) + 1e-5)
-    return smooth_l1_loss(log_error, size.to(log_error.dtype), reduction="sum")
+def pinball(miss, level, beta=0.1):
+    """Sum of |miss|, `level` where positive and ``1 - level`` where negative, rounded off within `beta`."""
+    weight = torch.where(miss > 0, level, 1 - level)
+    return (weight * smooth_l1_loss(miss, torch.zeros_like(miss), beta=beta, reduction="none")).sum()
 
 
 def supervised(surrogate, inputs, target, counts):
-    """Errors of the predicted changes, and the predicted log10 error, for a stack of inputs per expert.
+    """Errors of the predicted changes for a stack of inputs per expert.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def supervised(surrogate, inputs, target, counts):
     target, counts : Tensor of shape (n_experts, n, n_vars)
         See `Encoding.targets`.
     """
-    change, log_error = surrogate.outputs(inputs)
-    return (change - target) * counts, log_error
+    change, _ = surrogate.outputs(inputs)
+    return (change - target) * counts
 
 
 class Physics:

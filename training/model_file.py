@@ -11,8 +11,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-#: bits of a weight's mantissa that are kept: rounding errors of 1e-4 are below those of training, and files half as large
-MANTISSA = 12
 #: raised when files of an older version can no longer be read
 FORMAT = 2
 
@@ -86,19 +84,11 @@ def save_model(path, surrogate, vectors=None, **metadata):
     nested = {"vectors": vectors} if vectors else {}
     for key, value in state_of(surrogate).items():
         *parents, leaf = key.split("/")
-        if parents[:1] == ["experts"]:
-            value = _rounded(value.detach().cpu().float().numpy())
         place = nested
         for parent in parents:
             place = place.setdefault(parent, {})
         place[leaf] = value
     write_tensors(path, nested, {"net": asdict(surrogate.config), "dt_lower": surrogate.encoding.dt_lower, **metadata})
-
-
-def _rounded(array):
-    """Float32 numbers to `MANTISSA` bits: the zeros behind compress away."""
-    unit = 1 << (23 - MANTISSA)
-    return ((array.view(np.int32) + unit // 2) & -unit).view(np.float32)
 
 
 def load_model(path, system):

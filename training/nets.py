@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .architectures import ARCHITECTURES
+from .architectures import ARCHITECTURES, Residual
+
+#: width and depth of the perceptron that predicts the error
+JUDGE = {"width": 32, "depth": 1}
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ def sort_into_blocks(expert: torch.Tensor, n_experts: int) -> tuple[torch.Tensor
 class Surrogate(torch.nn.Module):
     """(state, dt) -> (new state, predicted error), with everything it was trained with.
 
-    The last output of the net is log10 of the error it expects of itself: the largest |y/y_ref - 1| over variables.
+    Beside each expert stands a small perceptron, its judge: log10 of the error to expect, the largest |y/y_ref - 1| over
+    variables. It sees the features alone, and learns when the expert has finished.
     With ``config.linear`` the buffers `slope` (n_experts, n_in, n_vars) and `offset` (n_experts, 1, n_vars) give a
     linear function of the standardised features that is added to the change; zeros until they are fitted.
     """
@@ -134,7 +138,8 @@ class Surrogate(torch.nn.Module):
             self.register_buffer(name, statistics[name])
         n_experts, n_in = self.mean.shape
         n_vars = self.out_std.shape[1]
-        self.experts = ARCHITECTURES[config.kind](config, n_in, n_vars + 1, n_experts)
+        self.experts = ARCHITECTURES[config.kind](config, n_in, n_vars, n_experts)
+        self.judge = Residual(NetConfig(**JUDGE, regions=(n_experts,)), n_in, 1, n_experts)
         self.register_buffer("slope", torch.zeros(n_experts, n_in, n_vars) if config.linear else None)
         self.register_buffer("offset", torch.zeros(n_experts, 1, n_vars) if config.linear else None)
 
@@ -144,11 +149,11 @@ class Surrogate(torch.nn.Module):
         `experts` says which expert each leading index belongs to: a slice or an index tensor.
         """
         x = x.to(next(self.experts.parameters()).dtype)
-        out = self.experts(x, experts)
-        change = out[..., :-1] * self.out_std[experts].unsqueeze(1).to(out.dtype)
+        change = self.experts(x, experts)
+        change = change * self.out_std[experts].unsqueeze(1).to(x.dtype)
         if self.slope is not None:
             change = change + torch.baddbmm(self.offset[experts].to(x.dtype), x, self.slope[experts].to(x.dtype))
-        return change, out[..., -1]
+        return change, self.judge(x.to(self.judge.weights[0].dtype), experts)[..., 0]
 
     def predict_change(self, features, expert):
         """Change per variable and log10 of its expected error, for features and the numbers of their experts."""

@@ -6,7 +6,8 @@
  * Python: training/encoding.py, training/nets.py.
  *
  * The weights of an expert, layers as dense.h wants them, one after the other: in, NET_DEPTH residual ones, out, and
- * the linear part where there is one, a layer from the inputs to the outputs without activation. */
+ * the linear part where there is one, a layer from the inputs to the outputs without activation; in the same way the
+ * judge, a small perceptron from the inputs to the logarithm of the error. */
 #ifndef SURR_PREDICT_H
 #define SURR_PREDICT_H
 
@@ -24,6 +25,7 @@
 #define IN_ROW DENSE_PADDED(NET_IN)
 #define HIDDEN_ROW DENSE_PADDED(NET_WIDTH)
 #define OUT_ROW DENSE_PADDED(NET_OUT)
+#define JUDGE_ROW DENSE_PADDED(NET_JUDGE_WIDTH)
 #define ALIGNED __attribute__((aligned(64)))
 
 _Static_assert(NET_EXPERTS <= 256, "experts are counted in bytes");
@@ -34,7 +36,8 @@ typedef struct chunk {
     int n;
     const double *y, *dt, *params;
     float x[CHUNK][IN_ROW] ALIGNED;   /* standardised features */
-    float out[CHUNK][OUT_ROW] ALIGNED;
+    float out[CHUNK][OUT_ROW] ALIGNED; /* change per variable */
+    float log_error[CHUNK];
     double rtol;
     unsigned char skipped[CHUNK];     /* ASKED or why not */
     unsigned char expert[CHUNK];
@@ -115,7 +118,10 @@ static void encode(chunk *c, int i)
         }
         c->expert[i + l] = (unsigned char)e;
         c->skipped[i + l] = !inside[l] ? OUTSIDE : c->rtol < net_pays_from[e] ? NOT_WORTH_IT : ASKED;
-        if (c->skipped[i + l]) memset(c->out[i + l], 0, sizeof c->out[0]);
+        if (c->skipped[i + l]) {
+            memset(c->out[i + l], 0, sizeof c->out[0]);
+            c->log_error[i + l] = 0.0f;
+        }
         for (int k = 0; k < NET_IN; k++)
             c->x[i + l][k] = (float)((x[k][l] - net_mean[e][k]) * net_inverse_std[e][k]);
     }
@@ -146,6 +152,9 @@ LAYER(layer_in, NET_WIDTH, NET_IN, IN_ROW)
 LAYER(layer_hidden, NET_WIDTH, NET_WIDTH, HIDDEN_ROW)
 LAYER(layer_out, NET_OUT, NET_WIDTH, HIDDEN_ROW)
 
+LAYER(judge_in, NET_JUDGE_WIDTH, NET_IN, IN_ROW)
+LAYER(judge_hidden, NET_JUDGE_WIDTH, NET_JUDGE_WIDTH, JUDGE_ROW)
+LAYER(judge_out, 1, NET_JUDGE_WIDTH, JUDGE_ROW)
 #if NET_LINEAR
 LAYER(layer_linear, NET_OUT, NET_IN, IN_ROW)
 #endif
@@ -172,12 +181,26 @@ static void evaluate_span(chunk *c, const short *order, int n_cell)
         dense_silu(n_cell * HIDDEN_ROW, h[layer & 1], h[~layer & 1]);
     }
     layer_out(n, s, at, h[NET_DEPTH & 1], out);
+    at += LAYER_SIZE(NET_OUT, NET_WIDTH);
 #if NET_LINEAR
     float linear[SPAN * OUT_ROW] ALIGNED;
-    layer_linear(n, s, at + LAYER_SIZE(NET_OUT, NET_WIDTH), x, linear);
+    layer_linear(n, s, at, x, linear);
     dense_add(n_cell * OUT_ROW, linear, out);
+    at += LAYER_SIZE(NET_OUT, NET_IN);
 #endif
-    for (int i = 0; i < n_cell; i++) memcpy(c->out[order[i]], out + i * OUT_ROW, sizeof c->out[0]);
+    float g[2][SPAN * JUDGE_ROW] ALIGNED, log_error[SPAN * DENSE_PADDED(1)] ALIGNED;
+    judge_in(n, s, at, x, g[0]);
+    dense_silu(n_cell * JUDGE_ROW, NULL, g[0]);
+    at += LAYER_SIZE(NET_JUDGE_WIDTH, NET_IN);
+    for (int layer = 0; layer < NET_JUDGE_DEPTH; layer++, at += LAYER_SIZE(NET_JUDGE_WIDTH, NET_JUDGE_WIDTH)) {
+        judge_hidden(n, s, at, g[layer & 1], g[~layer & 1]);
+        dense_silu(n_cell * JUDGE_ROW, g[layer & 1], g[~layer & 1]);
+    }
+    judge_out(n, s, at, g[NET_JUDGE_DEPTH & 1], log_error);
+    for (int i = 0; i < n_cell; i++) {
+        memcpy(c->out[order[i]], out + i * OUT_ROW, sizeof c->out[0]);
+        c->log_error[order[i]] = log_error[i * DENSE_PADDED(1)];
+    }
 }
 
 /* Spans of whole experts as far as they fit: cells left over by a full group cost more. */
@@ -221,7 +244,7 @@ static void decode(const chunk *c, int i, double *end, float *error)
     }
     vmask good = restore(invariant, y);
     vdouble predicted, sum = vd_set(0.0);
-    for (int l = 0; l < SURR_LANES; l++) predicted[l] = c->out[i + l < c->n ? i + l : c->n - 1][NET_OUT - 1];
+    for (int l = 0; l < SURR_LANES; l++) predicted[l] = c->log_error[i + l < c->n ? i + l : c->n - 1];
     for (int k = 0; k < N_STATE; k++) sum += y[k];
     good &= vd_isfinite(sum) & vd_isfinite(predicted);
     const vdouble bound = vd_select(good, vd_exp(LN_10 * calibrated(predicted)), vd_set(FLT_MAX));

@@ -26,9 +26,10 @@ def write_net(system, net):
     bins = [arrays[f"router/edges{k}"].shape[1] + 1 for k in range(len(edges))]
     n_experts, n_in = arrays["mean"].shape
     defines = {
-        "NET_IN": n_in, "NET_OUT": len(variables) + 1, "NET_WIDTH": config["width"],
+        "NET_IN": n_in, "NET_OUT": len(variables), "NET_WIDTH": config["width"],
         "NET_DEPTH": config["depth"], "NET_LINEAR": int(config["linear"]), "NET_EXPERTS": n_experts,
-        "NET_STRIDE": weights.shape[1], "NET_LEVELS": len(edges),
+        "NET_JUDGE_WIDTH": arrays["judge/weights/0"].shape[2],
+        "NET_JUDGE_DEPTH": _count(arrays, "judge/weights") - 2, "NET_STRIDE": weights.shape[1], "NET_LEVELS": len(edges),
         "NET_HAS_TOTAL": int(any(v.scale == "total" for v in variables)),
         "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_DT_LOWER": repr(net.metadata["dt_lower"]),
         "NET_CALIBRATION_NODES": len(calibration["nodes"]), "NET_CALIBRATION_LOWER": repr(calibration["lower"]),
@@ -68,19 +69,23 @@ def _count(arrays, prefix):
 
 
 def _layers(arrays):
-    """(n_experts, stride): the layers of every expert as dense.h wants them, those of the perceptron, then the linear
-    part.
+    """(n_experts, stride): the layers of every expert as dense.h wants them, those of the perceptron, the linear part,
+    those of the judge.
 
     The scale of the outputs is in the weights of the last layer.
     """
-    parts = [[arrays[f"experts/{kind}/{k}"].astype(float) for kind in ("biases", "weights")]
-             for k in range(_count(arrays, "experts/weights"))]  # fmt: skip
-    layers = [np.concatenate(pair, 1) for pair in parts]
-    n_vars = arrays["out_std"].shape[1]
-    layers[-1][:, :, :n_vars] *= arrays["out_std"].astype(np.float32)[:, None, :]
-    if "slope" in arrays:  # nothing for the predicted error
-        layers.append(np.pad(np.concatenate([arrays["offset"], arrays["slope"]], 1), ((0, 0), (0, 0), (0, 1))))
+    layers = _stack(arrays, "experts")
+    layers[-1] *= arrays["out_std"].astype(np.float32)[:, None, :]
+    if "slope" in arrays:
+        layers.append(np.concatenate([arrays["offset"], arrays["slope"]], 1))
+    layers += _stack(arrays, "judge")
     return np.concatenate([_panels(layer) for layer in layers], 1).astype(np.float32)
+
+
+def _stack(arrays, name):
+    """Layers of stacked perceptrons, (n_experts, 1 + n_in, n_out) each, the bias first."""
+    return [np.concatenate([arrays[f"{name}/{kind}/{k}"].astype(float) for kind in ("biases", "weights")], 1)
+            for k in range(_count(arrays, f"{name}/weights"))]  # fmt: skip
 
 
 def _panels(layer):
