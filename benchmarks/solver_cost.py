@@ -33,7 +33,7 @@ def measure_ours(model, cells, dt, reference, repeats, isa):
     """One row per tolerance."""
     rows = []
     for rtol in OURS:
-        stepper, state = model.stepper(rtol=rtol, isa=isa), cells.copy()
+        stepper, state = model.stepper(rtol=rtol, isa=isa, net=False), cells.copy()
 
         def call(stepper=stepper, state=state):
             state[:] = cells
@@ -113,9 +113,9 @@ def main():
     options = parser.parse_args()
     pin()
     model, system = surrogate.load("ism-molecular"), get_system("ism-molecular")
-    tight = model.stepper(rtol=1e-9, atol_frac=1e-20)
+    tight = model.stepper(rtol=1e-9, atol_frac=1e-20, net=False)
     populations = {"wide": wide(system, options.cells, seed=20),
-                   "relaxed": relaxed(system, options.cells, 21, model.stepper(rtol=1e-6).step)}  # fmt: skip
+                   "relaxed": relaxed(system, options.cells, 21, model.stepper(rtol=1e-6, net=False).step)}  # fmt: skip
     results = {}
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "mechanism.h").write_text(write_mechanism(system))

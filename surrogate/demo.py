@@ -9,9 +9,7 @@ import numpy as np
 from surrogate.model import load
 
 MYR = 3.1536e13  # s
-#: solar neighbourhood: far-ultraviolet field [Habing], dust-to-gas ratio [solar], cosmic rays [1/s]
-PARAMETERS = {"G0": 1.7, "d2g": 1.0, "zeta": 1e-16}
-X_HELIUM = 0.083  # He nuclei per H nucleus, mass fractions 0.75 and 0.25
+X_HELIUM = 0.107176  # He nuclei per H nucleus: mass fractions 0.3 and 0.7, for which the model was trained
 
 
 def make_patch(n_side, seed=7):
@@ -99,7 +97,7 @@ def run(n_side, n_steps, rtol, threads, progress=True):
 
         steps = tqdm(steps, desc=f"{n_side * n_side} cells, 1 Myr", unit="step")
     start = time.perf_counter()
-    reports = [stepper.step(patch, MYR / n_steps, params=PARAMETERS) for _ in steps]
+    reports = [stepper.step(patch, MYR / n_steps) for _ in steps]
     return before, patch, reports, time.perf_counter() - start
 
 

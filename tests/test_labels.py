@@ -69,7 +69,7 @@ def test_labels_are_what_the_stepper_gives(tmp_path):
     np.testing.assert_array_equal(labels.start[:256], start)
     assert np.all(np.any(labels.dt[:256] == dt[:, None], axis=1)) and np.all(np.diff(labels.dt) > 0)
 
-    stepper = surrogate.load("ism-molecular").stepper(rtol=1e-4)
+    stepper = surrogate.load("ism-molecular").stepper(rtol=1e-4, net=False)
     cells, before = labels.start.copy(), 0.0
     for k in range(3):
         stepper.step(cells, labels.dt[:, k] - before)
@@ -85,7 +85,7 @@ def test_labels_are_what_the_stepper_gives(tmp_path):
 def test_evolved_populations(population, tmp_path):
     labels = make_labels("ism-atomic", tmp_path / "a.h5", population=population, n=100, dts=2, rtol=1e-3,
                          split="calibrate", seed=1, progress=False)  # fmt: skip
-    step = surrogate.load("ism-atomic").stepper(rtol=1e-3, atol_frac=1e-13).step
+    step = surrogate.load("ism-atomic").stepper(rtol=1e-3, atol_frac=1e-13, net=False).step
     start, _ = pop.draw(population, get_system("ism-atomic"), 100, pop.seed_of("calibrate", 1), step)
     np.testing.assert_array_equal(labels.start, start)
     assert np.all(labels.status == 4)
@@ -97,7 +97,7 @@ def test_parameters_vary_also_while_cells_relax(tmp_path):
     names = labels.meta["parameters"]
     params = dict(zip(names, labels.params.T))
     assert 0.1 <= params["G0"].min() < 1 < params["G0"].max() <= 10 and labels.meta["param_ranges"] == "G0=0.1:10.0"
-    stepper = surrogate.load("ism-atomic").stepper(rtol=1e-3)
+    stepper = surrogate.load("ism-atomic").stepper(rtol=1e-3, net=False)
     start, _ = pop.draw("relaxed", get_system("ism-atomic"), 64, pop.seed_of("train", 0),
                         lambda cells, dt: stepper.step(cells, dt, params=params))  # fmt: skip
     np.testing.assert_array_equal(labels.start, start)

@@ -19,7 +19,7 @@ POLLU_Y = [0.5646255480022769e-1, 0.1342484130422339, 0.4139734331099427e-8, 0.5
 
 def _advance(model, cells, dt, rtol, **options):
     cells = np.array(cells, float)
-    return cells, model.stepper(rtol=rtol, **options).step(cells, dt)
+    return cells, model.stepper(rtol=rtol, net=False, **options).step(cells, dt)
 
 
 def _errors(cells, reference):
@@ -58,7 +58,7 @@ def test_measured_order_is_five(build):
 def test_explicit_time_follows_the_exact_solution(c, build):
     """y' = C (sin t - y), y(0) = 1, in two calls: the second starts at t = 1."""
     _, model = build("relax-forced")
-    stepper, cells = model.stepper(rtol=1e-9), np.ones((1, 1))
+    stepper, cells = model.stepper(rtol=1e-9, net=False), np.ones((1, 1))
     for t in (0.0, 1.0):
         stepper.step(cells, 1.0, params={"t": t, "C": c})
     exact = c**2 / (c**2 + 1) * (np.sin(2) - np.cos(2) / c) + (1 + c / (c**2 + 1)) * np.exp(-2 * c)
@@ -69,7 +69,7 @@ def test_explicit_time_follows_the_exact_solution(c, build):
 def test_rates_from_1e_minus_20_to_1e10_per_second(c, build):
     """First-step selection: y' = -C y over 3/C, whatever C."""
     _, model = build("decay-linear")
-    stepper, cells = model.stepper(rtol=1e-6, atol_frac=1e-12), np.ones((1, 1))
+    stepper, cells = model.stepper(rtol=1e-6, atol_frac=1e-12, net=False), np.ones((1, 1))
     report = stepper.step(cells, 3.0 / c, params={"C": c})
     assert cells[0, 0] == pytest.approx(np.exp(-3), rel=1e-5)
     assert report.solver_steps < 60
@@ -83,7 +83,7 @@ def test_freeze_out_from_a_jacobian_of_5e9(gamma, c, build):
     """
     system, model = build("freeze-out")
     cells = system.initial[None, :].copy()
-    report = model.stepper(rtol=1e-9).step(cells, np.log(5e4), params={"C": c, "gamma": gamma})
+    report = model.stepper(rtol=1e-9, net=False).step(cells, np.log(5e4), params={"C": c, "gamma": gamma})
     assert report.status[0] == 4
     assert cells[0, 0] == pytest.approx(-26.1586, abs=2e-6)
 
@@ -91,7 +91,7 @@ def test_freeze_out_from_a_jacobian_of_5e9(gamma, c, build):
 def test_hodgkin_huxley_fires_with_the_known_period(build):
     """Limit cycle at I = 10 uA/cm^2: 14.636 ms (from an independent integration at rtol 1e-10)."""
     system, model = build("hodgkin-huxley")
-    stepper, cells, dt = model.stepper(rtol=1e-8), system.initial[None, :].copy(), 0.01
+    stepper, cells, dt = model.stepper(rtol=1e-8, net=False), system.initial[None, :].copy(), 0.01
     voltage = []
     for _ in range(12000):
         stepper.step(cells, dt)
@@ -126,7 +126,7 @@ def test_wide_cells_conserve_stay_positive_and_never_fail(rtol, build, wide_cell
 def test_one_million_years_in_steps_conserves(build, wide_cells):
     system, model = build("ism-molecular")
     cells = wide_cells[0].copy()
-    stepper = model.stepper(rtol=1e-2, threads=2)
+    stepper = model.stepper(rtol=1e-2, threads=2, net=False)
     for _ in range(20):
         assert (stepper.step(cells, MYR / 20).status == 4).all()
     laws = np.array(list(system.conserved.values()))[:2]
@@ -164,7 +164,7 @@ def test_incurred_error_follows_the_tolerance(build, wide_cells):
 
 def test_relaxed_population_is_cheap(build):
     system, model = build("ism-molecular")
-    stepper = model.stepper(rtol=1e-2)
+    stepper = model.stepper(rtol=1e-2, net=False)
     cells, dt = relaxed(system, 2000, 5, lambda cells, age: stepper.step(cells, age))
     report = stepper.step(cells, dt)
     assert (report.status == 4).all()
@@ -179,7 +179,7 @@ def test_result_is_bitwise_independent_of_batch_order_and_threads(build, wide_ce
         assert np.array_equal(_advance(model, start, dt, 1e-2, threads=threads)[0], whole)
     order = np.random.default_rng(0).permutation(1500)
     assert np.array_equal(_advance(model, start[order], dt[order], 1e-2)[0], whole[order])
-    stepper = model.stepper(rtol=1e-2)
+    stepper = model.stepper(rtol=1e-2, net=False)
     pieces = start.copy()
     for first, last in ((0, 1), (1, 8), (8, 41), (41, 1500)):
         stepper.step(pieces[first:last], dt[first:last])
@@ -249,5 +249,5 @@ def test_molecular_hydrogen_of_the_reference_cell(preset, d2g, expected, build):
                  "He++": 0.0007}  # fmt: skip
     cells = abundances(system, 100.0, fractions)[None, :]
     cells[0, -1] = 1000.0
-    model.stepper(rtol=1e-6).step(cells, MYR, params={"d2g": d2g})
+    model.stepper(rtol=1e-6, net=False).step(cells, MYR, params={"d2g": d2g})
     assert cells[0, system.names.index("H2")] == pytest.approx(expected, rel=0.03)

@@ -39,7 +39,7 @@ def ism():
 def _pairs(system, n, seed):
     cells, dt = wide(system, n, seed)
     end = cells.copy()
-    assert (surrogate.load("ism-molecular").stepper(rtol=1e-4).step(end, dt).status == 4).all()
+    assert (surrogate.load("ism-molecular").stepper(rtol=1e-4, net=False).step(end, dt).status == 4).all()
     return Pairs(*(torch.from_numpy(x) for x in (cells, dt, end)))
 
 
@@ -230,6 +230,34 @@ def test_net_conserves_and_is_bitwise_independent_of_the_batch(library, trainer,
     status = model.stepper(rtol=0.1, threads=2).step(shuffled, dt[order]).status
     assert np.array_equal(shuffled, whole[order])
     assert np.array_equal(status, report.status[order])
+
+
+def test_species_grow_from_nothing(ism, trainer, tmp_path):
+    """A net cannot tell zero from a trace: what grows from it is what grows from the floor, in torch and in C."""
+    encoding, check = trainer.surrogate.encoding, trainer.check
+    k = encoding.names.index("H2")
+    start = check.state.clone()
+    start[:, k] = 0.0
+    cells = start.numpy().copy()
+    surrogate.load("ism-molecular").stepper(rtol=1e-4, net=False).step(cells, check.dt.numpy())
+    end = torch.from_numpy(cells.copy())
+    total = encoding.total_density(start)
+    target, _ = encoding.targets(start, check.dt, end)
+    got = encoding.apply_change(start, check.dt, target)[:, k]
+    much = end[:, k] > 1e-6 * total[:, 0]
+    assert much.sum() > 100
+    torch.testing.assert_close(got[much].log10(), end[much, k].log10(), rtol=0, atol=1e-3)
+    assert torch.equal(encoding.apply_change(start, check.dt * 0, target)[:, k], start[:, k])
+
+    trusting = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
+    domain = cal.Domain.of(encoding, start, check.dt)
+    cells = start.numpy().copy()
+    with trainer._averaged(), torch.no_grad():
+        model = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, trusting)))
+        ours = trainer.surrogate(start, check.dt)[0]
+    taken = model.stepper(rtol=0.1, fallback="none").step(cells, check.dt.numpy()).status == 0
+    assert taken.mean() > 0.2
+    np.testing.assert_allclose(cells[taken, k], ours[taken, k].numpy(), rtol=1e-3)
 
 
 def test_linear_part_adds_to_the_change(ism, trainer, tmp_path):

@@ -102,7 +102,9 @@ class Encoding(torch.nn.Module):
         """New state, and whether the change was close enough to the invariants to be repaired, bool of shape (n,)."""
         step = change.double() * self.gate(dt)
         factor = 10.0 ** step.clamp(-30, 30)  # what is that far off shall not break the gradients of the others
-        end = torch.where(self.log, state * factor, state + step)
+        least = torch.where(self.total, FRACTION_FLOOR * self.total_density(state), 0.0)
+        grown = (state + least * (factor - 1)).clamp_min(0.0)  # from a trace, which the net takes for `least`
+        end = torch.where(self.log, torch.where(state < least, grown, state * factor), state + step)
         end = torch.maximum(end, torch.where(self.log, self.floor, end))
         repair = correction(end, self.laws, state @ self.laws.T)
         return end * (1 + repair), ((repair.abs() < 0.5) & end.isfinite()).all(1)

@@ -233,6 +233,7 @@ static void decode(const chunk *c, int i, double *end, float *error)
     const vdouble dt = lanes_of(c->dt, 1, i, c->n), gate = dt / (dt + 0.1 * NET_DT_LOWER);
     for (int k = 0; k < N_STATE; k++) y[k] = lanes_of(c->y + k, N_STATE, i, c->n);
     invariants_of(y, invariant);
+    const vdouble least = NET_FRACTION_FLOOR * total_density(y); /* what the net takes traces for */
     for (int k = 0; k < N_STATE; k++) {
         vdouble change;
         for (int l = 0; l < SURR_LANES; l++) {
@@ -240,7 +241,14 @@ static void decode(const chunk *c, int i, double *end, float *error)
             change[l] = c->out[cell][k];
         }
         change *= gate;
-        y[k] = net_is_log[k] ? y[k] * vd_exp(LN_10 * change) : y[k] + change;
+        if (!net_is_log[k]) {
+            y[k] += change;
+            continue;
+        }
+        const vdouble factor = vd_exp(LN_10 * change), own = y[k];
+        y[k] = own * factor;
+        if (in_total[k])
+            y[k] = vd_select(own < least, vd_max(own + least * (factor - 1.0), vd_set(0.0)), y[k]);
     }
     vmask good = restore(invariant, y);
     vdouble predicted, sum = vd_set(0.0);
