@@ -183,5 +183,6 @@ def main(arguments=None):
     print(f"pays in {', '.join(asked)} of {len(pays_from)} regions")
     metadata.pop("net"), metadata.pop("dt_lower")
     vectors = net_vectors(system, surrogate, from_plain(Domain, metadata["domain"]), calibration)
-    save_model(options.model, surrogate, vectors, **{**metadata, "calibration": as_plain(calibration), "held_out": held_out})
+    metadata |= {"calibration": as_plain(calibration), "held_out": held_out}
+    save_model(options.model, surrogate, vectors, **metadata)
     return 0

@@ -33,8 +33,10 @@ def _write(group, tensors):
             _write(group.create_group(str(key)), value)
         else:
             array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-            packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if array.size > 1000 else {}
-            group.create_dataset(str(key), data=array, **packed)
+            options = {}
+            if array.size > 1000:  # in one chunk: equal bytes of all numbers side by side
+                options = {"chunks": array.shape, "shuffle": True, "compression": "gzip", "compression_opts": 9}
+            group.create_dataset(str(key), data=array, **options)
 
 
 def read_arrays(path):
