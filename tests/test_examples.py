@@ -1,5 +1,6 @@
 """The example programs; those in C and Fortran are run by ctest."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,4 +13,4 @@ def test_python_example():
         [sys.executable, "-W", "error", EXAMPLES / "python" / "advance.py"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "one cell: status 4" in done.stdout and "100000 cells" in done.stdout
+    assert re.search("one cell: status [0124],", done.stdout) and "100000 cells" in done.stdout

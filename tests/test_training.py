@@ -256,7 +256,7 @@ def test_species_grow_from_nothing(ism, trainer, tmp_path):
         model = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, trusting)))
         ours = trainer.surrogate(start, check.dt)[0]
     taken = model.stepper(rtol=0.1, fallback="none").step(cells, check.dt.numpy()).status == 0
-    assert taken.mean() > 0.2
+    assert taken.mean() > 0.1
     np.testing.assert_allclose(cells[taken, k], ours[taken, k].numpy(), rtol=1e-3)
 
 

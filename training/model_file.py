@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 #: raised when files of an older version can no longer be read
-FORMAT = 2
+FORMAT = 3
 
 
 def write_tensors(path, tensors, attributes):
@@ -36,7 +36,22 @@ def _write(group, tensors):
             options = {}
             if array.size > 1000:  # in one chunk: equal bytes of all numbers side by side
                 options = {"chunks": array.shape, "shuffle": True, "compression": "gzip", "compression_opts": 9}
-            group.create_dataset(str(key), data=array, **options)
+            unit = _unit_of(array)
+            if unit:
+                group.create_dataset(str(key), data=np.round(array / unit).astype(np.int32), **options).attrs["unit"] = unit
+            else:
+                group.create_dataset(str(key), data=array, **options)
+
+
+def _unit_of(array):
+    """Power of two of which many float32 numbers are small multiples, None if there is none: integers compress better."""
+    if array.dtype != np.float32 or array.size <= 1000 or not array.any():
+        return None
+    used = np.abs(array[array != 0]).astype(float)
+    mantissa, exponent = np.frexp(used)
+    whole = (mantissa * 2**24).astype(np.int64)
+    unit = 2.0 ** float((exponent - 24 + np.log2(whole & -whole)).min())
+    return unit if used.max() / unit < 2**24 else None
 
 
 def read_arrays(path):
@@ -58,7 +73,14 @@ def read_arrays(path):
 
 
 def _read(group):
-    return {k: _read(v) if isinstance(v, h5py.Group) else np.asarray(v[()]) for k, v in group.items()}
+    items = {}
+    for key, item in group.items():
+        if isinstance(item, h5py.Group):
+            items[key] = _read(item)
+        else:
+            array = np.asarray(item[()])
+            items[key] = (array * item.attrs["unit"]).astype(np.float32) if "unit" in item.attrs else array
+    return items
 
 
 def read_tensors(path):

@@ -31,9 +31,9 @@ from .systems import SYSTEM_HELP, get_system
 
 #: optimisers and their learning rates
 OPTIMIZERS = {"soap": (BatchedSOAP, 1.2e-2), "adamw": (torch.optim.AdamW, 3e-3)}
-#: bits of a weight's mantissa that are kept, which halves the file: 12 change nothing, 10 raise a median error of 8e-4
-#: by 12 %, 9 lower the share of cells within 1e-2 by 6 %
-MANTISSA = 10
+#: a weight is kept as a multiple of 2**-RESOLUTION of the rms of its layer, which halves the file. Molecular net, `hydro`:
+#: with 12 nothing changes, with 10 the median error goes from 3.3e-4 to 4.9e-4 and no decision changes
+RESOLUTION = 10
 #: iterations, cells per expert and quantile of the judges' training: more acceptance than the median, by trial
 JUDGE_ITERATIONS, JUDGE_BATCH, JUDGE_LEVEL = 2000, 256, 0.8
 #: cells per expert in the one batch of L-BFGS
@@ -427,9 +427,9 @@ class Trainer:
 
 
 def rounded(tensor):
-    """Float32 numbers to `MANTISSA` bits: the zeros behind compress away in a file."""
-    unit = 1 << (23 - MANTISSA)
-    return ((tensor.contiguous().view(torch.int32) + unit // 2) & -unit).view(torch.float32)
+    """Float32 numbers to multiples of a power of two, about 2**-`RESOLUTION` of their root mean square."""
+    unit = 2.0 ** (torch.floor(torch.log2(tensor.square().mean().sqrt() + 1e-30)) - RESOLUTION)
+    return torch.round(tensor / unit) * unit
 
 
 def fit_linear(x, target, counts):

@@ -11,9 +11,9 @@ program advance
   character(len=4), parameter :: names(n_state) = &
     ['H   ', 'H+  ', 'H-  ', 'H2  ', 'H2+ ', 'He  ', 'He+ ', 'He++', 'e-  ', 'T   ']
   real(c_double), parameter :: warm_gas(n_state) = [ & ! [cm^-3], [K]
-    1.0_c_double, 1e-2_c_double, 0.0_c_double, 1e-3_c_double, 0.0_c_double, 0.083_c_double, 0.0_c_double, &
+    1.0_c_double, 1e-2_c_double, 0.0_c_double, 1e-3_c_double, 0.0_c_double, 0.10846_c_double, 0.0_c_double, &
     0.0_c_double, 1e-2_c_double, 8000.0_c_double]
-  real(c_double), parameter :: myr = 3.15576e13_c_double ! [s]
+  real(c_double), parameter :: dt = 3.15576e12_c_double ! [s], 1e5 years
 
   type(c_ptr) :: model, plan, work
   integer(c_int32_t) :: slot, status, quantity
@@ -37,7 +37,7 @@ program advance
 
   ! One cell.
   cell = warm_gas
-  call check(surr_step_cell(plan, work, myr, cell, status))
+  call check(surr_step_cell(plan, work, dt, cell, status))
   print '(a,i0,a,f0.2,a,es11.4,a)', 'one cell: status ', status, ', T = ', cell(n_state), ' K, n(H2) = ', cell(4), &
     ' cm^-3'
 
@@ -47,7 +47,7 @@ program advance
     q(:, c) = (1 + 99 * real(c - 1, c_double) / n_cell) * warm_gas
     q(n_state, c) = warm_gas(n_state)
   end do
-  call check(surr_step_block(plan, work, int(n_cell, c_int64_t), myr, q, int(n_state, c_int64_t), 1_c_int64_t, &
+  call check(surr_step_block(plan, work, int(n_cell, c_int64_t), dt, q, int(n_state, c_int64_t), 1_c_int64_t, &
                              c_null_ptr, c_null_ptr, c_loc(stat)))
   print '(i0,a,i0,a,i0,a,f0.1,a)', n_cell, ' cells: ', stat(1) - stat(7), ' advanced, ', stat(7), ' untouched, ', &
     real(stat(8)) / n_cell, ' solver steps per cell'
