@@ -38,13 +38,14 @@ def _write(group, tensors):
                 options = {"chunks": array.shape, "shuffle": True, "compression": "gzip", "compression_opts": 9}
             unit = _unit_of(array)
             if unit:
-                group.create_dataset(str(key), data=np.round(array / unit).astype(np.int32), **options).attrs["unit"] = unit
+                whole = np.round(array / unit).astype(np.int32)
+                group.create_dataset(str(key), data=whole, **options).attrs["unit"] = unit
             else:
                 group.create_dataset(str(key), data=array, **options)
 
 
 def _unit_of(array):
-    """Power of two of which many float32 numbers are small multiples, None if there is none: integers compress better."""
+    """Power of two of which many float32 numbers are small multiples, or None: integers compress better."""
     if array.dtype != np.float32 or array.size <= 1000 or not array.any():
         return None
     used = np.abs(array[array != 0]).astype(float)

@@ -31,8 +31,8 @@ from .systems import SYSTEM_HELP, get_system
 
 #: optimisers and their learning rates
 OPTIMIZERS = {"soap": (BatchedSOAP, 1.2e-2), "adamw": (torch.optim.AdamW, 3e-3)}
-#: a weight is kept as a multiple of 2**-RESOLUTION of the rms of its layer, which halves the file. Molecular net, `hydro`:
-#: with 12 nothing changes, with 10 the median error goes from 3.3e-4 to 4.9e-4 and no decision changes
+#: a weight is kept as a multiple of 2**-RESOLUTION of the rms of its layer, which halves the file. Molecular net on
+#: `hydro`: with 12 nothing changes, with 10 the median error goes from 3.3e-4 to 4.9e-4 and no decision changes
 RESOLUTION = 10
 #: iterations, cells per expert and quantile of the judges' training: more acceptance than the median, by trial
 JUDGE_ITERATIONS, JUDGE_BATCH, JUDGE_LEVEL = 2000, 256, 0.8
