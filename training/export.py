@@ -94,9 +94,9 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         commands = [[*cc, *CFLAGS, *cflags, *extra, *include, "-c", str(file), "-o", target]
                     for (file, _, extra), target in zip(jobs, objects)]  # fmt: skip
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(_run, commands))
+            list(pool.map(run, commands))
         built = os.path.join(scratch, "library.so")
-        _run([*cc, *cflags, "-shared", *objects, "-o", built, "-lm"])
+        run([*cc, *cflags, "-shared", *objects, "-o", built, "-lm"])
         target = directory / f"{name}.so"
         os.replace(built, target)
     return target
@@ -118,7 +118,8 @@ def kernel_source():
     return Path(surrogate.__file__).parent / "engine_src"
 
 
-def _run(command):
+def run(command):
+    """Run a compiler; RuntimeError with its output if it fails."""
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise RuntimeError(f"{shlex.join(command)} failed:\n{result.stderr}")

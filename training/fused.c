@@ -12,6 +12,7 @@
 
 #define TILE 64
 #define ROWS 8
+#define MAX_LAYERS 16
 #define LANES SURR_FLANES
 #define UNROLL _Pragma("GCC unroll 16")
 
@@ -141,8 +142,8 @@ double fused_gradient(const fused_problem *p, int32_t first, int32_t last, float
     const float share = 1.0f / (float)p->batch;
     double loss = 0;
     for (int e = first; e < last; e++) {
-        const float *weight[16], *bias[16];
-        float *d_weight[16], *d_bias[16];
+        const float *weight[MAX_LAYERS], *bias[MAX_LAYERS];
+        float *d_weight[MAX_LAYERS], *d_bias[MAX_LAYERS];
         for (int k = 0; k < depth + 2; k++) {
             long rows = k == 0 ? n_in : w, columns = k == depth + 1 ? n_out : w;
             weight[k] = p->weights[k] + e * rows * columns, bias[k] = p->biases[k] + e * columns;
@@ -209,4 +210,10 @@ double fused_gradient(const fused_problem *p, int32_t first, int32_t last, float
 int32_t fused_lanes(void)
 {
     return LANES;
+}
+
+/* Layers, the first and the last counted, that fused_gradient takes at most. */
+int32_t fused_max_layers(void)
+{
+    return MAX_LAYERS;
 }

@@ -4,7 +4,6 @@ PyTorch writes every activation of a batch to memory and reads it back, layer by
 samples through all layers forward and back within the caches: see NOTES.md for what this is worth.
 """
 
-import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import cffi
 import torch
 
-from .export import compiler, kernel_source
+from .export import compiler, kernel_source, run
 
 FLAGS = ["-std=gnu11", "-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math",
          "-ffp-contract=fast", "-fPIC", "-shared"]  # fmt: skip
@@ -29,6 +28,7 @@ typedef struct {
 int64_t fused_scratch(const fused_problem *p);
 double fused_gradient(const fused_problem *p, int32_t first, int32_t last, float *scratch);
 int32_t fused_lanes(void);
+int32_t fused_max_layers(void);
 """
 
 
@@ -54,7 +54,7 @@ class FusedGradient:
     OSError, RuntimeError
         If there is no working C compiler.
     ValueError
-        If the width is not a multiple of the machine's vectors.
+        If the width is not a multiple of the machine's vectors, or there are too many layers.
     """
 
     def __init__(self, experts, inputs, target, counts, out_std, batch, beta, threads=1):
@@ -64,6 +64,8 @@ class FusedGradient:
         n_experts, _, width = experts.weights[0].shape
         if width % self._lib.fused_lanes():
             raise ValueError(f"width {width} is not a multiple of {self._lib.fused_lanes()}")
+        if len(experts.weights) > self._lib.fused_max_layers():
+            raise ValueError(f"{len(experts.weights)} layers are more than {self._lib.fused_max_layers()}")
         self._samples = [t.contiguous() for t in (inputs, target, counts, out_std)]
         weights, biases = list(experts.weights), list(experts.biases)
         for p in (*weights, *biases):
@@ -105,7 +107,5 @@ def _compile(ffi):
         library = Path(directory) / "fused.so"
         command = [*compiler(), *FLAGS, "-I", str(kernel_source()), str(Path(__file__).with_name("fused.c")),
                    "-o", str(library), "-lm"]  # fmt: skip
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{result.stderr}")
+        run(command)
         return ffi.dlopen(str(library))

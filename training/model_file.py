@@ -15,28 +15,31 @@ import numpy as np
 FORMAT = 3
 
 
-def write_tensors(path, tensors, attributes):
-    """Write nested dicts of tensors or arrays and JSON-able attributes; the file appears when it is complete."""
+def write_tensors(path, tensors, attributes, packed=False):
+    """Write nested dicts of tensors or arrays and JSON-able attributes; the file appears when it is complete.
+
+    `packed` compresses, which takes seconds for a checkpoint and is for files that are kept.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
     with h5py.File(temporary, "w") as file:
         file.attrs["format"] = FORMAT
         for key, value in attributes.items():
             file.attrs[key] = json.dumps(value)
-        _write(file, tensors)
+        _write(file, tensors, packed)
     os.replace(temporary, path)
 
 
-def _write(group, tensors):
+def _write(group, tensors, packed):
     for key, value in tensors.items():
         if isinstance(value, dict):
-            _write(group.create_group(str(key)), value)
+            _write(group.create_group(str(key)), value, packed)
         else:
             array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-            options = {}
-            if array.size > 1000:  # in one chunk: equal bytes of all numbers side by side
+            options, unit = {}, None
+            if packed and array.size > 1000:  # in one chunk: equal bytes of all numbers side by side
                 options = {"chunks": array.shape, "shuffle": True, "compression": "gzip", "compression_opts": 9}
-            unit = _unit_of(array)
+                unit = _unit_of(array)
             if unit:
                 whole = np.round(array / unit).astype(np.int32)
                 group.create_dataset(str(key), data=whole, **options).attrs["unit"] = unit
@@ -46,7 +49,7 @@ def _write(group, tensors):
 
 def _unit_of(array):
     """Power of two of which many float32 numbers are small multiples, or None: integers compress better."""
-    if array.dtype != np.float32 or array.size <= 1000 or not array.any():
+    if array.dtype != np.float32 or not array.any():
         return None
     used = np.abs(array[array != 0]).astype(float)
     mantissa, exponent = np.frexp(used)
@@ -113,7 +116,8 @@ def save_model(path, surrogate, vectors=None, **metadata):
         for parent in parents:
             place = place.setdefault(parent, {})
         place[leaf] = value
-    write_tensors(path, nested, {"net": asdict(surrogate.config), "dt_lower": surrogate.encoding.dt_lower, **metadata})
+    attributes = {"net": asdict(surrogate.config), "dt_lower": surrogate.encoding.dt_lower, **metadata}
+    write_tensors(path, nested, attributes, packed=True)
 
 
 def load_model(path, system):
