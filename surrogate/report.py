@@ -43,6 +43,8 @@ class Report:
         Largest over mean number of solver steps among ranks; 1 without a communicator.
     status : ndarray of int8
         Status of this rank's cells, in their shape: below 32 the cell holds its new state, else it is untouched.
+    cost : ndarray of float
+        Step attempts of the solver for each of this rank's cells: 0 where the net or nobody advanced it.
     audit_counts : ndarray of int64
         The histogram behind `audit`, in the bins of surrogate.h.
     """
@@ -55,6 +57,7 @@ class Report:
     audit: dict = field(default_factory=dict)
     imbalance: float = 1.0
     status: np.ndarray = field(default=None, repr=False, compare=False)
+    cost: np.ndarray = field(default=None, repr=False, compare=False)
     audit_counts: np.ndarray = field(default=None, repr=False, compare=False)
 
     def __str__(self):
@@ -76,7 +79,7 @@ class Report:
         return "\n".join(lines)
 
 
-def make_report(status, stat, seconds, audit_counts):
+def make_report(status, cost, stat, seconds, audit_counts):
     """Build a report from the engine's answer; `stat`, `seconds` and `audit_counts` as surrogate.h orders them."""
     n_cells, *advanced, _untouched, solver_steps = stat
     by_code = np.bincount(status.reshape(-1), minlength=64) if status.size else np.zeros(64, dtype=int)
@@ -89,6 +92,7 @@ def make_report(status, stat, seconds, audit_counts):
         seconds=dict(zip(PHASES, seconds)),
         audit=audit_quantiles(audit_counts),
         status=status,
+        cost=cost,
         audit_counts=audit_counts,
     )
 

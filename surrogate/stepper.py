@@ -74,13 +74,14 @@ class Stepper:
         return layout, inputs, layout.shape if index is None else layout.index.shape
 
     def _run(self, layout, inputs, shape):
-        status = np.zeros(shape, dtype=np.int8)
+        status, cost = np.zeros(shape, dtype=np.int8), np.zeros(shape)
+        columns = [*inputs, cost.reshape(-1)]
         base = ffi.new(
             "void *[]",
             [ffi.cast("void *", a) for a in layout.addresses]
-            + [ffi.cast("void *", x.__array_interface__["data"][0]) for x in inputs],
+            + [ffi.cast("void *", x.__array_interface__["data"][0]) for x in columns],
         )
-        stride = ffi.new("int64_t[]", layout.strides + [x.strides[0] // 8 if x.ndim else 0 for x in inputs])
+        stride = ffi.new("int64_t[]", layout.strides + [x.strides[0] // 8 if x.ndim else 0 for x in columns])
         where = ffi.NULL if layout.index is None else ffi.cast("void *", layout.index.ctypes.data)
         stat = ffi.new("int64_t[]", lib.SURR_NSTAT)
         code = lib.surr_step(
@@ -102,7 +103,7 @@ class Stepper:
         check(lib.surr_work_seconds(self._work, seconds))
         audit = np.zeros(lib.SURR_NAUDIT, dtype=np.int64)
         check(lib.surr_work_audit(self._work, ffi.from_buffer("int64_t[]", audit)))
-        return make_report(status, list(stat), list(seconds), audit)
+        return make_report(status, cost, list(stat), list(seconds), audit)
 
     def _inputs(self, dt, params, mask):
         """Name and value of every input, in the order of the plan's slots."""
@@ -124,6 +125,7 @@ def _make_plan(model, reals, integers, words):
     slots = [(v.name, lib.SURR_Q_STATE, lib.SURR_F_INDEXED) for v in model.variables]
     slots += [(p.name, lib.SURR_Q_PARAM, lib.SURR_F_COMPACT) for p in model.parameters]
     slots += [("dt", lib.SURR_Q_DT, lib.SURR_F_COMPACT), ("mask", lib.SURR_Q_MASK, lib.SURR_F_COMPACT)]
+    slots += [("cost", lib.SURR_Q_COST, lib.SURR_F_COMPACT)]
     for name, quantity, flags in slots:
         check(lib.surr_plan_field(plan, name.encode(), -1, quantity, 1.0, flags, ffi.NULL))
     check(lib.surr_plan_set_i(plan, b"index_bytes", -1, 8))

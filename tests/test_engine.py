@@ -385,3 +385,12 @@ def test_import_needs_numpy_and_cffi_alone():
         "set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_cost_is_the_attempts_of_the_solver(toy, toys, cells):
+    mask = np.arange(len(cells)) % 2 == 0
+    report = toy.stepper(rtol=1e-2).step(cells.copy(), DT, mask=mask)
+    assert report.cost.shape == (1500,) and report.cost.sum() == report.solver_steps
+    assert (report.cost[mask] == 0).all() and (report.cost[~mask] >= 1).all()
+    report = surrogate.load(toys / "toy_net.so").stepper(rtol=0.1).step(cells.copy(), DT)
+    assert ((report.cost == 0) == (report.status == 0)).all() and report.counts["net"] > 0

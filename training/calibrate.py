@@ -11,8 +11,12 @@ from .evaluate import measure, score
 from .label_file import load_labels
 from .model_file import load_model, read_arrays, save_model
 from .net_data import net_vectors
-from .routing import paying_tolerances
 from .systems import get_system
+
+#: attempts at a tolerance of 1e-2 below which the solver takes a cell: two cost about as much as the net
+CHEAP = 2.5
+#: cells from which on the coverage of a population is a question of its own
+FEWEST = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +74,15 @@ class Calibration:
     For a tolerance r, cells whose predicted error maps to at most r are accepted; at least `coverage` of those in each
     calibration population were within r, with the stated confidence.
 
-    `pays_from`, of shape (n_experts,), is the smallest tolerance at which it saves time to ask the net about cells of
-    each expert; None: it is always asked. See `routing.paying_tolerances`.
+    Cells that the solver is expected to finish within `cheap` attempts are not for the net: there the solver costs
+    about as much, and its errors do not add up.
     """
 
     lower: float
     width: float
     nodes: np.ndarray
     coverage: float
-    pays_from: np.ndarray = None
+    cheap: float = 0.0
 
     def __call__(self, predicted):
         """Calibrated error for predicted errors, both plain numbers in an ndarray."""
@@ -126,6 +130,20 @@ def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0
     return Calibration(float(lower), float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage)
 
 
+def left_to_the_net(populations, cheap):
+    """(predicted, incurred) of the cells of each population that are not cheap, see `Calibration`.
+
+    A population that has fewer than `FEWEST` of them is counted with all others together.
+
+    Parameters
+    ----------
+    populations : list of Measured
+    """
+    parts = [(p.predicted[p.attempts >= cheap], p.worst[p.attempts >= cheap]) for p in populations]
+    many = [p for p in parts if len(p[0]) >= FEWEST]
+    return many if len(many) == len(parts) else [*many, tuple(map(np.concatenate, zip(*parts)))]
+
+
 def as_plain(item):
     """A Domain or Calibration as lists, for a model file."""
     return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(item).items()}
@@ -166,21 +184,24 @@ def main(arguments=None):
     parser.add_argument("--labels", required=True, nargs="+", metavar="FILE",
                         help="one file per population, made with --split calibrate --dts 1")  # fmt: skip
     parser.add_argument("--coverage", type=float, default=0.99, help="share of the accepted within rtol (default 0.99)")
+    parser.add_argument("--cheap", type=float, default=CHEAP, metavar="N",
+                        help=f"cells of fewer attempts go to the solver (default {CHEAP:g}; 0: none)")  # fmt: skip
     options = parser.parse_args(arguments)
     system, surrogate, metadata = load_trained(options.model)
     labels = [label_tensors(path, system, 1) for path in options.labels]
     populations = [measure(surrogate, *x) for x in labels]
-    calibration = calibrate([p[:2] for p in populations], options.coverage)
-    pays_from = paying_tolerances(system, (surrogate, from_plain(Domain, metadata["domain"]), calibration), labels)
-    calibration = replace(calibration, pays_from=pays_from)
+    calibration = calibrate(left_to_the_net(populations, options.cheap), options.coverage)
+    calibration = replace(calibration, cheap=options.cheap)
     held_out = {}
     for path, measured in zip(options.labels, populations):
-        shares = {f"{r:g}": round(float((calibration(measured[0]) <= r).mean()), 4) for r in (0.1, 1e-2, 1e-3)}
+        is_cheap = measured.attempts < calibration.cheap
+        bound = np.where(is_cheap, np.inf, calibration(measured.predicted))
+        shares = {f"{r:g}": round(float((bound <= r).mean()), 4) for r in (0.1, 1e-2, 1e-3)}
         quantiles = score(surrogate.encoding, measured)["quantiles"]
-        held_out[load_labels(path, system=system).meta["population"]] = {"log10_error": quantiles, "accepted": shares}
-        print(f"{path}: would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}")
-    asked = [f"{(pays_from <= r).sum()} at {r:g}" for r in (0.1, 1e-2, 1e-3)]
-    print(f"pays in {', '.join(asked)} of {len(pays_from)} regions")
+        held_out[load_labels(path, system=system).meta["population"]] = {
+            "log10_error": quantiles, "accepted": shares, "cheap": round(float(is_cheap.mean()), 4)}  # fmt: skip
+        print(f"{path}: {is_cheap.mean():.3f} is quick to solve, "
+              f"would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}")  # fmt: skip
     metadata.pop("net"), metadata.pop("dt_lower")
     vectors = net_vectors(system, surrogate, from_plain(Domain, metadata["domain"]), calibration)
     metadata |= {"calibration": as_plain(calibration), "held_out": held_out}

@@ -1,6 +1,7 @@
 """How good a surrogate is, and how well it knows its errors: ``surrogate evaluate``."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +19,40 @@ def relative_errors(encoding, end, reference):
     return (end / torch.where(reference == 0, 1.0, reference) - 1).abs(), counts
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a surrogate predicted for cells, and how good that was.
+
+    Attributes
+    ----------
+    predicted, attempts : ndarray of shape (n,)
+        Expected error, and expected attempts of the solver.
+    worst : ndarray of shape (n,)
+        Largest relative error among the variables that count.
+    errors, counts : Tensor of shape (n, n_vars)
+        All relative errors, and which of them count.
+    """
+
+    predicted: np.ndarray
+    attempts: np.ndarray
+    worst: np.ndarray
+    errors: torch.Tensor
+    counts: torch.Tensor
+
+
 def measure(surrogate, state, dt, reference):
-    """One evaluation: predicted error and largest incurred error per cell, then all errors and which of them count."""
+    """One evaluation of a surrogate against labels, see `Measured`."""
     state, dt, reference = (x.to(surrogate.mean.device) for x in (state, dt, reference))
     with torch.no_grad():
-        end, predicted = surrogate(state, dt)
+        end, judgement, good = surrogate.flow(state, dt)
     errors, counts = (x.cpu() for x in relative_errors(surrogate.encoding, end, reference))
-    return predicted.cpu().numpy(), torch.where(counts, errors, 0.0).max(1).values.numpy(), errors, counts
+    predicted, attempts = (10.0 ** judgement.double()).cpu().numpy().T
+    worst = torch.where(counts, errors, 0.0).max(1).values.numpy()
+    return Measured(np.where(good.cpu(), predicted, np.inf), attempts, worst, errors, counts)
 
 
 def score(encoding, measured, rtol=1e-2):
-    """Errors of predictions against labels, from what `measure` returned.
+    """Errors of predictions against labels, from what was `Measured`.
 
     Returns
     -------
@@ -37,7 +61,7 @@ def score(encoding, measured, rtol=1e-2):
         ``within`` (share of cells with every variable within `rtol`), ``ranking`` (share of cells that could be
         accepted with 99 % of them within `rtol`, by the predicted error).
     """
-    predicted, worst, errors, counts = measured
+    errors, counts = measured.errors, measured.counts
     stacked = errors[counts].numpy()
     with np.errstate(divide="ignore"):
         logs = np.log10(np.quantile(stacked, QUANTILES))
@@ -45,7 +69,8 @@ def score(encoding, measured, rtol=1e-2):
                         for k, name in enumerate(encoding.names) if counts[:, k].any()}  # fmt: skip
     return {
         "quantiles": [round(float(q), 3) for q in logs], "variables": per_variable,
-        "within": float((worst <= rtol).mean()), "ranking": accepted_share(predicted, worst, rtol),
+        "within": float((measured.worst <= rtol).mean()),
+        "ranking": accepted_share(measured.predicted, measured.worst, rtol),
     }  # fmt: skip
 
 
@@ -63,23 +88,26 @@ def evaluate_file(surrogate, domain, calibration, state, dt, end, rtols=(0.1, 3e
     Returns
     -------
     result : dict
-        With ``nothing``, the log10 quantiles of the error of doing nothing, and ``decisions``, rows of (rtol, share
-        accepted, share of the accepted with every variable within rtol).
-    predicted, worst : ndarray of shape (n,)
-        Calibrated error and largest relative error per cell.
+        With ``nothing``, the log10 quantiles of the error of doing nothing; ``cheap``, the share of cells left to the
+        solver because it is quick there; ``decisions``, rows of (rtol, share accepted, share of the accepted with every
+        variable within rtol).
+    measured : Measured
     """
-    measured = predicted, worst, _, counts = measure(surrogate, state, dt, end)
+    measured = measure(surrogate, state, dt, end)
+    worst, counts = measured.worst, measured.counts
     result = score(surrogate.encoding, measured)
     nothing = relative_errors(surrogate.encoding, state, end)[0][counts].numpy()
     with np.errstate(divide="ignore"):
         result["nothing"] = [round(float(q), 2) for q in np.log10(np.quantile(nothing, QUANTILES))]
-    bound = np.where(domain.holds(surrogate.encoding, state, dt), calibration(predicted), np.inf)
+    inside, cheap = domain.holds(surrogate.encoding, state, dt), measured.attempts < calibration.cheap
+    result["cheap"] = float((inside & cheap).mean())
+    bound = np.where(inside & ~cheap, calibration(measured.predicted), np.inf)
     result["decisions"] = []
     for rtol in rtols:
         accepted = bound <= rtol
         kept = float((worst[accepted] <= rtol).mean()) if accepted.any() else float("nan")
         result["decisions"].append((rtol, float(accepted.mean()), kept))
-    return result, predicted, worst
+    return result, measured
 
 
 def _print(name, result):
@@ -87,11 +115,12 @@ def _print(name, result):
     for label, key in (("the net", "quantiles"), ("doing nothing", "nothing")):
         print(f"  {label:<20}" + "".join(f"{q:7.2f}" for q in result[key]))
     print("  90 % by variable   " + " ".join(f"{k} {v:.2f}" for k, v in result["variables"].items()))
+    print(f"  left to the solver, as it is quick there: {100 * result['cheap']:.1f} %")
     for rtol, share, kept in result["decisions"]:
         print(f"  rtol {rtol:<6g} accepted {100 * share:5.1f} %   of these within rtol {100 * kept:5.1f} %")
 
 
-def _draw(path, surrogate, state, predicted, worst):
+def _draw(path, surrogate, state, measured):
     """Error in the temperature-density plane, incurred against predicted error, and the risk-coverage curve."""
     import matplotlib
 
@@ -99,6 +128,7 @@ def _draw(path, surrogate, state, predicted, worst):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
+    predicted, worst = measured.predicted, measured.worst
     encoding, log_worst = surrogate.encoding, np.log10(worst + 1e-12)
     x = np.log10(encoding.total_density(state).numpy()[:, 0]) if encoding.has_total else state[:, 0].numpy()
     y = np.log10(state[:, encoding.names.index("T")].numpy()) if "T" in encoding.names else state[:, -1].numpy()
@@ -137,9 +167,9 @@ def main(arguments=None):
     plots.mkdir(parents=True, exist_ok=True)
     for path in options.labels:
         state, dt, end = label_tensors(path, system, 1)
-        result, predicted, worst = evaluate_file(surrogate, domain, calibration, state, dt, end)
+        result, measured = evaluate_file(surrogate, domain, calibration, state, dt, end)
         _print(f"{path}: {len(dt)} cells of {system.name}", result)
         picture = plots / f"{Path(options.model).stem}-{Path(path).stem}.png"
-        _draw(picture, surrogate, state, predicted, worst)
+        _draw(picture, surrogate, state, measured)
         print(f"  picture: {picture}")
     return 0

@@ -81,8 +81,7 @@ def supervised(surrogate, inputs, target, counts):
     target, counts : Tensor of shape (n_experts, n, n_vars)
         See `Encoding.targets`.
     """
-    change, _ = surrogate.outputs(inputs)
-    return (change - target) * counts
+    return (surrogate.outputs(inputs) - target) * counts
 
 
 class Physics:
@@ -149,30 +148,28 @@ def residual(flow, physics, encoding, state, dt, early=None):
     Parameters
     ----------
     flow : callable
-        ``flow(state, dt)`` -> (end, anything else).
+        ``flow(state, dt)`` -> (end, ...).
     physics : Physics
     early : bool Tensor of shape (n,), optional
         What `Physics.is_early` says, if it is known already.
 
     Returns
     -------
-    error : Tensor of shape (n, n_vars)
+    Tensor of shape (n, n_vars)
         The distance from the start where the equations cannot be evaluated at the prediction.
-    rest
-        What `flow` returned beside the end.
     """
 
     def logs(y):
         return torch.where(encoding.log, torch.log(y.clamp_min(1e-300)), y / encoding.unit)
 
     def transformed(s):
-        end, rest = flow(state, dt * s.exp())
-        return logs(end), (end.detach(), rest)
+        end = flow(state, dt * s.exp())[0]
+        return logs(end), end.detach()
 
     zero = torch.zeros_like(dt)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own use of TorchScript, at the first call
-        z, rate, (y, rest) = torch.func.jvp(transformed, (zero,), (zero + 1,), has_aux=True)
+        z, rate, y = torch.func.jvp(transformed, (zero,), (zero + 1,), has_aux=True)
     early = physics.is_early(state, dt) if early is None else early
     f, jacobian = physics(y, dt)
     good = physics.holds(y) & f.isfinite().all(1) & jacobian.isfinite().all(2).all(1)
@@ -186,7 +183,7 @@ def residual(flow, physics, encoding, state, dt, early=None):
     good = good & error.isfinite().all(1)
     error = error * (LIMIT / error.detach().abs().amax(1, keepdim=True)).clamp_max(1)
     error = torch.where(good[:, None], error, z - logs(state))  # without a loss the net would hide there
-    return error / torch.where(encoding.log, math.log(10), 1.0), rest
+    return error / torch.where(encoding.log, math.log(10), 1.0)
 
 
 def _first_step(physics, encoding, state, dt):

@@ -8,7 +8,7 @@ import torch
 
 from .architectures import ARCHITECTURES, Residual
 
-#: width and depth of the perceptron that predicts the error
+#: width and depth of the perceptron that predicts what net and solver would do
 JUDGE = {"width": 32, "depth": 1}
 
 
@@ -125,8 +125,9 @@ def sort_into_blocks(expert: torch.Tensor, n_experts: int) -> tuple[torch.Tensor
 class Surrogate(torch.nn.Module):
     """(state, dt) -> (new state, predicted error), with everything it was trained with.
 
-    Beside each expert stands a small perceptron, its judge: log10 of the error to expect, the largest |y/y_ref - 1|
-    over variables. It sees the features alone, and learns when the expert has finished.
+    Beside each expert stands a small perceptron, its judge. It sees the features alone and says log10 of two numbers:
+    the error to expect of the expert, the largest |y/y_ref - 1| over variables, and the attempts that the solver would
+    need; see judge.py.
     With ``config.linear`` the buffers `slope` (n_experts, n_in, n_vars) and `offset` (n_experts, 1, n_vars) give a
     linear function of the standardised features that is added to the change; zeros until they are fitted.
     """
@@ -139,12 +140,12 @@ class Surrogate(torch.nn.Module):
         n_experts, n_in = self.mean.shape
         n_vars = self.out_std.shape[1]
         self.experts = ARCHITECTURES[config.kind](config, n_in, n_vars, n_experts)
-        self.judge = Residual(NetConfig(**JUDGE, regions=(n_experts,)), n_in, 1, n_experts)
+        self.judge = Residual(NetConfig(**JUDGE, regions=(n_experts,)), n_in, 2, n_experts)
         self.register_buffer("slope", torch.zeros(n_experts, n_in, n_vars) if config.linear else None)
         self.register_buffer("offset", torch.zeros(n_experts, 1, n_vars) if config.linear else None)
 
     def outputs(self, x, experts=slice(None)):
-        """Change per variable and log10 of its expected error for standardised features of shape (n_stacks, n, n_in).
+        """Change per variable for standardised features of shape (n_stacks, n, n_in).
 
         `experts` says which expert each leading index belongs to: a slice or an index tensor.
         """
@@ -153,15 +154,16 @@ class Surrogate(torch.nn.Module):
         change = change * self.out_std[experts].unsqueeze(1).to(x.dtype)
         if self.slope is not None:
             change = change + torch.baddbmm(self.offset[experts].to(x.dtype), x, self.slope[experts].to(x.dtype))
-        return change, self.judge(x.to(self.judge.weights[0].dtype), experts)[..., 0]
+        return change
 
     def predict_change(self, features, expert):
-        """Change per variable and log10 of its expected error, for features and the numbers of their experts."""
+        """Change per variable and what the judge says of it, for features and the numbers of their experts."""
         rows, owner, place = sort_into_blocks(expert, len(self.mean))
         x = (features - self.mean[expert]) / self.std[expert]
         x = torch.nn.functional.pad(x, (0, 0, 0, 1))  # what blocks are filled up with
-        change, error = self.outputs(x[rows], owner)
-        return change.flatten(0, 1)[place], error.flatten(0, 1)[place]
+        change = self.outputs(x[rows], owner)
+        judgement = self.judge(x[rows].to(self.judge.weights[0].dtype), owner)
+        return change.flatten(0, 1)[place], judgement.flatten(0, 1)[place]
 
     def forward(self, state, dt):
         """New state and predicted error.
@@ -177,12 +179,12 @@ class Surrogate(torch.nn.Module):
         error : Tensor of shape (n,)
             Infinite where the prediction violates the invariants too much to be repaired.
         """
-        end, (error, good) = self.flow(state, dt)
-        return end, torch.where(good, 10.0**error, torch.inf)
+        end, judgement, good = self.flow(state, dt)
+        return end, torch.where(good, 10.0 ** judgement[:, 0], torch.inf)
 
     def flow(self, state, dt):
-        """New state, beside it (log10 of its expected error, whether its invariants could be restored)."""
+        """New state, what the judge says (n, 2), whether the invariants could be restored (n,)."""
         features = self.encoding.features(state, dt)
-        change, error = self.predict_change(features, self.router(features))
+        change, judgement = self.predict_change(features, self.router(features))
         end, good = self.encoding.decode(state, dt, change)
-        return end, (error, good)
+        return end, judgement, good

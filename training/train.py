@@ -21,6 +21,7 @@ from .encoding import Encoding
 from .evaluate import measure, relative_errors, score
 from .fused import FusedGradient
 from .history import draw_history
+from .judge import CELLS, fit_judge, solver_attempts
 from .label_file import load_labels
 from .losses import Balance, LossConfig, Physics
 from .model_file import read_tensors, save_model, write_tensors
@@ -34,8 +35,6 @@ OPTIMIZERS = {"soap": (BatchedSOAP, 1.2e-2), "adamw": (torch.optim.AdamW, 3e-3)}
 #: a weight is kept as a multiple of 2**-RESOLUTION of the rms of its layer, which halves the file. Molecular net on
 #: `hydro`: with 12 nothing changes, with 10 the median error goes from 3.3e-4 to 4.9e-4 and no decision changes
 RESOLUTION = 10
-#: iterations, cells per expert and quantile of the judges' training: more acceptance than the median, by trial
-JUDGE_ITERATIONS, JUDGE_BATCH, JUDGE_LEVEL = 2000, 256, 0.8
 #: cells per expert in the one batch of L-BFGS
 LBFGS_BATCH = 4096
 
@@ -309,7 +308,7 @@ class Trainer:
                 results[name] = losses.supervised(self.surrogate, *data)
             elif name == "residual":
                 state, dt = pairs.state[rows], pairs.dt[rows]
-                results[name] = losses.residual(flow, self.physics, encoding, state, dt, self.early[rows])[0]
+                results[name] = losses.residual(flow, self.physics, encoding, state, dt, self.early[rows])
             elif name == "semigroup":
                 results[name] = losses.semigroup(flow, encoding, pairs.state[rows], pairs.dt[rows], encoding.dt_lower)
             else:
@@ -345,22 +344,17 @@ class Trainer:
         self.n_lbfgs += n
 
     def _fit_judge(self):
-        """Let the judges learn what the averaged net's errors are, by pinball loss."""
-        judge, n = self.surrogate.judge, len(self.lists)
-        parameters, iterations = list(judge.parameters()), JUDGE_ITERATIONS
-        optimizer = BatchedSOAP(parameters, lr=1e-2)
-        for i in range(iterations):
-            optimizer.param_groups[0]["lr"] = 1e-2 * (0.5 * (1 + math.cos(math.pi * i / iterations)) + 1e-3)
-            rows = self._draw(JUDGE_BATCH)
-            with torch.no_grad():
-                target = torch.log10(self._incurred(rows) + 1e-5).float()
-            inputs = self.inputs[rows].view(n, JUDGE_BATCH, -1)
-            loss = losses.pinball(target.view(n, -1) - judge(inputs)[..., 0], JUDGE_LEVEL) / JUDGE_BATCH
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        """Teach the judges the errors of the averaged net and the cost of the solver."""
+        rows, judge = self._draw(CELLS), self.surrogate.judge
         with torch.no_grad():
-            for p in parameters:
+            error = torch.cat([self._incurred(part) for part in rows.split(65536)])
+        state, dt = self.train.state[rows].cpu(), self.train.dt[rows].cpu()
+        attempts = solver_attempts(self.system, state, dt, self.config.threads).to(error.device)
+        targets = torch.stack([torch.log10(error + 1e-5), torch.log10(attempts)], 1).float()
+        shape = len(self.lists), CELLS, -1
+        fit_judge(judge, self.inputs[rows].view(shape), targets.view(shape))
+        with torch.no_grad():
+            for p in judge.parameters():
                 p.copy_(rounded(p))
 
     def _incurred(self, rows):
@@ -369,7 +363,7 @@ class Trainer:
         if pairs.end is None:
             error = next(iter(self._errors(rows, first_only=True).values()))
             return error.abs().amax(-1).flatten() * math.log(10)
-        end, _ = self.surrogate.flow(pairs.state[rows], pairs.dt[rows])
+        end = self.surrogate.flow(pairs.state[rows], pairs.dt[rows])[0]
         errors, counts = relative_errors(self.surrogate.encoding, end, pairs.end[rows])
         return torch.where(counts, errors, 0.0).amax(1).nan_to_num(1e3, 1e3).clamp_max(1e3)
 

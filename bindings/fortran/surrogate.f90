@@ -23,7 +23,7 @@ module surrogate
     SURR_Q_NUMBER_DENSITY = 1, SURR_Q_MASS_DENSITY = 2, SURR_Q_MASS_FRACTION = 3, SURR_Q_PER_H = 4, &
     SURR_Q_PER_H_TIMES_RHO = 5, SURR_Q_TEMPERATURE = 10, SURR_Q_T_OVER_MU = 11, SURR_Q_EINT_MASS = 12, &
     SURR_Q_EINT_VOLUME = 13, SURR_Q_STATE = 15, SURR_Q_DENSITY = 20, SURR_Q_NH = 21, SURR_Q_PARAM = 30, &
-    SURR_Q_DT = 31, SURR_Q_MASK = 32
+    SURR_Q_DT = 31, SURR_Q_MASK = 32, SURR_Q_COST = 33
 
   integer(c_int32_t), parameter, public :: SURR_F_COMPACT = 0, SURR_F_INDEXED = 1, SURR_F_INPUT = 2
   integer(c_int32_t), parameter, public :: SURR_F64 = 0, SURR_F32 = 1

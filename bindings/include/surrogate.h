@@ -119,12 +119,14 @@ enum {
     SURR_Q_NH = 21,             /* hydrogen nuclei per volume; without it from rho */
     SURR_Q_PARAM = 30,          /* a model parameter by name, in the model's own unit */
     SURR_Q_DT = 31,             /* time step of each cell: overrides the dt argument */
-    SURR_Q_MASK = 32            /* not zero: leave this cell alone */
+    SURR_Q_MASK = 32,           /* not zero: leave this cell alone */
+    /* output, never read, for cells of every status */
+    SURR_Q_COST = 33            /* step attempts of the solver: 0 where the net or nobody advanced the cell */
 };
 enum {
     SURR_F_COMPACT = 0, /* element c of the call is base[c*stride]                    (RAMSES T2(1:nleaf))    */
     SURR_F_INDEXED = 1, /* element c of the call is base[(index[c]-index_base)*stride] (RAMSES uold(ind_leaf)) */
-    SURR_F_INPUT = 2    /* read, never written; implied for all that is not state */
+    SURR_F_INPUT = 2    /* read, never written; implied for what is neither state nor output */
 };
 SURR_API int32_t surr_plan_create(surr_model *m, surr_plan **out);
 SURR_API int32_t surr_plan_free(surr_plan *p); /* NULL is fine; memory goes with the last work made from it */
@@ -137,8 +139,8 @@ SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_le
 /* Keys. set_d: "rtol" (required: the error per cell you can accept), "atol_frac" (1e-10 rtol: absolute error allowed,
  * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net).
  * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell),
- * "net" (1: the net takes the cells it vouches for, and is not asked about kinds of cells of which, at this rtol, it
- * vouches for too few to save time; 0: the solver takes all).
+ * "net" (1: the net takes the cells it vouches for, except where the solver needs two attempts or less; 0: the solver
+ * takes all).
  * set_s: "fallback" (solver | none), "on_failure" (flag | error), "isa" (auto | base | v3 | v4). */
 SURR_API int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t v);
 SURR_API int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v);

@@ -19,9 +19,9 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     const surr_model_desc *d = p->model->desc;
     size_t n = ((size_t)capacity + 7) & ~(size_t)7; /* every array starts on a cache line of its own */
     size_t net = p->use_net; /* room for predictions and for the cells packed for the solver */
-    size_t doubles = (1 + net) * ((size_t)d->n_state + (size_t)d->n_param) + 5 + net;
+    size_t doubles = (1 + net) * ((size_t)d->n_state + (size_t)d->n_param) + 6 + net;
     size_t header = (sizeof(scratch) + 63) & ~(size_t)63;
-    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + (2 + 3 * net) * sizeof(int32_t) + 2 + net);
+    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + (2 + 4 * net) * sizeof(int32_t) + 2 + net);
     scratch *s = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     if (!s) return NULL;
     memset(s, 0, bytes);
@@ -34,6 +34,7 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     s->nh = next, next += n;
     s->form = next, next += n;
     s->mask = next, next += n;
+    s->cost = next, next += n;
     s->end = next, next += net * n * (size_t)d->n_state;
     s->packed_params = next, next += net * n * (size_t)d->n_param;
     s->packed_dt = next, next += net * n;
@@ -43,7 +44,8 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     s->todo = s->attempts + n;
     s->tries = s->todo + net * n;
     s->error = (float *)(s->tries + net * n);
-    s->state = (uint8_t *)(s->error + net * n);
+    s->expected = s->error + net * n;
+    s->state = (uint8_t *)(s->expected + net * n);
     s->status = s->state + n;
     s->outcome = s->status + n;
     for (size_t c = 0; c < n; c++) /* columns without a field keep these values for ever */
@@ -113,6 +115,16 @@ DEFINE_READ(read_f32, float)
 DEFINE_WRITE(write_f64, double)
 DEFINE_WRITE(write_f32, float)
 
+/* An output of all cells of the block. */
+static void write_output(const call *c, column f, int32_t n, const double *in)
+{
+    for (int32_t i = 0; i < n; i++) {
+        int64_t at = (f.position ? f.position[i] : i) * f.stride;
+        if (c->dtype == SURR_F32) ((float *)f.base)[at] = (float)in[i];
+        else ((double *)f.base)[at] = in[i];
+    }
+}
+
 /* Where the values of a slot go in the scratch, and how far apart they are there. */
 static double *destination(const call *c, scratch *s, const slot *f, int32_t *step)
 {
@@ -133,6 +145,7 @@ static void read_fields(const call *c, scratch *s)
     const surr_plan *p = c->plan;
     for (int32_t i = 0; i < p->n_slot; i++) {
         int32_t step;
+        if (is_output(p->slots[i].quantity)) continue;
         double *out = destination(c, s, &p->slots[i], &step);
         (c->dtype == SURR_F32 ? read_f32 : read_f64)(s->n, find_column(c, s, i), p->slots[i].scale, out, step);
     }
@@ -284,12 +297,15 @@ void block_finish(const call *c, scratch *s)
 {
     const surr_plan *p = c->plan;
     double largest = c->dtype == SURR_F32 ? (double)FLT_MAX : DBL_MAX;
+    const double per_attempt = p->cost_slot >= 0 ? 1.0 / p->slots[p->cost_slot].scale : 0.0;
+    memset(s->cost, 0, (size_t)s->n * sizeof *s->cost);
     for (int32_t i = 0; i < s->m; i++) {
         double *y = s->y + (int64_t)i * p->model->desc->n_state;
         if (s->state[i] < SURR_CELL_MASKED && !convert_out(p, y, s->rho[i], s->form[i], largest))
             s->state[i] = SURR_CELL_FAILED;
         s->status[s->cell[i]] = s->state[i];
         s->stat[7] += s->attempts[i];
+        s->cost[s->cell[i]] = per_attempt * s->attempts[i];
     }
     for (int32_t i = 0; i < s->n; i++) {
         s->stat[s->status[i] < SURR_CELL_MASKED ? 1 + s->status[i] : 6]++;
@@ -305,6 +321,10 @@ void block_scatter(const call *c, scratch *s)
     for (int32_t i = 0; i < p->n_slot; i++) {
         int32_t step;
         if (p->slots[i].flags & SURR_F_INPUT) continue;
+        if (is_output(p->slots[i].quantity)) {
+            write_output(c, find_column(c, s, i), s->n, s->cost);
+            continue;
+        }
         const double *in = destination(c, s, &p->slots[i], &step);
         (c->dtype == SURR_F32 ? write_f32 : write_f64)(s, find_column(c, s, i), in, step);
     }

@@ -43,11 +43,11 @@ struct surr_plan {
     int32_t species_form, thermal_form; /* SURR_Q_* */
     int32_t i_temperature;              /* -1: the model has none */
     int32_t n_species;
-    int32_t density_slot, nh_slot, dt_slot, mask_slot; /* -1: not bound */
+    int32_t density_slot, nh_slot, dt_slot, mask_slot, cost_slot; /* -1: not bound */
     double thermal;                     /* constant of the thermal form, see cells.c */
 
     int32_t n_slot;
-    slot slots[];                       /* room for every variable, every parameter and the four others */
+    slot slots[];                       /* room for every variable, every parameter and the five others */
 };
 
 /* Memory for one block of cells; arrays of `capacity` cells. */
@@ -63,10 +63,11 @@ typedef struct scratch {
     double *y, *params;          /* [m][n_state], [m][n_param] */
     double *dt, *rho, *nh;       /* [m] */
     double *form;                /* [m] number density per unit of the host's species form */
-    double *mask;                /* [n] */
+    double *mask, *cost;         /* [n] */
     double *end;                 /* [m][n_state] what the net predicts, then the cells packed for the solver */
     double *packed_params, *packed_dt;
     float *error;                /* [m] calibrated error of the prediction */
+    float *expected;             /* [m] attempts that the solver would need, -1: unknown */
     int32_t *todo;               /* cells that the solver takes */
     uint8_t *outcome;            /* [m] of the solver, for the packed cells */
     int32_t *tries;
@@ -127,6 +128,7 @@ double seconds_now(void);
 
 static inline int is_species_form(int32_t q) { return q >= SURR_Q_NUMBER_DENSITY && q <= SURR_Q_PER_H_TIMES_RHO; }
 static inline int is_thermal_form(int32_t q) { return q >= SURR_Q_TEMPERATURE && q <= SURR_Q_EINT_VOLUME; }
+static inline int is_output(int32_t q) { return q == SURR_Q_COST; }
 static inline int is_state(int32_t q) { return is_species_form(q) || is_thermal_form(q) || q == SURR_Q_STATE; }
 
 /* Copies a string that may come without NUL; 0 if it does not fit or is NULL. */

@@ -227,8 +227,9 @@ static double replay_net(const surr_model_desc *d, const surr_kernels *kernels, 
     double worst = 0.0;
     for (int64_t i = 0; i < d->n_net_test && kernels->predict; i++) {
         const double *expected = d->net_end + i * d->n_state;
-        float bound;
-        kernels->predict(INFINITY, 1, d->net_y + i * d->n_state, d->net_dt + i, d->net_param + i * d->n_param, end, &bound);
+        float bound, attempts;
+        kernels->predict(INFINITY, 1, d->net_y + i * d->n_state, d->net_dt + i, d->net_param + i * d->n_param, end, &bound,
+                         &attempts);
         for (int k = -1; k < d->n_state; k++) {
             double error = k < 0 ? fabs((double)bound / d->net_error[i] - 1.0) : fabs(end[k] / expected[k] - 1.0);
             if (!is_finite(error)) return INFINITY;

@@ -7,7 +7,7 @@
 #define SURR_MODEL_ABI_H
 #include <stdint.h>
 
-#define SURR_MODEL_ABI 3
+#define SURR_MODEL_ABI 4
 
 /* Roles a variable can play; they decide which host quantities can be converted to it. */
 #define SURR_ROLE_OTHER       0
@@ -51,10 +51,12 @@ typedef struct surr_kernels {
     /* f[c*n_state + i] = dy_i/dt; jacobian[c*n_state*n_state + i*n_state + j] = df_i/dy_j, or jacobian = NULL. */
     void (*evaluate)(int64_t n, const double *y, const double *params, double *f, double *jacobian);
     /* The net, or NULL: end[c*n_state + k] is the predicted new cell, error[c] a bound of its largest relative error
-     * that 99 % of accepted cells keep. The end means nothing where error[c] is +inf: outside the trained domain, or -1:
-     * a kind of cell of which the net accepts too few at rtol to be worth asking; rtol = +inf asks always. Input as for
-     * solve, no cell is changed. */
-    void (*predict)(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end, float *error);
+     * that 99 % of accepted cells keep, attempts[c] what the solver would need. error[c] is +inf outside the trained
+     * domain (attempts[c] is then -1, unknown), and -1 where the solver is so quick that the net is no help. There is no
+     * end in these cells, nor where error[c] > rtol; with rtol = +inf, which asks always, outside the domain alone. Input
+     * as for solve, no cell is changed. */
+    void (*predict)(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,
+                    float *error, float *attempts);
 } surr_kernels;
 
 typedef struct surr_model_desc {

@@ -16,7 +16,7 @@ int32_t surr_plan_create(surr_model *m, surr_plan **out)
     if (!out) return surr_fail(SURR_E_ARG, "out is NULL: give the address of a surr_plan pointer");
     *out = NULL;
     if (!m) return surr_fail(SURR_E_ARG, "model is NULL: open one first");
-    size_t room = (size_t)m->desc->n_state + (size_t)m->desc->n_param + 4;
+    size_t room = (size_t)m->desc->n_state + (size_t)m->desc->n_param + 5;
     surr_plan *p = calloc(1, sizeof *p + room * sizeof p->slots[0]);
     if (!p) return surr_fail(SURR_E_NOMEM, "no memory for a plan");
     atomic_init(&p->refs, 1);
@@ -27,7 +27,7 @@ int32_t surr_plan_create(surr_model *m, surr_plan **out)
     p->index_bytes = 4;
     p->isa = ISA_AUTO;
     p->max_attempts = 100000;
-    p->density_slot = p->nh_slot = p->dt_slot = p->mask_slot = -1;
+    p->density_slot = p->nh_slot = p->dt_slot = p->mask_slot = p->cost_slot = -1;
     *out = p;
     return SURR_OK;
 }
@@ -83,6 +83,7 @@ static int32_t *nameless(surr_plan *p, int32_t quantity)
     case SURR_Q_NH: return &p->nh_slot;
     case SURR_Q_DT: return &p->dt_slot;
     case SURR_Q_MASK: return &p->mask_slot;
+    case SURR_Q_COST: return &p->cost_slot;
     default: return NULL;
     }
 }
@@ -151,7 +152,7 @@ int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_
         return surr_fail(SURR_E_ARG, "flags %d of \"%s\": only SURR_F_INDEXED and SURR_F_INPUT exist", flags, word);
     code = bind(p, word, quantity, &target);
     if (code != SURR_OK) return code;
-    if (!is_state(quantity)) flags |= SURR_F_INPUT;
+    if (!is_state(quantity) && !is_output(quantity)) flags |= SURR_F_INPUT;
     p->slots[p->n_slot] = (slot){.quantity = quantity, .flags = flags, .target = target, .extra_scale = extra_scale};
     if (slot_number) *slot_number = p->n_slot;
     p->n_slot++;

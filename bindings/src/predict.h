@@ -1,13 +1,14 @@
 /* The net of a model: from cells and time steps to new cells and the error to expect.
  *
- * Include after the mechanism, solver.h and the generated net.h. Cells are encoded in lanes of doubles, sorted by the
- * region expert that is responsible for them, evaluated in single precision, and decoded in lanes of doubles again,
- * where the invariants are restored as in the solver. A cell's result depends on that cell alone. The same steps in
- * Python: training/encoding.py, training/nets.py.
+ * Include after the mechanism, solver.h and the generated net.h. Cells are encoded in lanes of doubles and sorted by the
+ * region they lie in. A small perceptron for each region, the judge, says what error the net would make and how many
+ * attempts the solver would need; only cells that are left after that are evaluated by the region's expert, in single
+ * precision as the judge, and decoded in lanes of doubles, where the invariants are restored as in the solver. A cell's
+ * result depends on that cell alone. The same steps in Python: training/encoding.py, training/nets.py.
  *
- * The weights of an expert, layers as dense.h wants them, one after the other: in, NET_DEPTH residual ones, out, and
- * the linear part where there is one, a layer from the inputs to the outputs without activation; in the same way the
- * judge, a small perceptron from the inputs to the logarithm of the error. */
+ * The weights of a region are those of the judge, then of the expert; layers as dense.h wants them, one after the other:
+ * in, residual ones, out; after those of the expert its linear part where there is one, a layer from the inputs to the
+ * outputs without activation. */
 #ifndef SURR_PREDICT_H
 #define SURR_PREDICT_H
 
@@ -25,23 +26,32 @@
 #define IN_ROW DENSE_PADDED(NET_IN)
 #define HIDDEN_ROW DENSE_PADDED(NET_WIDTH)
 #define OUT_ROW DENSE_PADDED(NET_OUT)
-#define JUDGE_ROW DENSE_PADDED(NET_JUDGE_WIDTH)
 #define ALIGNED __attribute__((aligned(64)))
 
-_Static_assert(NET_EXPERTS <= 256, "experts are counted in bytes");
+#define PERCEPTRON_SIZE(N_IN, WIDTH, DEPTH, N_OUT) \
+    (LAYER_SIZE(WIDTH, N_IN) + (DEPTH) * LAYER_SIZE(WIDTH, WIDTH) + LAYER_SIZE(N_OUT, WIDTH))
+#define JUDGE_SIZE PERCEPTRON_SIZE(NET_IN, NET_JUDGE_WIDTH, NET_JUDGE_DEPTH, N_JUDGEMENT)
+#define EXPERT_SIZE PERCEPTRON_SIZE(NET_IN, NET_WIDTH, NET_DEPTH, NET_OUT)
 
-enum { ASKED, OUTSIDE, NOT_WORTH_IT };
+enum { LOG_ERROR, LOG_ATTEMPTS, N_JUDGEMENT }; /* what the judge puts out, both log10 */
+#define JUDGEMENT_ROW DENSE_PADDED(N_JUDGEMENT)
+
+_Static_assert(NET_EXPERTS <= 256, "experts are counted in bytes");
+_Static_assert(NET_STRIDE == JUDGE_SIZE + EXPERT_SIZE + NET_LINEAR * LAYER_SIZE(NET_OUT, NET_IN), "weights of a region");
+
+enum { ASKED, OUTSIDE, CHEAP, DOUBTED };
 
 typedef struct chunk {
     int n;
+    double rtol;
     const double *y, *dt, *params;
     float x[CHUNK][IN_ROW] ALIGNED;   /* standardised features */
-    float out[CHUNK][OUT_ROW] ALIGNED; /* change per variable */
-    float log_error[CHUNK];
-    double rtol;
+    float out[CHUNK][OUT_ROW] ALIGNED; /* change per variable, of the cells that are asked */
+    float judgement[CHUNK][N_JUDGEMENT];
     unsigned char skipped[CHUNK];     /* ASKED or why not */
     unsigned char expert[CHUNK];
-    short order[CHUNK];               /* cells by expert */
+    int start[NET_EXPERTS + 1];       /* in `order`, where the cells of each expert begin */
+    short order[CHUNK];               /* cells that are asked, by expert */
 } chunk;
 
 /* Cells first .. first + n - 1 of a span, which one expert takes. */
@@ -117,27 +127,23 @@ static void encode(chunk *c, int i)
             e = e * net_bins[level] + bin;
         }
         c->expert[i + l] = (unsigned char)e;
-        c->skipped[i + l] = !inside[l] ? OUTSIDE : c->rtol < net_pays_from[e] ? NOT_WORTH_IT : ASKED;
-        if (c->skipped[i + l]) {
-            memset(c->out[i + l], 0, sizeof c->out[0]);
-            c->log_error[i + l] = 0.0f;
-        }
+        c->skipped[i + l] = inside[l] ? ASKED : OUTSIDE;
         for (int k = 0; k < NET_IN; k++)
             c->x[i + l][k] = (float)((x[k][l] - net_mean[e][k]) * net_inverse_std[e][k]);
     }
 }
 
-/* Counting sort by expert of the chunk's cells that are asked; start[e] is where expert e begins. */
-static void sort_by_expert(chunk *c, int *start)
+/* Counting sort by expert of the cells that are asked. */
+static void sort_by_expert(chunk *c)
 {
+    int next[NET_EXPERTS], *start = c->start;
     for (int e = 0; e <= NET_EXPERTS; e++) start[e] = 0;
     for (int i = 0; i < c->n; i++)
-        if (!c->skipped[i]) start[c->expert[i] + 1]++;
+        if (c->skipped[i] == ASKED) start[c->expert[i] + 1]++;
     for (int e = 0; e < NET_EXPERTS; e++) start[e + 1] += start[e];
-    int next[NET_EXPERTS];
     for (int e = 0; e < NET_EXPERTS; e++) next[e] = start[e];
     for (int i = 0; i < c->n; i++)
-        if (!c->skipped[i]) c->order[next[c->expert[i]]++] = (short)i;
+        if (c->skipped[i] == ASKED) c->order[next[c->expert[i]]++] = (short)i;
 }
 
 /* One layer of a span; a function for each shape, as dense() is large. The weights of the layer begin at `offset`. */
@@ -148,23 +154,35 @@ static void sort_by_expert(chunk *c, int *start)
             dense(N_OUT, N_IN, s[i].weights + offset, s[i].n, in + s[i].first * (IN_STRIDE), IN_STRIDE,              \
                   out + s[i].first * DENSE_PADDED(N_OUT));                                                           \
     }
-LAYER(layer_in, NET_WIDTH, NET_IN, IN_ROW)
-LAYER(layer_hidden, NET_WIDTH, NET_WIDTH, HIDDEN_ROW)
-LAYER(layer_out, NET_OUT, NET_WIDTH, HIDDEN_ROW)
 
-LAYER(judge_in, NET_JUDGE_WIDTH, NET_IN, IN_ROW)
-LAYER(judge_hidden, NET_JUDGE_WIDTH, NET_JUDGE_WIDTH, JUDGE_ROW)
-LAYER(judge_out, 1, NET_JUDGE_WIDTH, JUDGE_ROW)
+/* A perceptron of n_cell cells in n segments, its weights from `at` on. Layer by layer for all segments: the next starts
+ * while the sums of the last are on their way. */
+#define PERCEPTRON(NAME, WIDTH, DEPTH, N_OUT)                                                                      \
+    LAYER(NAME##_in, WIDTH, NET_IN, IN_ROW)                                                                        \
+    LAYER(NAME##_hidden, WIDTH, WIDTH, DENSE_PADDED(WIDTH))                                                        \
+    LAYER(NAME##_out, N_OUT, WIDTH, DENSE_PADDED(WIDTH))                                                           \
+    static void NAME(int n, const segment *s, int64_t at, int n_cell, const float *x, float *out)                  \
+    {                                                                                                              \
+        float h[2][SPAN * DENSE_PADDED(WIDTH)] ALIGNED;                                                            \
+        NAME##_in(n, s, at, x, h[0]);                                                                              \
+        dense_silu(n_cell *DENSE_PADDED(WIDTH), NULL, h[0]);                                                       \
+        at += LAYER_SIZE(WIDTH, NET_IN);                                                                           \
+        for (int layer = 0; layer < (DEPTH); layer++, at += LAYER_SIZE(WIDTH, WIDTH)) {                            \
+            NAME##_hidden(n, s, at, h[layer & 1], h[~layer & 1]);                                                  \
+            dense_silu(n_cell *DENSE_PADDED(WIDTH), h[layer & 1], h[~layer & 1]);                                  \
+        }                                                                                                          \
+        NAME##_out(n, s, at, h[(DEPTH) & 1], out);                                                                 \
+    }
+PERCEPTRON(judge, NET_JUDGE_WIDTH, NET_JUDGE_DEPTH, N_JUDGEMENT)
+PERCEPTRON(expert, NET_WIDTH, NET_DEPTH, NET_OUT)
 #if NET_LINEAR
-LAYER(layer_linear, NET_OUT, NET_IN, IN_ROW)
+LAYER(expert_linear, NET_OUT, NET_IN, IN_ROW)
 #endif
 
-/* The n_cell <= SPAN cells order[0 .. n_cell), sorted by expert. Layer by layer for all experts: the next one starts
- * while the sums of the last are on their way. */
-static void evaluate_span(chunk *c, const short *order, int n_cell)
+/* Packs the features of the n_cell <= SPAN cells order[0 .. n_cell), which are sorted by expert; returns the number of
+ * segments. */
+static int gather_span(const chunk *c, const short *order, int n_cell, float *x, segment *s)
 {
-    float x[SPAN * IN_ROW] ALIGNED, h[2][SPAN * HIDDEN_ROW] ALIGNED, out[SPAN * OUT_ROW] ALIGNED;
-    segment s[SPAN];
     int n = 0;
     for (int i = 0; i < n_cell; i++) {
         const float *weights = surr_net_weights + (int64_t)c->expert[order[i]] * NET_STRIDE;
@@ -172,74 +190,92 @@ static void evaluate_span(chunk *c, const short *order, int n_cell)
         s[n - 1].n++;
         memcpy(x + i * IN_ROW, c->x[order[i]], sizeof c->x[0]);
     }
-    int64_t at = 0;
-    layer_in(n, s, at, x, h[0]);
-    dense_silu(n_cell * HIDDEN_ROW, NULL, h[0]);
-    at += LAYER_SIZE(NET_WIDTH, NET_IN);
-    for (int layer = 0; layer < NET_DEPTH; layer++, at += LAYER_SIZE(NET_WIDTH, NET_WIDTH)) {
-        layer_hidden(n, s, at, h[layer & 1], h[~layer & 1]);
-        dense_silu(n_cell * HIDDEN_ROW, h[layer & 1], h[~layer & 1]);
-    }
-    layer_out(n, s, at, h[NET_DEPTH & 1], out);
-    at += LAYER_SIZE(NET_OUT, NET_WIDTH);
-#if NET_LINEAR
-    float linear[SPAN * OUT_ROW] ALIGNED;
-    layer_linear(n, s, at, x, linear);
-    dense_add(n_cell * OUT_ROW, linear, out);
-    at += LAYER_SIZE(NET_OUT, NET_IN);
-#endif
-    float g[2][SPAN * JUDGE_ROW] ALIGNED, log_error[SPAN * DENSE_PADDED(1)] ALIGNED;
-    judge_in(n, s, at, x, g[0]);
-    dense_silu(n_cell * JUDGE_ROW, NULL, g[0]);
-    at += LAYER_SIZE(NET_JUDGE_WIDTH, NET_IN);
-    for (int layer = 0; layer < NET_JUDGE_DEPTH; layer++, at += LAYER_SIZE(NET_JUDGE_WIDTH, NET_JUDGE_WIDTH)) {
-        judge_hidden(n, s, at, g[layer & 1], g[~layer & 1]);
-        dense_silu(n_cell * JUDGE_ROW, g[layer & 1], g[~layer & 1]);
-    }
-    judge_out(n, s, at, g[NET_JUDGE_DEPTH & 1], log_error);
-    for (int i = 0; i < n_cell; i++) {
-        memcpy(c->out[order[i]], out + i * OUT_ROW, sizeof c->out[0]);
-        c->log_error[order[i]] = log_error[i * DENSE_PADDED(1)];
-    }
+    return n;
 }
 
-/* Spans of whole experts as far as they fit: cells left over by a full group cost more. */
-static void evaluate_chunk(chunk *c, const int *start)
+static void judge_span(chunk *c, const short *order, int n_cell)
 {
+    float x[SPAN * IN_ROW] ALIGNED, out[SPAN * JUDGEMENT_ROW] ALIGNED;
+    segment s[SPAN];
+    const int n = gather_span(c, order, n_cell, x, s);
+    judge(n, s, 0, n_cell, x, out);
+    for (int i = 0; i < n_cell; i++) memcpy(c->judgement[order[i]], out + i * JUDGEMENT_ROW, sizeof c->judgement[0]);
+}
+
+static void evaluate_span(chunk *c, const short *order, int n_cell)
+{
+    float x[SPAN * IN_ROW] ALIGNED, out[SPAN * OUT_ROW] ALIGNED;
+    segment s[SPAN];
+    const int n = gather_span(c, order, n_cell, x, s);
+    expert(n, s, JUDGE_SIZE, n_cell, x, out);
+#if NET_LINEAR
+    float linear[SPAN * OUT_ROW] ALIGNED;
+    expert_linear(n, s, JUDGE_SIZE + EXPERT_SIZE, x, linear);
+    dense_add(n_cell * OUT_ROW, linear, out);
+#endif
+    for (int i = 0; i < n_cell; i++) memcpy(c->out[order[i]], out + i * OUT_ROW, sizeof c->out[0]);
+}
+
+/* Hands out spans, of whole experts as far as they fit: cells left over by a full group cost more. */
+static inline void in_spans(chunk *c, void (*take)(chunk *c, const short *order, int n_cell))
+{
+    const int *start = c->start;
     int first = 0, end = 0;
     for (int e = 0; e < NET_EXPERTS; e++) {
         if (start[e + 1] - first > SPAN && end > first) {
-            evaluate_span(c, c->order + first, end - first);
+            take(c, c->order + first, end - first);
             first = end;
         }
-        for (; start[e + 1] - first > SPAN; first += SPAN) evaluate_span(c, c->order + first, SPAN);
+        for (; start[e + 1] - first > SPAN; first += SPAN) take(c, c->order + first, SPAN);
         end = start[e + 1];
     }
-    if (end > first) evaluate_span(c, c->order + first, end - first);
+    if (end > first) take(c, c->order + first, end - first);
 }
 
-/* log10 of the tolerance at which a prediction may be accepted: a step function of it. */
+/* The smallest tolerance at which a prediction may be accepted, from log10 of the error that the judge expects. */
 static inline vdouble calibrated(vdouble predicted)
 {
     const vdouble place = (predicted - NET_CALIBRATION_LOWER) * (1.0 / NET_CALIBRATION_WIDTH);
     const vdouble bounded = vd_min(vd_max(place, vd_set(0.0)), vd_set(NET_CALIBRATION_NODES - 1));
     const vint64 below = __builtin_convertvector(bounded, vint64);
-    return vd_gather(net_calibration, below - (bounded > __builtin_convertvector(below, vdouble)));
+    const vdouble node = vd_gather(net_calibration, below - (bounded > __builtin_convertvector(below, vdouble)));
+    return vd_select(vd_isfinite(predicted), vd_exp(LN_10 * node), vd_set(FLT_MAX));
 }
 
-static void decode(const chunk *c, int i, double *end, float *error)
+/* What the judge says of cells i, i + 1, ...: error[] and attempts[] as `predict` returns them, and whom to ask. */
+static void settle(chunk *c, int i, float *error, float *attempts)
 {
-    vdouble y[N_STATE], invariant[N_CONSERVED + 1];
-    const vdouble dt = lanes_of(c->dt, 1, i, c->n), gate = dt / (dt + 0.1 * NET_DT_LOWER);
-    for (int k = 0; k < N_STATE; k++) y[k] = lanes_of(c->y + k, N_STATE, i, c->n);
+    vdouble log_error, log_attempts;
+    for (int l = 0; l < SURR_LANES; l++) {
+        const int cell = i + l < c->n ? i + l : c->n - 1, known = c->skipped[cell] != OUTSIDE;
+        log_error[l] = known ? c->judgement[cell][LOG_ERROR] : 0.0f;
+        log_attempts[l] = known ? c->judgement[cell][LOG_ATTEMPTS] : 0.0f;
+    }
+    const vdouble bound = calibrated(log_error), number = vd_exp(LN_10 * vd_min(log_attempts, vd_set(9.0)));
+    for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
+        const int is_outside = c->skipped[i + l] == OUTSIDE;
+        error[i + l] = is_outside ? INFINITY : (float)bound[l];
+        attempts[i + l] = is_outside ? -1.0f : (float)number[l];
+        if (is_outside || c->rtol == INFINITY) continue;
+        if (number[l] < NET_CHEAP) c->skipped[i + l] = CHEAP, error[i + l] = -1.0f;
+        else if (!(bound[l] <= c->rtol)) c->skipped[i + l] = DOUBTED;
+    }
+}
+
+/* New cells from the changes of cells order[0 .. n), n <= lanes. */
+static void decode(const chunk *c, const short *order, int n, double *end, float *error)
+{
+    vdouble y[N_STATE], invariant[N_CONSERVED + 1], dt;
+    short cell[SURR_LANES];
+    for (int l = 0; l < SURR_LANES; l++) cell[l] = order[l < n ? l : n - 1], dt[l] = c->dt[cell[l]];
+    const vdouble gate = dt / (dt + 0.1 * NET_DT_LOWER);
+    for (int k = 0; k < N_STATE; k++)
+        for (int l = 0; l < SURR_LANES; l++) y[k][l] = c->y[cell[l] * N_STATE + k];
     invariants_of(y, invariant);
     const vdouble least = NET_FRACTION_FLOOR * total_density(y); /* what the net takes traces for */
     for (int k = 0; k < N_STATE; k++) {
         vdouble change;
-        for (int l = 0; l < SURR_LANES; l++) {
-            const int cell = i + l < c->n ? i + l : c->n - 1;
-            change[l] = c->out[cell][k];
-        }
+        for (int l = 0; l < SURR_LANES; l++) change[l] = c->out[cell[l]][k];
         change *= gate;
         if (!net_is_log[k]) {
             y[k] += change;
@@ -251,32 +287,35 @@ static void decode(const chunk *c, int i, double *end, float *error)
             y[k] = vd_select(own < least, vd_max(own + least * (factor - 1.0), vd_set(0.0)), y[k]);
     }
     vmask good = restore(invariant, y);
-    vdouble predicted, sum = vd_set(0.0);
-    for (int l = 0; l < SURR_LANES; l++) predicted[l] = c->log_error[i + l < c->n ? i + l : c->n - 1];
+    vdouble sum = vd_set(0.0);
     for (int k = 0; k < N_STATE; k++) sum += y[k];
-    good &= vd_isfinite(sum) & vd_isfinite(predicted);
-    const vdouble bound = vd_select(good, vd_exp(LN_10 * calibrated(predicted)), vd_set(FLT_MAX));
-    for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
-        for (int k = 0; k < N_STATE; k++) end[(i + l) * N_STATE + k] = y[k][l];
-        error[i + l] = c->skipped[i + l] == OUTSIDE ? INFINITY : c->skipped[i + l] ? -1.0f : (float)bound[l];
+    good &= vd_isfinite(sum);
+    for (int l = 0; l < n; l++) {
+        for (int k = 0; k < N_STATE; k++) end[cell[l] * N_STATE + k] = y[k][l];
+        if (!good[l]) error[cell[l]] = FLT_MAX;
     }
 }
 
 static void predict(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,
-                    float *error)
+                    float *error, float *attempts)
 {
     chunk c;
     c.rtol = rtol;
-    int start[NET_EXPERTS + 1];
     for (int64_t first = 0; first < n; first += CHUNK) {
         c.n = n - first < CHUNK ? (int)(n - first) : CHUNK;
         c.y = y + first * N_STATE;
         c.dt = dt + first;
         c.params = params + first * N_PARAM;
         for (int i = 0; i < c.n; i += SURR_LANES) encode(&c, i);
-        sort_by_expert(&c, start);
-        evaluate_chunk(&c, start);
-        for (int i = 0; i < c.n; i += SURR_LANES) decode(&c, i, end + first * N_STATE, error + first);
+        sort_by_expert(&c);
+        in_spans(&c, judge_span);
+        for (int i = 0; i < c.n; i += SURR_LANES) settle(&c, i, error + first, attempts + first);
+        sort_by_expert(&c);
+        in_spans(&c, evaluate_span);
+        const int n_asked = c.start[NET_EXPERTS];
+        for (int i = 0; i < n_asked; i += SURR_LANES)
+            decode(&c, c.order + i, n_asked - i < SURR_LANES ? n_asked - i : SURR_LANES, end + first * N_STATE,
+                   error + first);
     }
 }
 

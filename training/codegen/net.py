@@ -34,7 +34,7 @@ def write_net(system, net):
         "NET_HAS_TOTAL": int(any(v.scale == "total" for v in variables)),
         "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_DT_LOWER": repr(net.metadata["dt_lower"]),
         "NET_CALIBRATION_NODES": len(calibration["nodes"]), "NET_CALIBRATION_LOWER": repr(calibration["lower"]),
-        "NET_CALIBRATION_WIDTH": repr(calibration["width"]),
+        "NET_CALIBRATION_WIDTH": repr(calibration["width"]), "NET_CHEAP": repr(float(calibration["cheap"])),
     }  # fmt: skip
     lines = ["/* Generated; do not edit. */", *(f"#define {k} {v}" for k, v in defines.items())]
     lines += ["extern const float surr_net_weights[];"]
@@ -52,17 +52,10 @@ def write_net(system, net):
         _array("double", "net_law_upper[N_CONSERVED + 1]", np.append(domain["law_upper"], 0)),
         _array("double", "net_param[N_PARAM + 1]", np.append(system.parameter_values, 0)),
         _array("double", "net_calibration[NET_CALIBRATION_NODES]", calibration["nodes"]),
-        _array("double", "net_pays_from[NET_EXPERTS]", _pays_from(calibration, n_experts)),
     ]  # fmt: skip
     source = ["/* Generated; do not edit. */", "extern const float surr_net_weights[] __attribute__((aligned(64)));",
               _array("float", "surr_net_weights[]", weights, static=False)]  # fmt: skip
     return "\n".join(lines) + "\n", "\n".join(source) + "\n"
-
-
-def _pays_from(calibration, n_experts):
-    if calibration["pays_from"] is None:
-        return np.zeros(n_experts)
-    return np.minimum(calibration["pays_from"], 1e300)  # C has no literal for infinity
 
 
 def _count(arrays, prefix):
@@ -70,16 +63,14 @@ def _count(arrays, prefix):
 
 
 def _layers(arrays):
-    """(n_experts, stride): the layers of every expert as dense.h wants them, those of the perceptron, the linear part,
-    those of the judge.
+    """(n_experts, stride): the layers as dense.h wants them of judge, expert and linear part.
 
     The scale of the outputs is in the weights of the last layer.
     """
-    layers = _stack(arrays, "experts")
+    layers = _stack(arrays, "judge") + _stack(arrays, "experts")
     layers[-1] *= arrays["out_std"].astype(np.float32)[:, None, :]
     if "slope" in arrays:
         layers.append(np.concatenate([arrays["offset"], arrays["slope"]], 1))
-    layers += _stack(arrays, "judge")
     return np.concatenate([_panels(layer) for layer in layers], 1).astype(np.float32)
 
 

@@ -1,0 +1,65 @@
+"""What the net would err by and the solver would cost, told for each cell by a small perceptron before either runs.
+
+The judges of a `Surrogate` learn when its experts have finished: from the features, log10 of the error of the expert's
+prediction and log10 of the attempts that the solver needs.
+"""
+
+import math
+import tempfile
+
+import torch
+
+import surrogate
+
+from .export import export_model
+from .losses import pinball
+from .soap import BatchedSOAP
+
+#: cells per region that the judges learn from, iterations, and cells per iteration
+CELLS, ITERATIONS, BATCH = 16384, 2000, 256
+#: quantiles of the error and of the attempts that are learned; by trial more is accepted than with the median of errors
+LEVELS = (0.8, 0.5)
+#: tolerance at which attempts are counted
+RTOL = 1e-2
+
+
+def fit_judge(judge, inputs, targets):
+    """Let the judges learn, by pinball loss.
+
+    Parameters
+    ----------
+    judge : Residual
+    inputs : Tensor of shape (n_experts, n, n_in), float32
+        Standardised features.
+    targets : Tensor of shape (n_experts, n, 2), float32
+    """
+    parameters, (n_experts, n) = list(judge.parameters()), inputs.shape[:2]
+    optimizer = BatchedSOAP(parameters, lr=1e-2)
+    own = torch.arange(n_experts, device=inputs.device).unsqueeze(1)
+    for i in range(ITERATIONS):
+        optimizer.param_groups[0]["lr"] = 1e-2 * (0.5 * (1 + math.cos(math.pi * i / ITERATIONS)) + 1e-3)
+        rows = torch.randint(n, (n_experts, BATCH), device=inputs.device)
+        miss = targets[own, rows] - judge(inputs[own, rows])
+        loss = sum(pinball(miss[..., k], level) for k, level in enumerate(LEVELS)) / BATCH
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def solver_attempts(system, state, dt, threads=1):
+    """Attempts of the solver at `RTOL`, at least 1, for the system's default parameters.
+
+    Parameters
+    ----------
+    system : System
+    state : Tensor of shape (n, n_vars), float64
+    dt : Tensor of shape (n,), float64
+
+    Returns
+    -------
+    Tensor of shape (n,), float64
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        model = surrogate.load(export_model(system, directory))
+        report = model.stepper(rtol=RTOL, net=False, threads=threads).step(state.numpy().copy(), dt.numpy())
+    return torch.from_numpy(report.cost).clamp_min(1.0)
