@@ -29,23 +29,78 @@ def test_fortran_constants_are_those_of_the_header():
     assert in_fortran == in_header
 
 
+C_FUNCTIONS = dict(re.findall(r"SURR_API int32_t (surr_\w+)\((.*?)\);", HEADER, re.S))
+F_FUNCTIONS = {
+    name: (arguments, body)
+    for name, arguments, body in re.findall(
+        r"function (surr_\w+)\(([^)]*)\)[ &\n]*bind\(c\) result\(code\)(.*?)end function", FORTRAN, re.S
+    )
+}
+
+# What a C argument may be in Fortran; where C allows NULL, a type(c_ptr) by value.
+POINTER = {"type(c_ptr), value"}
+SAME_IN_FORTRAN = {
+    "int32_t": {"integer(c_int32_t), value"},
+    "int64_t": {"integer(c_int64_t), value"},
+    "double": {"real(c_double), value"},
+    "const char *": {"character(kind=c_char), intent(in)"},
+    "char *": {"character(kind=c_char), intent(out)"} | POINTER,
+    "const double *": {"real(c_double), intent(in)"} | POINTER,
+    "double *": {"real(c_double), intent(out)", "real(c_double), intent(inout)"} | POINTER,
+    "int32_t *": {"integer(c_int32_t), intent(out)"},
+    "int64_t *": {"integer(c_int64_t), intent(out)"} | POINTER,
+    "const int64_t *": {"integer(c_int64_t), intent(in)"},
+    "uint8_t *": POINTER,
+    "void *": POINTER,
+    "const void *": POINTER,
+    "void *const *": {"type(c_ptr), intent(in)"},
+    "handle": POINTER,
+    "handle out": {"type(c_ptr), intent(out)"},
+    "function": {"type(c_funptr), value"},
+}
+
+
+def c_arguments(text):
+    """Types of the arguments of a C declaration, as keys of SAME_IN_FORTRAN."""
+    text = re.sub(r"[\w ]*\**\(\*\w+\)\([^()]*\)", "function pointer", " ".join(text.split()))
+    text = text.replace("const struct surr_model_desc *function", "function")
+    types = [re.sub(r"\w+$", "", argument.strip()).strip() for argument in text.split(",")]
+    return [re.sub(r"^(const )?surr_\w+ \*(\*?)$", lambda m: "handle out" if m[2] else "handle", t) for t in types]
+
+
+def fortran_arguments(arguments, body):
+    """Declarations of the arguments of a Fortran function, in order."""
+    declared = {}
+    for what, names in re.findall(r"^ *(\w.*?) :: (.*)$", body, re.M):
+        declared |= {re.sub(r"\(\*\)", "", name).strip(): what for name in names.split(", ")}
+    return [declared[name.strip()] for name in arguments.replace("&", "").split(",")]
+
+
 def test_fortran_functions_are_those_of_the_header():
-    """Same names, and the same number of arguments."""
-    declared = {
-        name: len(split_arguments(arguments))
-        for name, arguments in re.findall(r"SURR_API int32_t (surr_\w+)\((.*?)\);", HEADER, re.S)
-    }
-    bound = {
-        name: arguments.count(",") + 1
-        for name, arguments in re.findall(r"function (surr_\w+)\(([^)]*)\)[ &\n]*bind\(c\)", FORTRAN)
-    }
-    assert len(declared) > 20
-    assert bound == declared
+    """Same names, and every argument of the same type, passed in the same way."""
+    assert len(C_FUNCTIONS) > 30
+    assert set(F_FUNCTIONS) == set(C_FUNCTIONS)
+    for name, text in C_FUNCTIONS.items():
+        ours, theirs = fortran_arguments(*F_FUNCTIONS[name]), c_arguments(text)
+        assert len(ours) == len(theirs), name
+        for position, (here, there) in enumerate(zip(ours, theirs)):
+            assert here in SAME_IN_FORTRAN[there], f"argument {position} of {name}: {there} in C, {here} in Fortran"
 
 
-def split_arguments(text):
-    """Split at commas outside parentheses."""
-    return re.sub(r"\([^()]*\)", "", re.sub(r"\([^()]*\)", "", text)).split(",")
+def test_every_function_is_called_from_both_languages():
+    """What is not called is not tested."""
+    tests = BINDINGS.parent / "tests"
+    in_c = "".join(path.read_text() for path in (tests / "c").glob("*.[ch]"))
+    in_fortran = (tests / "fortran" / "test_fortran.f90").read_text() + FORTRAN[FORTRAN.index("\ncontains") :]
+    for name in C_FUNCTIONS:
+        assert f"{name}(" in in_c and f"{name}(" in in_fortran, name
+
+
+def test_every_return_code_is_reached():
+    """Some test in C expects each code."""
+    in_c = "".join(path.read_text() for path in (BINDINGS.parent / "tests" / "c").glob("*.c"))
+    for code in re.findall(r"\b(SURR_E_\w+) =", HEADER):
+        assert re.search(rf"[,=?] {code}\b", in_c), code
 
 
 @pytest.mark.parametrize("language", ["c -std=c99", "c -std=c11", "c++ -std=c++11", "c++ -std=c++17"])

@@ -3,8 +3,17 @@
 !> Every function is that of the header, which documents it; all return its integer codes. A string goes in as
 !> (text, len(text)) and comes out padded with blanks through the functions surr_*_text below. Arguments that C allows
 !> to be NULL are of type c_ptr: pass c_loc(x) of a target, or c_null_ptr.
+!>
+!> type(surrogate_stepper) puts them behind arrays of any strides, without copies:
+!>
+!>     type(surrogate_stepper) :: chemistry
+!>     call chemistry%open('ism-molecular', rtol=1e-2_c_double)
+!>     call chemistry%field('H2', SURR_Q_MASS_DENSITY)            ! ... one per row of q, in their order
+!>     code = chemistry%commit()                                  ! the first error of all these calls
+!>     code = chemistry%step(q(5:14, 1:nx, j), dt)                ! q(field, cell) in place, every time step
 module surrogate
-  use, intrinsic :: iso_c_binding, only: c_char, c_double, c_funptr, c_int32_t, c_int64_t, c_null_char, c_ptr
+  use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_double, c_funptr, c_int8_t, c_int32_t, c_int64_t, &
+    c_intptr_t, c_loc, c_null_char, c_null_ptr, c_ptr
   implicit none
   private
 
@@ -13,11 +22,11 @@ module surrogate
   integer(c_int32_t), parameter, public :: &
     SURR_OK = 0, SURR_FLAGGED = 1, SURR_E_ARG = -1, SURR_E_ABI = -2, SURR_E_IO = -3, SURR_E_FORMAT = -4, &
     SURR_E_CHECKSUM = -5, SURR_E_NOMEM = -6, SURR_E_FIELD = -7, SURR_E_UNITS = -8, SURR_E_STATE = -9, &
-    SURR_E_CELLS = -10, SURR_E_BUSY = -12, SURR_E_UNSUPPORTED = -13, SURR_E_INTERNAL = -99
+    SURR_E_CELLS = -10, SURR_E_BUSY = -12, SURR_E_UNSUPPORTED = -13
 
   integer(c_int32_t), parameter, public :: &
     SURR_CELL_NET = 0, SURR_CELL_OUTSIDE = 1, SURR_CELL_ERROR = 2, SURR_CELL_AUDIT = 3, SURR_CELL_SOLVER = 4, &
-    SURR_CELL_MASKED = 32, SURR_CELL_BAD_INPUT = 33, SURR_CELL_FAILED = 34
+    SURR_CELL_MASKED = 32, SURR_CELL_BAD_INPUT = 33, SURR_CELL_FAILED = 34, SURR_CELL_QUEUED = 35
 
   integer(c_int32_t), parameter, public :: &
     SURR_Q_NUMBER_DENSITY = 1, SURR_Q_MASS_DENSITY = 2, SURR_Q_MASS_FRACTION = 3, SURR_Q_PER_H = 4, &
@@ -37,8 +46,52 @@ module surrogate
   public :: surr_plan_create, surr_plan_free, surr_plan_units, surr_plan_field
   public :: surr_plan_set_i, surr_plan_set_d, surr_plan_set_s, surr_plan_commit
   public :: surr_work_create, surr_work_free, surr_work_seconds, surr_work_audit, surr_audit_quantile
-  public :: surr_step, surr_step_block, surr_step_cell
+  public :: surr_plan_set_fallback, surr_step, surr_step_block, surr_step_cell
+  public :: surr_queue, surr_queue_block, surr_flush
   public :: surr_error_text, surr_version_text, surr_status_text
+  public :: surrogate_stepper, surrogate_fallback
+
+  !> A model, a plan and a work, freed together when the variable goes out of scope. One thread may use it at a time.
+  !> The handles are there for calls of the surr_* functions that it does not wrap; they have one owner, so that a copy
+  !> of a stepper is a closed one.
+  type :: surrogate_stepper
+    type(c_ptr) :: model = c_null_ptr, plan = c_null_ptr, work = c_null_ptr
+    integer(c_int32_t), private :: failure = 0, n_field = 0
+    character(len=120), private :: own_message = ''
+  contains
+    procedure :: open => stepper_open        !< subroutine (name, rtol)
+    procedure :: units => stepper_units      !< subroutine (length_cm, density_gcc, time_s)
+    procedure :: field => stepper_field      !< subroutine (name, quantity [, scale])
+    generic :: set => set_word, set_real, set_int32, set_int64 !< subroutine (key, value), keys as in surrogate.h
+    procedure :: commit => stepper_commit    !< code = ([n_cell])
+    generic :: step => step_cell, step_cells !< code = (q(:), dt [, status]), (q(:, :), dt [, status, stat, cell_dim])
+    procedure :: queue => stepper_queue      !< code = (q(:, :), dt [, status, stat, cell_dim]), then
+    procedure :: flush => stepper_flush      !< code = ([stat])
+    procedure :: close => stepper_close      !< subroutine (): also at the end of its scope
+    procedure :: message => stepper_message  !< text of its last failure
+    procedure, private :: set_word
+    procedure, private :: set_real
+    procedure, private :: set_int32
+    procedure, private :: set_int64
+    procedure, private :: step_cell
+    procedure, private :: step_cells
+    procedure, private :: copy
+    generic :: assignment(=) => copy
+    final :: finalize
+  end type
+
+  !> A solver of your own for surr_plan_set_fallback, as c_funloc(procedure): advances the n cells in state, packed one
+  !> after the other with the variables in the model's order, and returns 0, or another number if it gave all up.
+  abstract interface
+    function surrogate_fallback(context, n, state, dt, params) bind(c) result(code)
+      import :: c_int32_t, c_int64_t, c_ptr, c_double
+      type(c_ptr), value :: context
+      integer(c_int64_t), value :: n
+      real(c_double), intent(inout) :: state(*)
+      real(c_double), intent(in) :: dt(*), params(*)
+      integer(c_int32_t) :: code
+    end function
+  end interface
 
   interface
     function surr_abi_check(major, minor) bind(c) result(code)
@@ -197,6 +250,15 @@ module surrogate
       integer(c_int32_t) :: code
     end function
 
+    !> advance: c_funloc of a surrogate_fallback, or c_null_funptr.
+    function surr_plan_set_fallback(plan, advance, context) bind(c) result(code)
+      import :: c_int32_t, c_ptr, c_funptr
+      type(c_ptr), value :: plan
+      type(c_funptr), value :: advance
+      type(c_ptr), value :: context
+      integer(c_int32_t) :: code
+    end function
+
     function surr_plan_commit(plan) bind(c) result(code)
       import :: c_int32_t, c_ptr
       type(c_ptr), value :: plan
@@ -274,6 +336,37 @@ module surrogate
       integer(c_int32_t), intent(out) :: status
       integer(c_int32_t) :: code
     end function
+
+    !> As surr_step. The cells and the status bytes must be targets that stay where they are until the flush.
+    function surr_queue(plan, work, n_cell, dt, base, stride, dtype, index, status, stat) bind(c) result(code)
+      import :: c_int32_t, c_int64_t, c_ptr, c_double
+      type(c_ptr), value :: plan, work
+      integer(c_int64_t), value :: n_cell
+      real(c_double), value :: dt
+      type(c_ptr), intent(in) :: base(*)
+      integer(c_int64_t), intent(in) :: stride(*)
+      integer(c_int32_t), value :: dtype
+      type(c_ptr), value :: index, status, stat
+      integer(c_int32_t) :: code
+    end function
+
+    function surr_queue_block(plan, work, n_cell, dt, q, cell_stride, slot_stride, index, status, stat) &
+        bind(c) result(code)
+      import :: c_int32_t, c_int64_t, c_ptr, c_double
+      type(c_ptr), value :: plan, work
+      integer(c_int64_t), value :: n_cell
+      real(c_double), value :: dt
+      real(c_double), intent(inout) :: q(*)
+      integer(c_int64_t), value :: cell_stride, slot_stride
+      type(c_ptr), value :: index, status, stat
+      integer(c_int32_t) :: code
+    end function
+
+    function surr_flush(work, stat) bind(c) result(code)
+      import :: c_int32_t, c_ptr
+      type(c_ptr), value :: work, stat
+      integer(c_int32_t) :: code
+    end function
   end interface
 
 contains
@@ -312,4 +405,251 @@ contains
       text(i:i) = buf(i)
     end do
   end subroutine
+
+  ! ---- surrogate_stepper -------------------------------------------------------------------------------------------
+
+  !> Opens a model, by name or path. After a failure the other set-up calls do nothing, and commit returns its code.
+  subroutine stepper_open(self, name, rtol)
+    class(surrogate_stepper), intent(inout) :: self
+    character(len=*), intent(in) :: name
+    real(c_double), intent(in) :: rtol
+    call self%close()
+    self%failure = surr_model_open(name, len(name, c_int32_t), self%model)
+    if (self%failure == SURR_OK) self%failure = surr_plan_create(self%model, self%plan)
+    call self%set('rtol', rtol)
+  end subroutine
+
+  subroutine stepper_units(self, length_cm, density_gcc, time_s)
+    class(surrogate_stepper), intent(inout) :: self
+    real(c_double), intent(in) :: length_cm, density_gcc, time_s
+    if (self%failure == SURR_OK) self%failure = surr_plan_units(self%plan, length_cm, density_gcc, time_s)
+  end subroutine
+
+  !> Declares the next row of q. Without any, q holds the model's variables in its order and units.
+  subroutine stepper_field(self, name, quantity, scale)
+    class(surrogate_stepper), intent(inout) :: self
+    character(len=*), intent(in) :: name
+    integer(c_int32_t), intent(in) :: quantity
+    real(c_double), intent(in), optional :: scale
+    real(c_double) :: factor
+    integer(c_int32_t) :: slot
+    factor = 1
+    if (present(scale)) factor = scale
+    if (self%failure == SURR_OK) self%failure = surr_plan_field(self%plan, name, len_trim(name, c_int32_t), quantity, &
+                                                                factor, SURR_F_COMPACT, slot)
+    self%n_field = self%n_field + 1
+  end subroutine
+
+  subroutine set_word(self, key, val)
+    class(surrogate_stepper), intent(inout) :: self
+    character(len=*), intent(in) :: key, val
+    if (self%failure == SURR_OK) self%failure = surr_plan_set_s(self%plan, key, len(key, c_int32_t), val, &
+                                                                len(val, c_int32_t))
+  end subroutine
+
+  subroutine set_real(self, key, val)
+    class(surrogate_stepper), intent(inout) :: self
+    character(len=*), intent(in) :: key
+    real(c_double), intent(in) :: val
+    if (self%failure == SURR_OK) self%failure = surr_plan_set_d(self%plan, key, len(key, c_int32_t), val)
+  end subroutine
+
+  subroutine set_int64(self, key, val)
+    class(surrogate_stepper), intent(inout) :: self
+    character(len=*), intent(in) :: key
+    integer(c_int64_t), intent(in) :: val
+    if (self%failure == SURR_OK) self%failure = surr_plan_set_i(self%plan, key, len(key, c_int32_t), val)
+  end subroutine
+
+  subroutine set_int32(self, key, val)
+    class(surrogate_stepper), intent(inout) :: self
+    character(len=*), intent(in) :: key
+    integer(c_int32_t), intent(in) :: val
+    call self%set(key, int(val, c_int64_t))
+  end subroutine
+
+  !> Commits the plan and makes room for calls of n_cell cells (not known: 0).
+  function stepper_commit(self, n_cell) result(code)
+    class(surrogate_stepper), intent(inout) :: self
+    integer, intent(in), optional :: n_cell
+    integer(c_int32_t) :: code
+    integer(c_int64_t) :: hint
+    hint = 0
+    if (present(n_cell)) hint = n_cell
+    if (self%failure == SURR_OK .and. self%n_field == 0) call declare_variables(self)
+    if (self%failure == SURR_OK) self%failure = surr_plan_commit(self%plan)
+    if (self%failure == SURR_OK) self%failure = surr_work_create(self%plan, hint, self%work)
+    code = self%failure
+  end function
+
+  subroutine declare_variables(self)
+    class(surrogate_stepper), intent(inout) :: self
+    integer(c_int32_t) :: i, n_state, n_param, is_param
+    real(c_double) :: lower, upper, val
+    character(kind=c_char) :: name(64), unit(64)
+    character(len=64) :: text
+    self%failure = surr_model_count(self%model, n_state, n_param)
+    do i = 0, n_state - 1
+      if (self%failure == SURR_OK) self%failure = surr_model_field(self%model, i, name, 64, unit, 64, lower, upper, &
+                                                                   val, is_param)
+      text = ''
+      call from_c(name, text)
+      call self%field(text, SURR_Q_STATE)
+    end do
+  end subroutine
+
+  !> Advances the cell q(field) by dt, in place.
+  function step_cell(self, q, dt, status) result(code)
+    class(surrogate_stepper), intent(inout) :: self
+    real(c_double), intent(inout) :: q(:)
+    real(c_double), intent(in) :: dt
+    integer(c_int32_t), intent(inout), optional :: status
+    integer(c_int32_t) :: code, settled
+    code = check_shape(self, size(q), 0, 0)
+    if (code /= SURR_OK) return
+    code = surr_step_cell(self%plan, self%work, dt, q, settled)
+    if (present(status) .and. (code >= 0 .or. code == SURR_E_CELLS)) status = settled
+  end function
+
+  !> Advances the cells q(field, :), or with cell_dim=1 q(:, field), by dt, in place and without a copy whatever part of
+  !> an array they are. status(c) is that of cell c, stat(SURR_NSTAT) the counts.
+  function step_cells(self, q, dt, status, stat, cell_dim) result(code)
+    class(surrogate_stepper), intent(inout) :: self
+    real(c_double), intent(inout), target :: q(:, :)
+    real(c_double), intent(in) :: dt
+    integer(c_int8_t), intent(inout), optional, target :: status(:)
+    integer(c_int64_t), intent(out), optional, target :: stat(SURR_NSTAT)
+    integer, intent(in), optional :: cell_dim
+    integer(c_int32_t) :: code
+    code = run_cells(self, .false., q, dt, status, stat, cell_dim)
+  end function
+
+  !> As step, but cells that need the solver wait for the flush: q and status must be (parts of) targets until then.
+  function stepper_queue(self, q, dt, status, stat, cell_dim) result(code)
+    class(surrogate_stepper), intent(inout) :: self
+    real(c_double), intent(inout), target :: q(:, :)
+    real(c_double), intent(in) :: dt
+    integer(c_int8_t), intent(inout), optional, target :: status(:)
+    integer(c_int64_t), intent(out), optional, target :: stat(SURR_NSTAT)
+    integer, intent(in), optional :: cell_dim
+    integer(c_int32_t) :: code
+    code = run_cells(self, .true., q, dt, status, stat, cell_dim)
+  end function
+
+  !> Whether q has a row per field and status an element per cell.
+  function check_shape(self, n_field, n_status, n_cell) result(code)
+    class(surrogate_stepper), intent(inout) :: self
+    integer, intent(in) :: n_field, n_status, n_cell
+    integer(c_int32_t) :: code
+    code = SURR_E_ARG
+    self%own_message = ''
+    if (.not. c_associated(self%work)) then
+      code = SURR_E_STATE
+      self%own_message = 'the stepper is not committed: call open and commit first'
+    else if (n_field /= self%n_field) then
+      write (self%own_message, '(a,i0,a,i0,a)') 'q has ', n_field, ' fields per cell, ', self%n_field, ' are declared'
+    else if (n_status < n_cell) then
+      write (self%own_message, '(a,i0,a,i0,a)') 'status has ', n_status, ' elements for ', n_cell, ' cells'
+    else
+      code = SURR_OK
+    end if
+  end function
+
+  function run_cells(self, later, q, dt, status, stat, cell_dim) result(code)
+    class(surrogate_stepper), intent(inout) :: self
+    logical, intent(in) :: later
+    real(c_double), intent(inout), target :: q(:, :)
+    real(c_double), intent(in) :: dt
+    integer(c_int8_t), intent(inout), optional, target :: status(:)
+    integer(c_int64_t), intent(inout), optional, target :: stat(SURR_NSTAT)
+    integer, intent(in), optional :: cell_dim
+    integer(c_int32_t) :: code
+    integer :: cells, i
+    integer(c_int64_t) :: n_cell, strides(2)
+    type(c_ptr) :: where_status, where_stat, base(self%n_field)
+
+    cells = 2
+    if (present(cell_dim)) cells = merge(1, 2, cell_dim == 1)
+    n_cell = size(q, cells)
+    i = size(q, cells)
+    if (present(status)) i = size(status)
+    code = check_shape(self, size(q, 3 - cells), i, size(q, cells))
+    if (code == SURR_OK .and. present(status) .and. n_cell > 1) then
+      if (address(c_loc(status(2))) - address(c_loc(status(1))) /= 1) then
+        code = SURR_E_ARG
+        self%own_message = 'the elements of status are not side by side: give a whole array, or a(i:j)'
+      end if
+    end if
+    if (code /= SURR_OK) return
+    where_status = c_null_ptr
+    if (present(status) .and. n_cell > 0) where_status = c_loc(status(1))
+    where_stat = c_null_ptr
+    if (present(stat)) where_stat = c_loc(stat(1))
+    base = c_null_ptr
+    strides = 1
+    if (n_cell > 0) then
+      if (size(q, 1) > 1) strides(1) = (address(c_loc(q(2, 1))) - address(c_loc(q(1, 1)))) / 8
+      if (size(q, 2) > 1) strides(2) = (address(c_loc(q(1, 2))) - address(c_loc(q(1, 1)))) / 8
+      do i = 1, self%n_field
+        base(i) = c_loc(q(1, 1))
+        if (cells == 2) base(i) = c_loc(q(i, 1))
+        if (cells == 1) base(i) = c_loc(q(1, i))
+      end do
+    end if
+    if (later) then
+      code = surr_queue(self%plan, self%work, n_cell, dt, base, spread(strides(cells), 1, int(self%n_field)), &
+                        SURR_F64, c_null_ptr, where_status, where_stat)
+    else
+      code = surr_step(self%plan, self%work, n_cell, dt, base, spread(strides(cells), 1, int(self%n_field)), &
+                       SURR_F64, c_null_ptr, where_status, where_stat)
+    end if
+  end function
+
+  !> Advances all cells that wait.
+  function stepper_flush(self, stat) result(code)
+    class(surrogate_stepper), intent(inout) :: self
+    integer(c_int64_t), intent(out), optional, target :: stat(SURR_NSTAT)
+    integer(c_int32_t) :: code
+    type(c_ptr) :: where_stat
+    self%own_message = ''
+    where_stat = c_null_ptr
+    if (present(stat)) where_stat = c_loc(stat(1))
+    code = surr_flush(self%work, where_stat)
+  end function
+
+  function stepper_message(self) result(text)
+    class(surrogate_stepper), intent(in) :: self
+    character(len=1024) :: text
+    text = self%own_message
+    if (text == '') text = surr_error_text()
+  end function
+
+  subroutine stepper_close(self)
+    class(surrogate_stepper), intent(inout) :: self
+    self%failure = surr_work_free(self%work)
+    self%failure = surr_plan_free(self%plan)
+    self%failure = surr_model_close(self%model)
+    self%model = c_null_ptr
+    self%plan = c_null_ptr
+    self%work = c_null_ptr
+    self%n_field = 0
+    self%own_message = ''
+  end subroutine
+
+  subroutine copy(self, other)
+    class(surrogate_stepper), intent(inout) :: self
+    class(surrogate_stepper), intent(in) :: other
+    if (.not. c_associated(self%plan, other%plan)) call self%close()
+  end subroutine
+
+  subroutine finalize(self)
+    type(surrogate_stepper), intent(inout) :: self
+    call self%close()
+  end subroutine
+
+  function address(pointer) result(number)
+    type(c_ptr), intent(in) :: pointer
+    integer(c_intptr_t) :: number
+    number = transfer(pointer, number)
+  end function
 end module surrogate

@@ -51,8 +51,7 @@ enum {
     SURR_E_STATE = -9,        /* plan not committed, or changed after commit */
     SURR_E_CELLS = -10,       /* "on_failure" is "error" and some cell could not be advanced: NO cell was modified */
     SURR_E_BUSY = -12,        /* one surr_work used by two threads at once */
-    SURR_E_UNSUPPORTED = -13, /* this machine, build or model cannot do what was asked for */
-    SURR_E_INTERNAL = -99
+    SURR_E_UNSUPPORTED = -13  /* this machine, build or model cannot do what was asked for */
 };
 
 /* ---- status byte per cell: < 32 the cell holds a valid state at t + dt, >= 32 the cell was left untouched -------- */
@@ -64,7 +63,8 @@ enum {
     SURR_CELL_SOLVER = 4,     /* solver: cheaper here than the net, or the model has none */
     SURR_CELL_MASKED = 32,    /* the host's mask said so */
     SURR_CELL_BAD_INPUT = 33, /* non-finite, negative or absurd input */
-    SURR_CELL_FAILED = 34     /* the solver failed too */
+    SURR_CELL_FAILED = 34,    /* the solver failed too */
+    SURR_CELL_QUEUED = 35     /* waits for surr_flush, which gives it its status */
 };
 
 /* ---- version and errors ------------------------------------------------------------------------------------------ */
@@ -141,10 +141,20 @@ SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_le
  * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell),
  * "net" (1: the net takes the cells it vouches for, except where the solver needs two attempts or less; 0: the solver
  * takes all).
- * set_s: "fallback" (solver | none), "on_failure" (flag | error), "isa" (auto | base | v3 | v4). */
+ * set_s: "fallback" (solver | none; see surr_plan_set_fallback), "on_failure" (flag | error), "isa" (auto | base | v3 |
+ * v4). */
 SURR_API int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t v);
 SURR_API int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v);
 SURR_API int32_t surr_plan_set_s(surr_plan *p, const char *key, int32_t key_len, const char *v, int32_t v_len);
+/* A solver of the host's own for the cells that the net does not take; NULL: the model's again. advance(context, ...)
+ * gets n cells in the model's units, state[c*n_state + k] (in and out), dt[c] [s] and params[c*n_param + k], and returns
+ * 0, or another number if it gave all n of them up. Cells that come back negative, infinite or out of the range of
+ * surr_model_field have failed too (34). It runs in the host's floating-point environment, with "threads" above 1 on
+ * several threads at once. */
+SURR_API int32_t surr_plan_set_fallback(surr_plan *p,
+                                        int32_t (*advance)(void *context, int64_t n, double *state, const double *dt,
+                                                           const double *params),
+                                        void *context);
 SURR_API int32_t surr_plan_commit(surr_plan *p);
 
 /* ---- the step ---------------------------------------------------------------------------------------------------- */
@@ -184,6 +194,21 @@ SURR_API int32_t surr_step_block(const surr_plan *p, surr_work *w, int64_t n_cel
                                  int64_t *stat);
 /* One cell q[slot]; status may be NULL. */
 SURR_API int32_t surr_step_cell(const surr_plan *p, surr_work *w, double dt, double *q, int32_t *status);
+
+/* ---- the queue ---------------------------------------------------------------------------------------------------
+ * For hosts that call with a few cells at a time (RAMSES: 32): the net advances its cells at once, those that need the
+ * solver get status 35 and wait for surr_flush, which solves them together, side by side in the lanes of the processor
+ * and on all threads. Arguments as for surr_step and surr_step_block; base, stride and index are copied, but the cells
+ * and the status bytes themselves must stay where they are, and be left alone, until the flush. The counts of the calls
+ * and of the flush together are those of surr_step, and so are the results, bit by bit. Memory grows with the largest
+ * number of cells and calls between two flushes, and is kept. Not with "on_failure" = "error". */
+SURR_API int32_t surr_queue(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, void *const *base,
+                            const int64_t *stride, int32_t dtype, const void *index, uint8_t *status, int64_t *stat);
+SURR_API int32_t surr_queue_block(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, double *q,
+                                  int64_t cell_stride, int64_t slot_stride, const void *index, uint8_t *status,
+                                  int64_t *stat);
+/* Advances all that waits in this work; an empty queue is fine. */
+SURR_API int32_t surr_flush(surr_work *w, int64_t *stat);
 
 #if defined(__cplusplus) && !defined(SURR_CFFI)
 }

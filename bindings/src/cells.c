@@ -21,7 +21,7 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     size_t net = p->use_net; /* room for predictions and for the cells packed for the solver */
     size_t doubles = (1 + net) * ((size_t)d->n_state + (size_t)d->n_param) + 6 + net;
     size_t header = (sizeof(scratch) + 63) & ~(size_t)63;
-    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + (2 + 4 * net) * sizeof(int32_t) + 2 + net);
+    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + (3 + 3 * net) * sizeof(int32_t) + 2 + net);
     scratch *s = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     if (!s) return NULL;
     memset(s, 0, bytes);
@@ -42,7 +42,7 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     s->cell = (int32_t *)(s->position + n);
     s->attempts = s->cell + n;
     s->todo = s->attempts + n;
-    s->tries = s->todo + net * n;
+    s->tries = s->todo + n;
     s->error = (float *)(s->tries + net * n);
     s->expected = s->error + net * n;
     s->state = (uint8_t *)(s->expected + net * n);
@@ -60,7 +60,7 @@ void scratch_reset(scratch *s)
     memset(s->seconds, 0, sizeof s->seconds);
     memset(s->audit, 0, sizeof s->audit);
     s->n_flagged = 0;
-    s->m = 0;
+    s->m = s->n_todo = 0;
 }
 
 /* ---- reading and writing one field ------------------------------------------------------------------------------- */
@@ -222,7 +222,7 @@ static int convert_in(const surr_plan *p, double *y, double *rho, double nh, dou
 
 static int is_within(double x, double lower, double upper) { return is_finite(x) && x >= lower && x <= upper; }
 
-static int is_meaningful(const surr_plan *p, const double *y, const double *params, double dt)
+int is_meaningful(const surr_plan *p, const double *y, const double *params, double dt)
 {
     const surr_model_desc *d = p->model->desc;
     int good = is_positive(dt);
@@ -273,9 +273,10 @@ void block_gather(const call *c, scratch *s, int64_t first, int32_t n)
 }
 
 /* Back to the host's quantities, in place. 0: a result that the host's type cannot hold. */
-static int convert_out(const surr_plan *p, double *y, double rho, double form, double largest)
+int convert_out(const surr_plan *p, double *y, double rho, double form, int32_t dtype)
 {
     const surr_model_desc *d = p->model->desc;
+    const double largest = dtype == SURR_F32 ? (double)FLT_MAX : DBL_MAX;
     double n_total, mass;
     int good = 1;
     if (p->i_temperature >= 0 && p->n_species > 0) {
@@ -292,26 +293,32 @@ static int convert_out(const surr_plan *p, double *y, double rho, double form, d
     return good;
 }
 
+/* Sums over the cells of a block; those queued are counted when they are done. */
+void count_cells(scratch *s)
+{
+    for (int32_t i = 0; i < s->n; i++) {
+        if (s->status[i] == SURR_CELL_QUEUED) continue;
+        s->stat[0]++;
+        s->stat[s->status[i] < SURR_CELL_MASKED ? 1 + s->status[i] : 6]++;
+        s->n_flagged += s->status[i] > SURR_CELL_MASKED;
+    }
+    for (int32_t i = 0; i < s->m; i++) s->stat[7] += s->attempts[i];
+}
+
 /* After the solver: converts its results and settles the status of every cell of the block. */
 void block_finish(const call *c, scratch *s)
 {
     const surr_plan *p = c->plan;
-    double largest = c->dtype == SURR_F32 ? (double)FLT_MAX : DBL_MAX;
     const double per_attempt = p->cost_slot >= 0 ? 1.0 / p->slots[p->cost_slot].scale : 0.0;
     memset(s->cost, 0, (size_t)s->n * sizeof *s->cost);
     for (int32_t i = 0; i < s->m; i++) {
         double *y = s->y + (int64_t)i * p->model->desc->n_state;
-        if (s->state[i] < SURR_CELL_MASKED && !convert_out(p, y, s->rho[i], s->form[i], largest))
+        if (s->state[i] < SURR_CELL_MASKED && !convert_out(p, y, s->rho[i], s->form[i], c->dtype))
             s->state[i] = SURR_CELL_FAILED;
         s->status[s->cell[i]] = s->state[i];
-        s->stat[7] += s->attempts[i];
         s->cost[s->cell[i]] = per_attempt * s->attempts[i];
     }
-    for (int32_t i = 0; i < s->n; i++) {
-        s->stat[s->status[i] < SURR_CELL_MASKED ? 1 + s->status[i] : 6]++;
-        s->n_flagged += s->status[i] > SURR_CELL_MASKED;
-    }
-    s->stat[0] += s->n;
+    count_cells(s);
     if (c->status) memcpy(c->status + s->first, s->status, (size_t)s->n);
 }
 

@@ -1,6 +1,7 @@
 /* The engine's own objects and the few functions its files share; see surrogate.h for what hosts see. */
 #ifndef SURR_ENGINE_H
 #define SURR_ENGINE_H
+#include "fpenv.h"
 #include "model_abi.h"
 #include "surrogate.h"
 
@@ -9,7 +10,10 @@
 #include <string.h>
 
 enum { BLOCK = 1024 }; /* cells gathered and solved together, at most */
-enum { FALLBACK_SOLVER, FALLBACK_NONE };
+enum { FALLBACK_SOLVER, FALLBACK_NONE, FALLBACK_HOST };
+
+/* A solver of the host's, see surr_plan_set_fallback. */
+typedef int32_t host_solver(void *context, int64_t n, double *state, const double *dt, const double *params);
 
 struct surr_model {
     atomic_int refs;             /* the host's handle and every plan hold one */
@@ -35,6 +39,8 @@ struct surr_plan {
     int32_t isa, fallback, on_failure;
     double rtol, atol_frac, audit; /* rtol and atol_frac are 0 until set */
     int64_t max_attempts;
+    host_solver *host_solver;    /* for FALLBACK_HOST */
+    void *host_context;
 
     /* what commit derives */
     const surr_kernels *kernels;
@@ -68,7 +74,9 @@ typedef struct scratch {
     double *packed_params, *packed_dt;
     float *error;                /* [m] calibrated error of the prediction */
     float *expected;             /* [m] attempts that the solver would need, -1: unknown */
-    int32_t *todo;               /* cells that the solver takes */
+    int32_t n_todo, *todo;       /* cells that the solver takes */
+    int defer;                   /* leave these to the queue */
+    fp_state host;               /* the host's floating-point environment, for its solver */
     uint8_t *outcome;            /* [m] of the solver, for the packed cells */
     int32_t *tries;
     /* sums over the blocks of a call */
@@ -78,17 +86,39 @@ typedef struct scratch {
     int64_t audit[SURR_NAUDIT];
 } scratch;
 
+/* Cells that wait for surr_flush, side by side as the solver takes them, and where their results go. Cell i came with
+ * call origin[i], of which slot s is at base[origin*n_slot + s]. */
+typedef struct queue {
+    atomic_int_fast64_t n;
+    int64_t room;                /* cells */
+    double *y, *params, *dt, *rho, *form;
+    int64_t *element, *position; /* number within the call, and in indexed fields */
+    int64_t *origin;
+    uint8_t *reason, *outcome;   /* why it needs the solver, and what came of it */
+    int32_t *attempts;
+    int64_t n_call, call_room;
+    void **base;
+    int64_t *stride;
+    uint8_t **status;
+    int32_t *dtype;
+} queue;
+
 struct surr_work {
     atomic_flag busy;
+    fp_state host;               /* what the host had when the call began */
     surr_plan *plan;
     int64_t n_scratch;
     scratch **scratch;
-    struct member *members;      /* one per thread of the plan, see step.c */
+    struct member *members;      /* one per thread of the plan, see work.c */
+    queue queue;
+    /* sums of the last call */
+    int64_t stat[SURR_NSTAT];
+    int64_t n_flagged;
     double seconds[SURR_NPHASE];
     int64_t audit[SURR_NAUDIT];  /* of all calls */
 };
 
-/* The arguments of one surr_step* call. */
+/* The arguments of one surr_step* or surr_queue* call. */
 typedef struct call {
     const surr_plan *plan;
     int64_t n_cell;
@@ -113,18 +143,38 @@ void plan_release(surr_plan *p);
 int isa_runs_here(int32_t isa);
 int32_t best_isa(const surr_model_desc *d); /* that the model has and this CPU runs; -1: none */
 
+/* work.c: a call in blocks, and these on the threads of the plan. `job` sees every block once; s is the thread's, or
+ * with hold_back the block's own, which keeps its results. Sums end up in the work. */
+typedef void block_job(void *context, scratch *s, int64_t first, int32_t n);
+int32_t work_enter(surr_work *w); /* one call at a time; in between the floating-point environment is ours */
+void work_leave(surr_work *w);
+int32_t work_run(surr_work *w, int64_t n_cell, int hold_back, block_job *job, void *context);
+
+/* step.c */
+int32_t check_call(const call *c, const surr_work *w);
+
+/* queue.c */
+void queue_free(queue *q);
+
 /* cells.c: a block's way in and out */
 scratch *scratch_create(const surr_plan *p, int64_t capacity);
 void scratch_reset(scratch *s);
 void *slot_base(const call *c, int32_t s);
 int64_t slot_stride(const call *c, int32_t s);
+int is_meaningful(const surr_plan *p, const double *y, const double *params, double dt);
 void block_gather(const call *c, scratch *s, int64_t first, int32_t n);
 void block_finish(const call *c, scratch *s);
 void block_scatter(const call *c, scratch *s);
+int convert_out(const surr_plan *p, double *y, double rho, double form, int32_t dtype);
+void count_cells(scratch *s);
 
 /* route.c */
 void block_advance(const surr_plan *p, scratch *s);
 double seconds_now(void);
+
+/* fallback.c: the solver of the model or of the host; like solve of surr_kernels */
+void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const double *dt, const double *params,
+                 uint8_t *status, int32_t *attempts);
 
 static inline int is_species_form(int32_t q) { return q >= SURR_Q_NUMBER_DENSITY && q <= SURR_Q_PER_H_TIMES_RHO; }
 static inline int is_thermal_form(int32_t q) { return q >= SURR_Q_TEMPERATURE && q <= SURR_Q_EINT_VOLUME; }

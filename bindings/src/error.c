@@ -15,6 +15,7 @@ static _Thread_local char last_error[1024];
     X(SURR_CELL_MASKED, "masked")                                         \
     X(SURR_CELL_BAD_INPUT, "bad input")                                   \
     X(SURR_CELL_FAILED, "failed")                                         \
+    X(SURR_CELL_QUEUED, "queued")                                         \
     X(SURR_E_ARG, "invalid argument")                                     \
     X(SURR_E_ABI, "header, library and model disagree")                   \
     X(SURR_E_IO, "no such model")                                         \
@@ -26,8 +27,7 @@ static _Thread_local char last_error[1024];
     X(SURR_E_STATE, "plan not committed, or changed after commit")        \
     X(SURR_E_CELLS, "some cell could not be advanced, none was modified") \
     X(SURR_E_BUSY, "work in use by another thread")                       \
-    X(SURR_E_UNSUPPORTED, "not supported here")                           \
-    X(SURR_E_INTERNAL, "internal error")
+    X(SURR_E_UNSUPPORTED, "not supported here")
 
 int32_t surr_fail(int32_t code, const char *format, ...)
 {

@@ -104,7 +104,7 @@ static void solve_listed(const surr_plan *p, scratch *s, int32_t n_todo)
         memcpy((char *)s->packed_params + (size_t)j * params, (char *)s->params + i * params, params);
         s->packed_dt[j] = s->dt[i];
     }
-    p->kernels->solve(&p->options, n_todo, s->end, s->packed_dt, s->packed_params, s->outcome, s->tries);
+    solve_cells(p, s->host, n_todo, s->end, s->packed_dt, s->packed_params, s->outcome, s->tries);
     for (int32_t j = 0; j < n_todo; j++) {
         const size_t i = (size_t)s->todo[j];
         s->attempts[i] = s->tries[j];
@@ -119,23 +119,49 @@ static void solve_listed(const surr_plan *p, scratch *s, int32_t n_todo)
     }
 }
 
+/* Puts the cells to be audited first and returns their number: their predictions do not outlive the block. */
+static int32_t audited_first(scratch *s)
+{
+    int32_t n = 0;
+    for (int32_t j = 0; j < s->n_todo; j++) {
+        const int32_t i = s->todo[j];
+        if (s->state[i] != SURR_CELL_AUDIT) continue;
+        s->todo[j] = s->todo[n];
+        s->todo[n++] = i;
+    }
+    return n;
+}
+
+/* The solver on all cells: there is no net. */
+static void solve_all(const surr_plan *p, scratch *s)
+{
+    s->n_todo = s->defer ? s->m : 0;
+    for (int32_t i = 0; i < s->n_todo; i++) s->todo[i] = i, s->state[i] = SURR_CELL_SOLVER, s->attempts[i] = 0;
+    if (!s->defer) solve_cells(p, s->host, s->m, s->y, s->dt, s->params, s->state, s->attempts);
+}
+
+/* Advances the cells of a block; with s->defer, s->todo[0 .. n_todo-1] are left for the queue. */
 void block_advance(const surr_plan *p, scratch *s)
 {
     if (s->m == 0) return;
     double t0 = seconds_now();
     if (!p->use_net) {
-        p->kernels->solve(&p->options, s->m, s->y, s->dt, s->params, s->state, s->attempts);
+        solve_all(p, s);
         s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
         return;
     }
     const double rtol = p->fallback == FALLBACK_NONE ? INFINITY : p->rtol; /* then the net is all there is */
     p->kernels->predict(rtol, s->m, s->y, s->dt, s->params, s->end, s->error, s->expected);
-    int32_t n_todo = accept(p, s);
+    s->n_todo = accept(p, s);
     double t1 = seconds_now();
     s->seconds[SURR_PHASE_NET] += t1 - t0;
-    if (p->fallback == FALLBACK_NONE)
-        for (int32_t j = 0; j < n_todo; j++) s->state[s->todo[j]] = SURR_CELL_FAILED;
-    else if (n_todo)
-        solve_listed(p, s, n_todo);
+    int32_t n_now = s->defer ? audited_first(s) : s->n_todo;
+    if (p->fallback == FALLBACK_NONE) {
+        for (int32_t j = 0; j < s->n_todo; j++) s->state[s->todo[j]] = SURR_CELL_FAILED;
+        n_now = s->n_todo;
+    } else if (n_now)
+        solve_listed(p, s, n_now);
+    s->n_todo -= n_now;
+    memmove(s->todo, s->todo + n_now, (size_t)s->n_todo * sizeof s->todo[0]);
     s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t1;
 }

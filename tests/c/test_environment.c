@@ -74,6 +74,36 @@ static void test_out_of_memory(surr_model *toy)
         CHECK(memcmp(q, before, sizeof q) == 0);
     }
     CHECK(code == SURR_FLAGGED && memcmp(q, before, sizeof q) != 0);
+    int failures = 0;
+    fill();
+    for (;; failures++) { /* the queue grows, or takes nothing */
+        n_allowed = n_allocations + failures;
+        code = surr_queue_block(plan, work, N, 1.0, &q[0][0], N_SLOT, 1, NULL, NULL, NULL);
+        n_allowed = INT64_MAX;
+        if (code != SURR_E_NOMEM) break;
+        CHECK(memcmp(q, before, sizeof q) == 0);
+    }
+    CHECK(code == SURR_FLAGGED && failures >= 12 && surr_flush(work, NULL) == SURR_OK);
+    surr_work_free(work);
+    surr_plan_free(plan);
+}
+
+/* Once a queue has seen the most that waits between two flushes, it needs no more. */
+static void test_queue_allocates_once(surr_model *toy)
+{
+    surr_plan *plan = make_plan(toy, 1);
+    surr_work *work = commit(plan);
+    int64_t before = 0;
+    double one[N_SLOT] = {1.0, 2.0, 1e10};
+    for (int round = 0; round < 3; round++) {
+        fill();
+        if (round == 1) before = n_allocations;
+        for (int c = 0; c < N; c += 30)
+            CHECK(surr_queue_block(plan, work, 30, 1.0, q[c], N_SLOT, 1, NULL, NULL, NULL) == SURR_FLAGGED);
+        CHECK(surr_flush(work, NULL) == SURR_OK);
+        CHECK(surr_step_cell(plan, work, 1.0, one, NULL) == SURR_OK);
+    }
+    CHECK(n_allocations == before && before > 0);
     surr_work_free(work);
     surr_plan_free(plan);
 }
@@ -103,6 +133,7 @@ static void test_no_allocation(surr_model *toy, const char *on_failure)
 }
 #else
 static void test_out_of_memory(surr_model *toy) { (void)toy; }
+static void test_queue_allocates_once(surr_model *toy) { (void)toy; }
 static void test_no_allocation(surr_model *toy, const char *on_failure)
 {
     (void)toy;
@@ -225,6 +256,7 @@ int main(int argc, char **argv)
     test_no_allocation(toy, "flag");
     test_no_allocation(toy, "error");
     test_out_of_memory(toy);
+    test_queue_allocates_once(toy);
     test_environment_comes_back(toy, FE_TONEAREST, 0);
     test_environment_comes_back(toy, FE_UPWARD, FE_INVALID | FE_DIVBYZERO);
     test_environment_comes_back(toy, FE_TOWARDZERO, FE_ALL_EXCEPT);

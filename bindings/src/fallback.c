@@ -1,0 +1,33 @@
+/* Who solves what the net does not: the model's own solver, or one of the host's. */
+#include "engine.h"
+
+int32_t surr_plan_set_fallback(surr_plan *p, host_solver *advance, void *context)
+{
+    if (!p) return surr_fail(SURR_E_ARG, "plan is NULL: create one first");
+    if (p->committed)
+        return surr_fail(SURR_E_STATE, "the plan is committed and cannot change any more: create another");
+    p->host_solver = advance;
+    p->host_context = context;
+    p->fallback = advance ? FALLBACK_HOST : FALLBACK_SOLVER;
+    return SURR_OK;
+}
+
+/* The host's solver runs in the host's floating-point environment, and its results are believed only where they make
+ * sense: a cell that comes back negative, infinite or out of range has failed. */
+void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const double *dt, const double *params,
+                 uint8_t *status, int32_t *attempts)
+{
+    const surr_model_desc *d = p->model->desc;
+    if (p->fallback != FALLBACK_HOST) {
+        p->kernels->solve(&p->options, n, y, dt, params, status, attempts);
+        return;
+    }
+    fp_leave(host);
+    int32_t refused = n > 0 ? p->host_solver(p->host_context, n, y, dt, params) : 0;
+    (void)fp_enter();
+    for (int64_t c = 0; c < n; c++) {
+        int good = !refused && is_meaningful(p, y + c * d->n_state, params + c * d->n_param, dt[c]);
+        status[c] = good ? SURR_CELL_SOLVER : SURR_CELL_FAILED;
+        attempts[c] = 0;
+    }
+}
