@@ -1,18 +1,18 @@
 """Which cells should the net be asked about first, and which go straight to the solver?
 
-    python -m benchmarks.routing training/zoo/ism-molecular.h5 wide.h5 relaxed.h5      # model file, labels of two populations
+    python -m benchmarks.routing training/zoo/ism-molecular.h5 wide.h5 relaxed.h5    # model file, two label files
 
 Microseconds per cell and log10 of the 99 % error of several policies, each put together from the engine's own calls, on
 one core, 4096 cells a call:
 
     solver    the solver takes every cell
     attempt   one attempt of the solver over the whole of dt takes every cell first, then as with `judge 0`
-    judge N   cells that the judge expects to need fewer than N attempts go to the solver, of the others the net takes those
-              whose error it vouches for; the engine with `surrogate calibrate --cheap N`
+    judge N   cells that the judge expects to need fewer than N attempts go to the solver, of the others the net takes
+              those whose error it vouches for; the engine with `surrogate calibrate --cheap N`
     oracle    as `judge 2.5`, with the number of attempts of every cell known beforehand, at no cost
 
 Populations: those of the labels, and cells at the end of the relaxed ones with time steps as after a restart (10 to 100
-years) and as in a simulation (0.1 to 1 year). Errors against the solver at 1e-6; species above 1e-10 of the total count.
+years) and as in a simulation (0.1 to 1 year). Errors against the solver at 1e-6, of species above 1e-10.
 """
 
 import argparse

@@ -120,39 +120,11 @@ def _print(name, result):
         print(f"  rtol {rtol:<6g} accepted {100 * share:5.1f} %   of these within rtol {100 * kept:5.1f} %")
 
 
-def _draw(path, surrogate, state, measured):
-    """Error in the temperature-density plane, incurred against predicted error, and the risk-coverage curve."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
-    predicted, worst = measured.predicted, measured.worst
-    encoding, log_worst = surrogate.encoding, np.log10(worst + 1e-12)
-    x = np.log10(encoding.total_density(state).numpy()[:, 0]) if encoding.has_total else state[:, 0].numpy()
-    y = np.log10(state[:, encoding.names.index("T")].numpy()) if "T" in encoding.names else state[:, -1].numpy()
-    image = axes[0].hexbin(x, y, C=log_worst, gridsize=40, cmap="viridis", vmin=-4, vmax=0)
-    axes[0].set(xlabel="log10 density [cm$^{-3}$]", ylabel="log10 T [K]", title="median of the worst variable")
-    figure.colorbar(image, ax=axes[0], label="log10 error")
-    log_predicted = np.log10(np.minimum(predicted, 10))
-    axes[1].hexbin(log_predicted, log_worst, gridsize=50, bins="log", cmap="magma", extent=(-5, 1, -5, 1))
-    axes[1].plot([-5, 1], [-5, 1], "w:", lw=1)
-    axes[1].set(xlabel="log10 predicted error", ylabel="log10 incurred error", title="does it know its error?")
-    order = np.argsort(predicted)
-    share = np.arange(1, len(order) + 1) / len(order)
-    for rtol in (0.1, 1e-2, 1e-3):
-        axes[2].plot(share, np.cumsum(worst[order] > rtol) / np.arange(1, len(order) + 1), label=f"rtol {rtol:g}")
-    axes[2].axhline(0.01, color="0.5", lw=1)
-    axes[2].set(xlabel="share accepted, by predicted error", ylabel="share beyond rtol", yscale="log", ylim=(1e-4, 1))
-    axes[2].legend()
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
 def main(arguments=None):
     """Measure a calibrated model on test labels: tables on the terminal, pictures beside the model."""
     from .calibrate import Calibration, Domain, from_plain, label_tensors, load_trained
+    from .export import solver_model
+    from .pictures import draw_errors, draw_histograms, draw_trajectories
 
     parser = argparse.ArgumentParser(prog="surrogate evaluate", description=main.__doc__)
     parser.add_argument("model", help="model file")
@@ -165,11 +137,16 @@ def main(arguments=None):
     domain, calibration = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
     plots = Path(options.plots or Path(options.model).parent)
     plots.mkdir(parents=True, exist_ok=True)
+    solver = solver_model(system)
     for path in options.labels:
         state, dt, end = label_tensors(path, system, 1)
         result, measured = evaluate_file(surrogate, domain, calibration, state, dt, end)
         _print(f"{path}: {len(dt)} cells of {system.name}", result)
-        picture = plots / f"{Path(options.model).stem}-{Path(path).stem}.png"
-        _draw(picture, surrogate, state, measured)
-        print(f"  picture: {picture}")
+        stem = plots / f"{Path(options.model).stem}-{Path(path).stem}"
+        pictures = {f"{stem}.png": draw_errors(surrogate, state, measured),
+                    f"{stem}-species.png": draw_histograms(surrogate, measured),
+                    f"{stem}-trajectories.png": draw_trajectories(surrogate, solver, domain, state)}  # fmt: skip
+        for picture, figure in pictures.items():
+            figure.savefig(picture, dpi=120)
+        print("  pictures: " + " ".join(pictures))
     return 0

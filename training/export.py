@@ -102,6 +102,25 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
     return target
 
 
+def solver_model(system):
+    """The solver of a system as an opened model: one that is installed if it has the same equations, else compiled now.
+
+    Returns
+    -------
+    surrogate.Model
+    """
+    import surrogate
+
+    try:
+        model = surrogate.load(system.name)
+        if model.info.get("system_hash") == system.hash:
+            return model
+    except surrogate.ModelError:
+        pass
+    with tempfile.TemporaryDirectory() as directory:
+        return surrogate.load(export_model(system, directory))
+
+
 def compiler(cc=None):
     """Command of the C compiler, a list: `cc`, else ``$CC``, else ``cc``."""
     return shlex.split(cc or os.environ.get("CC", "cc"))

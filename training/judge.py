@@ -5,13 +5,10 @@ prediction and log10 of the attempts that the solver needs.
 """
 
 import math
-import tempfile
 
 import torch
 
-import surrogate
-
-from .export import export_model
+from .export import solver_model
 from .losses import pinball
 from .soap import BatchedSOAP
 
@@ -59,7 +56,6 @@ def solver_attempts(system, state, dt, threads=1):
     -------
     Tensor of shape (n,), float64
     """
-    with tempfile.TemporaryDirectory() as directory:
-        model = surrogate.load(export_model(system, directory))
-        report = model.stepper(rtol=RTOL, net=False, threads=threads).step(state.numpy().copy(), dt.numpy())
+    stepper = solver_model(system).stepper(rtol=RTOL, net=False, threads=threads)
+    report = stepper.step(state.numpy().copy(), dt.numpy())
     return torch.from_numpy(report.cost).clamp_min(1.0)
