@@ -207,7 +207,7 @@ def test_selftest_replays_predictions(library, trainer, ism, tmp_path, monkeypat
     model, domain = library
     assert model.selftest() < 1e-10
     trusting = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
-    vectors = net_vectors(ism, trainer.surrogate, domain, trusting, 16)
+    vectors = net_vectors(ism, trainer.surrogate, domain, trusting, n=16)
     assert {len(v) for v in vectors.values()} == {16}
     vectors["net_end"][7, 3] *= 1.001
     monkeypatch.setattr("surrogate.training.net_data.net_vectors", lambda *_: vectors)
@@ -414,3 +414,19 @@ def test_tolerance_audit_and_switch(library, trainer):
     assert 0.25 < report.counts["audit"] / (report.counts["audit"] + report.counts["net"]) < 0.35
     failed = model.stepper(rtol=1e-2, fallback="none").step(start.copy(), dt)
     assert (failed.status == 34).all()
+
+
+def test_training_goes_on_from_a_model(ism, trainer, tmp_path):
+    """With the weights, regions and scales of the model; better than it was, and not from a net of other regions."""
+    config = TrainConfig(minutes=0.05, batch=128, lr=2e-3)
+    whole = _pairs(ism, 8000, 1)
+    with trainer._averaged():
+        further = Trainer(ism, whole, trainer.check, tmp_path / "further.h5", config=config, start=trainer.surrogate)
+        for a, b in zip(further.surrogate.experts.parameters(), trainer.surrogate.experts.parameters()):
+            assert torch.equal(a, b)
+    assert torch.equal(further.surrogate.mean, trainer.surrogate.mean)
+    before = trainer.history[-1]["quantiles"][0]
+    assert further.run()["quantiles"][0] < before
+    few = Pairs(whole.state[:1], whole.dt[:1], whole.end[:1])
+    with pytest.raises(ValueError, match="hold no training cells"):
+        Trainer(ism, few, trainer.check, tmp_path / "few.h5", config=config, start=trainer.surrogate)

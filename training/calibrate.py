@@ -39,10 +39,13 @@ class Domain:
 
     @classmethod
     def of(cls, encoding, state, dt, margin=1e-6):
-        """The box that just holds the given cells, widened by `margin` of its size (laws: absolutely)."""
+        """The box that just holds the given cells, widened by `margin` of its size (laws: absolutely).
+
+        A side of no length, where all cells agree, is given one, for round-off.
+        """
         features = encoding.features(state, dt).numpy()
         lower, upper = features.min(0), features.max(0)
-        pad = margin * (upper - lower)
+        pad = margin * np.maximum(upper - lower, 1e-3 * (np.abs(lower) + np.abs(upper)))
         signed, ratios = (x.numpy() for x in law_ratios(encoding, state))
         return cls(lower - pad, upper + pad, signed, ratios.min(0) - margin, ratios.max(0) + margin)
 
@@ -203,7 +206,8 @@ def main(arguments=None):
         print(f"{path}: {is_cheap.mean():.3f} is quick to solve, "
               f"would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}")  # fmt: skip
     metadata.pop("net"), metadata.pop("dt_lower")
-    vectors = net_vectors(system, surrogate, from_plain(Domain, metadata["domain"]), calibration)
+    some = tuple(torch.cat([x[i][:1000] for x in labels]) for i in (0, 1))
+    vectors = net_vectors(system, surrogate, from_plain(Domain, metadata["domain"]), calibration, some)
     metadata |= {"calibration": as_plain(calibration), "held_out": held_out}
     save_model(options.model, surrogate, vectors, **metadata)
     return 0

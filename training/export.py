@@ -170,7 +170,8 @@ def _write_model(name, system, isas, net):
         "conserved": np.array(list(system.conserved.values())), "test_y": states,
         "test_param": np.tile(values, (N_TEST, 1)), "test_f": f, "test_scale": scale, **net_vectors,
     }  # fmt: skip
-    of_net = [str(len(net_vectors["net_dt"])), *net_vectors] if net_vectors else ["0"] * 6
+    names = ("net_y", "net_dt", "net_param", "net_end", "net_error")
+    of_net = [str(len(net_vectors["net_dt"])), *names] if net_vectors else ["0"] * 6
     arrays = "\n".join(f"static const double {name}[] = {{{', '.join(map(_c, a.ravel())) or '0'}}};"
                        for name, a in doubles.items())  # fmt: skip
     return f"""/* Generated from the system {system.name!r}; do not edit. */

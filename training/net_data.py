@@ -55,8 +55,10 @@ class NetData:
         return cls(dict(flatten(nested)), metadata, vectors)
 
 
-def net_vectors(system, surrogate, domain, calibration, n=N_VECTORS):
+def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS):
     """Predictions in double precision for `surr_model_selftest`, of at most `n` cells.
+
+    `cells` are states and time steps to choose from, tensors; if not given, random ones.
 
     Cells of the domain whose outcome single precision cannot turn: well inside a step of the calibration, predicted
     alike by both precisions, not close to what counts as beyond repair.
@@ -70,13 +72,14 @@ def net_vectors(system, surrogate, domain, calibration, n=N_VECTORS):
 
     from .populations import box, check_population, wide
 
-    dt_range = surrogate.encoding.dt_lower, 10.0 ** domain.upper[-1]
-    try:
-        check_population("wide", system)
-        state, dt = wide(system, 100 * n, seed=3)
-    except ValueError:
-        state, dt = box(system, 100 * n, 3, dt_range)
-    state, dt = torch.from_numpy(state), torch.from_numpy(dt)
+    if cells is None:
+        try:
+            check_population("wide", system)
+            drawn = wide(system, 100 * n, seed=3)
+        except ValueError:
+            drawn = box(system, 100 * n, 3, (surrogate.encoding.dt_lower, 10.0 ** domain.upper[-1]))
+        cells = (torch.from_numpy(x) for x in drawn)
+    state, dt = cells
     exact = copy.deepcopy(surrogate).double()
     with torch.no_grad():
         end, predicted = exact(state, dt)

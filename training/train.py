@@ -24,7 +24,7 @@ from .history import draw_history
 from .judge import CELLS, fit_judge, solver_attempts
 from .label_file import load_labels
 from .losses import Balance, LossConfig, Physics
-from .model_file import read_tensors, save_model, write_tensors
+from .model_file import load_model, read_tensors, save_model, write_tensors
 from .nets import NetConfig, Router, Surrogate
 from .populations import DT_RANGES, POPULATIONS, check_population, draw, seed_of
 from .soap import BatchedSOAP
@@ -166,9 +166,12 @@ class Trainer:
         Training and held-out pairs.
     out : path
         Model file; ``out.checkpoint`` beside it holds the run while it lasts, and a picture its course.
+    start : Surrogate, optional
+        To train further, with its architecture, regions and scales.
     """
 
-    def __init__(self, system, train, check, out, net=None, config=None, metadata=None, loss=None):
+    def __init__(self, system, train, check, out, net=None, config=None, metadata=None, loss=None, start=None):
+        net = start.config if start else net
         net, config, loss = net or NetConfig(), config or TrainConfig(), loss or LossConfig()
         if train.end is None and loss.needs_labels:
             raise ValueError("there are no labels to compare with: give the loss the terms residual or semigroup alone")
@@ -181,36 +184,45 @@ class Trainer:
         self.out, self.checkpoint = Path(out), Path(f"{out}.checkpoint")
         self.metadata = {"system": system.name, "system_hash": system.hash, "train": asdict(config),
                          "n_pairs": len(train), "loss": asdict(loss), **(metadata or {})}  # fmt: skip
-        encoding = Encoding(system, (float(train.dt.min()), float(train.dt.max())))
+        encoding = start.encoding if start else Encoding(system, (float(train.dt.min()), float(train.dt.max())))
         self.metadata["domain"] = as_plain(Domain.of(encoding, train.state, train.dt))
         features = encoding.features(train.state, train.dt)
-        router = Router.fit(features, routing_rows(encoding), net.regions)
+        router = start.router if start else Router.fit(features, routing_rows(encoding), net.regions)
         expert = router(features)
         lists = [(expert == e).nonzero()[:, 0] for e in range(net.n_experts)]
-        statistics = {
-            "mean": torch.stack([features[i].mean(0) for i in lists]),
-            "std": torch.stack([features[i].std(0) for i in lists]).clamp_min(1e-3),
-        }
+        if empty := [e for e, i in enumerate(lists) if not len(i)]:
+            raise ValueError(f"regions {empty} of {len(lists)} hold no training cells: give labels of the whole domain")
+        if start:
+            statistics = {k: getattr(start, k) for k in ("mean", "std", "out_std")}
+        else:
+            statistics = {
+                "mean": torch.stack([features[i].mean(0) for i in lists]),
+                "std": torch.stack([features[i].std(0) for i in lists]).clamp_min(1e-3),
+            }
         inputs = ((features - statistics["mean"][expert]) / statistics["std"][expert]).float()
         device = config.torch_device
         linear = fused_target = None
         if train.end is None:  # a decade, or as much as signed variables vary
             spread = torch.where(encoding.log, 1.0, train.state.std(0)).clamp_min(1e-4)
-            statistics["out_std"] = spread.repeat(net.n_experts, 1)
+            statistics.setdefault("out_std", spread.repeat(net.n_experts, 1))
         else:
             target, counts = encoding.targets(train.state, train.dt, train.end)
-            if net.linear:
+            if start and net.linear:
+                linear = list(zip(start.slope.double(), start.offset.double()))
+            elif net.linear:
                 linear = [fit_linear(inputs[i].double(), target[i], counts[i]) for i in lists]
             remaining = target.clone()
             for i, (slope, offset) in zip(lists, linear or ()):
                 remaining[i] -= inputs[i].double() @ slope + offset
-            statistics["out_std"] = torch.stack([_spread(remaining[i], counts[i]) for i in lists])
+            statistics.setdefault("out_std", torch.stack([_spread(remaining[i], counts[i]) for i in lists]))
             self.target, self.counts = target.float().to(device), counts.float().to(device)
             fused_target = remaining.float()
         self.surrogate = Surrogate(encoding, router, net, statistics)
         if linear:
             for buffer, values in zip((self.surrogate.slope, self.surrogate.offset), zip(*linear)):
                 buffer.copy_(torch.stack(values))
+        if start:
+            self.surrogate.experts.load_state_dict(start.experts.state_dict())
         self.surrogate.to(device)
         self.inputs, self.lists = inputs.to(device), [i.to(device) for i in lists]
         self.train = Pairs(*(x if x is None else x.to(device) for x in (train.state, train.dt, train.end)))
@@ -513,6 +525,7 @@ def make_parser():
     parser.add_argument("--dt-range", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="for population box")
     parser.add_argument("--check", required=True, metavar="FILE", help="labels to watch, made with --split calibrate")
     parser.add_argument("--out", required=True, metavar="FILE", help="model file (HDF5) to write; a picture beside it")
+    parser.add_argument("--start", metavar="FILE", help="a trained model (HDF5) to train further, with its architecture")
     parser.add_argument("--minutes", type=float, default=30.0, help="time budget (default 30)")
     parser.add_argument("--kind", choices=ARCHITECTURES, default=NetConfig.kind, help="default residual")
     parser.add_argument("--width", type=int, default=NetConfig.width)
@@ -527,6 +540,8 @@ def make_parser():
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=TrainConfig.optimizer)
     parser.add_argument("--lbfgs", type=int, default=0, metavar="N", help="finish with N iterations of L-BFGS")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="cells per expert and iteration")
+    parser.add_argument("--beta", type=float, default=TrainConfig.beta,
+                        help=f"error [dex] beyond which the loss is linear (default {TrainConfig.beta})")
     parser.add_argument("--lr", type=float, help="peak learning rate (default 1.2e-2 for soap, 3e-3 for adamw)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--seed", type=int, default=0)
@@ -551,13 +566,14 @@ def main(arguments=None):
     terms = dict(options.loss or [("residual" if options.unsupervised else "supervised", 1.0)])
     loss = LossConfig(**{"supervised": 0.0, **terms}, adaptive=options.adaptive)
     config = TrainConfig(minutes=options.minutes, batch=options.batch, lr=options.lr, optimizer=options.optimizer,
-                         lbfgs=options.lbfgs, device=options.device, seed=options.seed,
+                         beta=options.beta, lbfgs=options.lbfgs, device=options.device, seed=options.seed,
                          threads=options.threads)  # fmt: skip
     command = shlex.join(["surrogate", "train", *(sys.argv[2:] if arguments is None else arguments)])
     regions = options.regions or ((8, 1, 1) if options.unsupervised else NetConfig.regions)
     net = NetConfig(options.width, options.depth, regions, not options.unsupervised, options.kind)
     metadata = {"command": command, "system_source": options.system}
-    trainer = Trainer(system, train, read_pairs([options.check], system), options.out, net, config, metadata, loss)
+    start = load_model(options.start, system)[0] if options.start else None
+    trainer = Trainer(system, train, read_pairs([options.check], system), options.out, net, config, metadata, loss, start)
     with tqdm(total=round(options.minutes * 60), initial=round(trainer.seconds), unit="s", unit_scale=True) as bar:
 
         def show(line):

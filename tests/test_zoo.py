@@ -1,0 +1,68 @@
+"""The shipped models, as a simulation uses them."""
+
+import numpy as np
+import pytest
+from surrogate.training import get_system
+from surrogate.training.populations import draw, wide
+
+import surrogate
+
+YEAR = 3.1536e7
+
+
+def _error(cells, truth):
+    """99 % quantile of |y/y_ref - 1| over temperature and the species above 1e-10 of the total."""
+    species = truth[:, :-1]
+    counted = np.c_[species > 1e-10 * species.sum(1, keepdims=True), np.ones(len(truth), bool)]
+    return np.quantile(np.abs(cells / truth - 1)[counted], 0.99)
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-1])
+def test_errors_of_successive_steps_do_not_add_up(rtol):
+    """100 steps of 10,000 years: never beyond three times the tolerance that the first step kept."""
+    model = surrogate.load("ism-molecular")
+    net, exact = model.stepper(rtol=rtol), model.stepper(rtol=1e-5, net=False)
+    cells = wide(get_system("ism-molecular"), 300, seed=11)[0]
+    truth, taken = cells.copy(), 0
+    for _ in range(100):
+        taken += net.step(cells, 1e4 * YEAR).counts["net"]
+        exact.step(truth, 1e4 * YEAR)
+        assert _error(cells, truth) < 3 * rtol
+    assert taken > 0
+
+
+@pytest.mark.parametrize(("name", "share"), [("ism-molecular", 0.6), ("ism-atomic", 0.8)])
+def test_net_takes_most_cells_at_a_tenth_and_keeps_it(name, share):
+    model = surrogate.load(name)
+    cells, dt = wide(get_system(name), 2000, seed=12)
+    truth = cells.copy()
+    report = model.stepper(rtol=0.1).step(cells, dt)
+    model.stepper(rtol=1e-6, net=False).step(truth, dt)
+    assert report.counts["net"] > share * len(dt)
+    assert _error(cells, truth) < 0.1
+
+
+def test_cells_of_a_running_simulation_are_solved_exactly():
+    """Short steps near equilibrium take the solver two attempts; there the net has no say."""
+    model = surrogate.load("ism-molecular")
+    step = model.stepper(rtol=1e-3, net=False).step
+    cells, dt = draw("hydro", get_system("ism-molecular"), 1000, 13, step)
+    report = model.stepper(rtol=1e-2).step(cells, dt)
+    assert report.counts["solver"] > 950 and report.cost.mean() < 2.0
+
+
+@pytest.mark.parametrize("name", ["ism-molecular", "ism-atomic"])
+def test_models_of_one_start_follow_it_and_solve_all_else(name):
+    model, system = surrogate.load(f"{name}-single"), get_system(name)
+    cells, dt = draw("single", system, 1000, 14)
+    truth = cells.copy()
+    report = model.stepper(rtol=1e-2).step(cells, dt)
+    model.stepper(rtol=1e-6, net=False).step(truth, dt)
+    assert report.counts["net"] > 900 and np.abs(cells / truth - 1)[:, -1].max() < 1e-2
+    other, dt = wide(system, 100, seed=15)
+    assert (model.stepper(rtol=1e-2).step(other, dt).status == 1).all()
+
+
+def test_selftests_pass():
+    for model in surrogate.models().values():
+        assert model.selftest() < 1e-10
