@@ -98,7 +98,7 @@ def calibrated(predicted, lower, width, nodes):
     return torch.where(predicted.isfinite(), 10.0 ** nodes[place.long()], torch.inf)
 
 
-def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0, n_nodes=121):
+def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0, n_nodes=481):
     """Choose for each tolerance the largest predicted error that keeps the coverage in every population.
 
     Learn-then-test with an exact binomial bound: going up from small predictions, a tolerance r admits the largest
@@ -113,7 +113,7 @@ def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0
     -------
     Calibration
     """
-    tolerances = np.logspace(-4, 0, 81)
+    tolerances = np.logspace(-4, 0, 81) * (1 - 1e-6)  # so that rtol=0.1 is not below the node of 0.1 in any precision
     limit = np.full(len(tolerances), np.inf)
     for predicted, incurred in populations:
         order = np.argsort(predicted)

@@ -13,9 +13,9 @@ from .losses import pinball
 from .soap import BatchedSOAP
 
 #: cells per region that the judges learn from, iterations, and cells per iteration
-CELLS, ITERATIONS, BATCH = 16384, 2000, 256
+CELLS, ITERATIONS, BATCH = 65536, 2000, 256
 #: quantiles of the error and of the attempts that are learned; by trial more is accepted than with the median of errors
-LEVELS = (0.8, 0.5)
+LEVELS = (0.9, 0.5)
 #: tolerance at which attempts are counted
 RTOL = 1e-2
 

@@ -9,7 +9,7 @@ import torch
 from .architectures import ARCHITECTURES, Residual
 
 #: width and depth of the perceptron that predicts what net and solver would do
-JUDGE = {"width": 32, "depth": 1}
+JUDGE = {"width": 48, "depth": 2}
 
 
 @dataclass(frozen=True)
