@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 #: raised when files of an older version can no longer be read
-FORMAT = 4
+FORMAT = 5
 
 
 def write_tensors(path, tensors, attributes, packed=False):
@@ -41,10 +41,20 @@ def _write(group, tensors, packed):
                 options = {"chunks": array.shape, "shuffle": True, "compression": "gzip", "compression_opts": 9}
                 unit = _unit_of(array)
             if unit:
-                whole = np.round(array / unit).astype(np.int32)
-                group.create_dataset(str(key), data=whole, **options).attrs["unit"] = unit
+                group.create_dataset(str(key), data=_unsigned(array / unit), **options).attrs["unit"] = unit
             else:
                 group.create_dataset(str(key), data=array, **options)
+
+
+def _unsigned(array):
+    """Whole numbers with the sign in the last bit: small ones of both signs share their leading zeros."""
+    whole = np.round(array).astype(np.int32)
+    return ((whole << 1) ^ (whole >> 31)).astype(np.uint32)
+
+
+def _signed(array):
+    """Inverse of `_unsigned`."""
+    return (array >> 1).astype(np.int32) ^ -(array & 1).astype(np.int32)
 
 
 def _unit_of(array):
@@ -83,7 +93,7 @@ def _read(group):
             items[key] = _read(item)
         else:
             array = np.asarray(item[()])
-            items[key] = (array * item.attrs["unit"]).astype(np.float32) if "unit" in item.attrs else array
+            items[key] = (_signed(array) * item.attrs["unit"]).astype(np.float32) if "unit" in item.attrs else array
     return items
 
 
