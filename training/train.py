@@ -357,13 +357,14 @@ class Trainer:
 
     def _fit_judge(self):
         """Teach the judges the errors of the averaged net and the cost of the solver."""
-        rows, judge = self._draw(CELLS), self.surrogate.judge
+        n = min(CELLS, max(map(len, self.lists)))
+        rows, judge = self._draw(n), self.surrogate.judge
         with torch.no_grad():
             error = torch.cat([self._incurred(part) for part in rows.split(65536)])
         state, dt = self.train.state[rows].cpu(), self.train.dt[rows].cpu()
         attempts = solver_attempts(self.system, state, dt, self.config.threads).to(error.device)
         targets = torch.stack([torch.log10(error + 1e-5), torch.log10(attempts)], 1).float()
-        shape = len(self.lists), CELLS, -1
+        shape = len(self.lists), n, -1
         fit_judge(judge, self.inputs[rows].view(shape), targets.view(shape))
         with torch.no_grad():
             for p in judge.parameters():
@@ -525,7 +526,7 @@ def make_parser():
     parser.add_argument("--dt-range", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="for population box")
     parser.add_argument("--check", required=True, metavar="FILE", help="labels to watch, made with --split calibrate")
     parser.add_argument("--out", required=True, metavar="FILE", help="model file (HDF5) to write; a picture beside it")
-    parser.add_argument("--start", metavar="FILE", help="a trained model (HDF5) to train further, with its architecture")
+    parser.add_argument("--start", metavar="FILE", help="a trained model (HDF5) to train further as it is built")
     parser.add_argument("--minutes", type=float, default=30.0, help="time budget (default 30)")
     parser.add_argument("--kind", choices=ARCHITECTURES, default=NetConfig.kind, help="default residual")
     parser.add_argument("--width", type=int, default=NetConfig.width)
@@ -573,7 +574,8 @@ def main(arguments=None):
     net = NetConfig(options.width, options.depth, regions, not options.unsupervised, options.kind)
     metadata = {"command": command, "system_source": options.system}
     start = load_model(options.start, system)[0] if options.start else None
-    trainer = Trainer(system, train, read_pairs([options.check], system), options.out, net, config, metadata, loss, start)
+    check = read_pairs([options.check], system)
+    trainer = Trainer(system, train, check, options.out, net, config, metadata, loss, start)
     with tqdm(total=round(options.minutes * 60), initial=round(trainer.seconds), unit="s", unit_scale=True) as bar:
 
         def show(line):
