@@ -3,16 +3,17 @@
 
 #include <fenv.h>
 
-enum { N = 3000, A = 0, B, TEMP, DT, MASK, N_SLOT };
+enum { N = 3000, A = 0, B, TEMP, DT, MASK, COST, N_SLOT };
 static const field fields[N_SLOT] = {{"A", SURR_Q_MASS_DENSITY, SURR_F_INDEXED},
                                      {"B", SURR_Q_MASS_DENSITY, SURR_F_INDEXED},
                                      {"T", SURR_Q_T_OVER_MU, SURR_F_COMPACT},
                                      {"", SURR_Q_DT, SURR_F_COMPACT},
-                                     {"", SURR_Q_MASK, SURR_F_COMPACT}};
+                                     {"", SURR_Q_MASK, SURR_F_COMPACT},
+                                     {"", SURR_Q_COST, SURR_F_COMPACT}};
 
 /* Cells as a host may have them: A and B behind a list of cell numbers, the others one per cell of the call. */
 typedef struct gas {
-    double ab[2][2 * N], t[N], dt[N], mask[N];
+    double ab[2][2 * N], t[N], dt[N], mask[N], cost[N];
     uint8_t status[N];
 } gas;
 static gas start, stepped, queued;
@@ -50,8 +51,9 @@ static void queue_in_pieces(surr_plan *plan, surr_work *work, int length, int64_
     for (int first = 0, calls = 0; first < N; calls++) {
         int n = 1 + (13 * calls) % length;
         int32_t index[N];
-        void *base[N_SLOT] = {queued.ab[0], queued.ab[1], queued.t + first, queued.dt + first, queued.mask + first};
-        int64_t stride[N_SLOT] = {1, 1, 1, 1, 1};
+        void *base[N_SLOT] = {queued.ab[0], queued.ab[1], queued.t + first, queued.dt + first,
+                              queued.mask + first, queued.cost + first};
+        int64_t stride[N_SLOT] = {1, 1, 1, 1, 1, 1};
         if (n > N - first) n = N - first;
         memcpy(index, list + first, (size_t)n * sizeof index[0]);
         CHECK(surr_queue(plan, work, n, 1.0, base, stride, SURR_F64, index, queued.status + first, stat) >= 0);
@@ -73,13 +75,16 @@ static void test_queue_is_step(surr_model *model, int64_t threads, double rtol, 
     surr_plan *plan = make_plan(model, threads, rtol, audit);
     surr_work *work = commit(plan), *other;
     stepped = queued = start;
-    void *base[N_SLOT] = {stepped.ab[0], stepped.ab[1], stepped.t, stepped.dt, stepped.mask};
-    int64_t stride[N_SLOT] = {1, 1, 1, 1, 1};
+    void *base[N_SLOT] = {stepped.ab[0], stepped.ab[1], stepped.t, stepped.dt, stepped.mask, stepped.cost};
+    int64_t stride[N_SLOT] = {1, 1, 1, 1, 1, 1};
     CHECK(surr_step(plan, work, N, 1.0, base, stride, SURR_F64, list, stepped.status, stat) == SURR_FLAGGED);
     REQUIRE(surr_work_create(plan, 0, &other) == SURR_OK);
     queue_in_pieces(plan, other, length, sum);
     CHECK(memcmp(&stepped, &queued, sizeof stepped) == 0);
     CHECK(memcmp(stat, sum, sizeof stat) == 0 && stat[6] > 50 && stat[7] > N);
+    for (int c = 0; c < N; c++)
+        CHECK((stepped.cost[c] > 0.0) == (stepped.status[c] != SURR_CELL_NET && stepped.status[c] != SURR_CELL_MASKED &&
+                                          stepped.status[c] != SURR_CELL_BAD_INPUT));
     CHECK(surr_work_audit(work, found) == SURR_OK && surr_work_audit(other, again) == SURR_OK);
     CHECK(memcmp(found, again, sizeof found) == 0);
     CHECK(surr_flush(other, stat) == SURR_OK && stat[0] == 0); /* nothing waits any more */
