@@ -48,7 +48,9 @@ def make_parser():
     command = commands.add_parser("config", help="flags and files for building a host code")
     command.add_argument("--cflags", action="store_true", help="compiler flags")
     command.add_argument("--libs", action="store_true", help="linker flags")
+    command.add_argument("--static-libs", action="store_true", help="linker flags for the static archive")
     command.add_argument("--fortran-source", action="store_true", help="path of the Fortran module")
+    command.add_argument("--krome-source", action="store_true", help="path of the KROME shim")
     command.add_argument("--cmake-dir", action="store_true", help="directory for CMAKE_PREFIX_PATH or surrogate_DIR")
     command.set_defaults(run=print_config, parser=command)
 
@@ -113,12 +115,14 @@ def print_config(options, _rest):
     lines = {
         "cflags": f"-I{PACKAGE_DIR / 'include'}",
         "libs": f"-L{ENGINE_DIR} -Wl,-rpath,{ENGINE_DIR} -lsurrogate",
+        "static_libs": f"{ENGINE_DIR / 'libsurrogate.a'} -lpthread -ldl -lm",
         "fortran_source": PACKAGE_DIR / "fortran" / "surrogate.f90",
+        "krome_source": PACKAGE_DIR / "fortran" / "krome_shim.f90",
         "cmake_dir": ENGINE_DIR / "cmake" / "surrogate",
     }
     wanted = [line for key, line in lines.items() if getattr(options, key)]
     if not wanted:
-        options.parser.error("say what you want: --cflags, --libs, --fortran-source or --cmake-dir")
+        options.parser.error("say what you want: " + ", ".join(f"--{key.replace('_', '-')}" for key in lines))
     print("\n".join(str(line) for line in wanted))
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import re
 import shlex
 import subprocess
 import tempfile
@@ -31,7 +32,7 @@ CFLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno"
 N_TEST = 16
 
 
-def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=None, name=None):
+def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=None, name=None, static=False):
     """Write ``directory/NAME.so``, a library that `surrogate.load` and ``surr_model_open`` take.
 
     Parameters
@@ -50,6 +51,9 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         A trained surrogate of the system; without, the library holds the solver alone.
     name : str, optional
         Of the model; default that of the system.
+    static : bool
+        Write ``directory/libNAME.a`` instead, to be linked into a host. Its one symbol is ``surr_model_NAME`` (``_`` for
+        what C does not allow in a name), to be handed to ``surr_model_register``.
 
     Returns
     -------
@@ -95,9 +99,12 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
                     for (file, _, extra), target in zip(jobs, objects)]  # fmt: skip
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(run, commands))
-        built = os.path.join(scratch, "library.so")
-        run([*cc, *cflags, "-shared", *objects, "-o", built, "-lm"])
-        target = directory / f"{name}.so"
+        built = os.path.join(scratch, "library")
+        target = directory / (f"lib{name}.a" if static else f"{name}.so")
+        if static:
+            link_static(cc, objects, f"surr_model_{re.sub('[^A-Za-z0-9]', '_', name)}", built)
+        else:
+            run([*cc, *cflags, "-shared", *objects, "-o", built, "-lm"])
         os.replace(built, target)
     return target
 
@@ -124,6 +131,14 @@ def solver_model(system):
 def compiler(cc=None):
     """Command of the C compiler, a list: `cc`, else ``$CC``, else ``cc``."""
     return shlex.split(cc or os.environ.get("CC", "cc"))
+
+
+def link_static(cc, objects, entry, archive):
+    """One object with one public symbol, so that several models can be linked into one host."""
+    whole = f"{archive}.o"
+    run([*cc, "-r", "-nostdlib", *objects, "-o", whole])
+    run(["objcopy", "--redefine-sym", f"surr_model_entry={entry}", "--localize-hidden", whole])
+    run(["ar", "rcs", archive, whole])
 
 
 def kernel_source():
@@ -220,6 +235,7 @@ def main(arguments=None):
     only.add_argument("--library-only", action="store_true", help="no NAME.pt and NAME.pt2; needs no PyTorch")
     parser.add_argument("--cc", help="C compiler; default $CC or cc")
     parser.add_argument("--cflags", default="", help="further compiler flags, one string")
+    parser.add_argument("--static", action="store_true", help="libNAME.a to link into a host, instead of NAME.so")
     parser.add_argument("--keep-source", action="store_true", help="keep the generated C")
     options = parser.parse_args(arguments)
     is_trained = options.name_or_file.endswith(".h5")
@@ -232,7 +248,7 @@ def main(arguments=None):
         raise ValueError(f"{options.name_or_file} was trained for {system.name!r} as it was then: train again")
     if not options.torch_only:
         print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net,
-                           options.name))  # fmt: skip
+                           options.name, options.static))  # fmt: skip
     if net and not options.library_only:
         from .calibrate import Calibration, Domain, from_plain, load_trained
         from .torch_export import Predictor, export_torch

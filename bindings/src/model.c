@@ -3,7 +3,9 @@
 #include "engine.h"
 #include "fpenv.h"
 
+#ifndef SURR_NO_DLOPEN
 #include <dlfcn.h>
+#endif
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -92,6 +94,7 @@ static int32_t wrap(const surr_model_desc *desc, void *library, surr_model **out
     return SURR_OK;
 }
 
+#ifndef SURR_NO_DLOPEN
 static int32_t open_library(const char *path, surr_model **out)
 {
     if (access(path, R_OK) != 0)
@@ -115,6 +118,30 @@ static int32_t open_library(const char *path, surr_model **out)
     if (code != SURR_OK) dlclose(library);
     return code;
 }
+
+static void close_library(void *library) { dlclose(library); }
+
+/* Directory of this library, of length *n; NULL where it cannot be told. */
+static const char *own_directory(size_t *n)
+{
+    Dl_info self;
+    if (!dladdr((void *)(intptr_t)surr_model_open, &self) || !self.dli_fname) return NULL;
+    const char *slash = strrchr(self.dli_fname, '/');
+    *n = slash ? (size_t)(slash - self.dli_fname) : 0;
+    return self.dli_fname;
+}
+#else
+static int32_t open_library(const char *path, surr_model **out)
+{
+    *out = NULL;
+    return surr_fail(SURR_E_UNSUPPORTED,
+                     "%s cannot be opened: this libsurrogate was built without dlopen. Link the model in (`surrogate "
+                     "export --static`) and call surr_model_register",
+                     path);
+}
+static void close_library(void *library) { (void)library; }
+static const char *own_directory(size_t *n) { return *n = 0, NULL; }
+#endif
 
 static const surr_model_desc *find_registered(const char *name)
 {
@@ -141,12 +168,10 @@ static int find_file(const char *name, char path[ROOM])
         if (is_in_directory(list, n, "", name, path)) return 1;
         list += n + (list[n] == ':');
     }
-    Dl_info self;
-    if (!dladdr((void *)(intptr_t)surr_model_open, &self) || !self.dli_fname) return 0;
-    const char *slash = strrchr(self.dli_fname, '/');
-    size_t n = slash ? (size_t)(slash - self.dli_fname) : 0;
-    return is_in_directory(self.dli_fname, n, "/models", name, path) ||
-           is_in_directory(self.dli_fname, n, "/surrogate/models", name, path);
+    size_t n = 0;
+    const char *here = own_directory(&n);
+    return here &&
+           (is_in_directory(here, n, "/models", name, path) || is_in_directory(here, n, "/surrogate/models", name, path));
 }
 
 int32_t surr_model_open(const char *name_or_path, int32_t len, surr_model **out)
@@ -195,7 +220,7 @@ surr_model *model_retain(surr_model *m)
 void model_release(surr_model *m)
 {
     if (atomic_fetch_sub(&m->refs, 1) != 1) return;
-    if (m->library) dlclose(m->library);
+    if (m->library) close_library(m->library);
     free(m);
 }
 
