@@ -1,4 +1,4 @@
-"""What a host gets: the wheel in a clean environment, plain CMake without Python, archives for machines without dlopen."""
+"""What a host gets: the wheel in a clean environment, plain CMake without Python, archives without dlopen."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def run(command, **options):
 def readme_commands(first_word):
     """Commands in the README's blocks of shell code that begin with this word."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    return [line.strip() for block in blocks for line in block.splitlines() if line.strip().startswith(first_word + " ")]
+    return [line for block in blocks for line in block.splitlines() if line.startswith(first_word + " ")]
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,14 @@ def test_without_dlopen(prefix, toys, tmp_path, cc):
     assert run([tmp_path / "host", "decay-linear"]).startswith("0 ")
     done = subprocess.run([tmp_path / "host", toys / "toy.so"], capture_output=True, text=True)
     assert done.stdout.startswith("-13 ") and "surr_model_register" in done.stdout
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_builds_without_warnings_and_passes(compiler, tmp_path):
+    """The engine and its C tests under each compiler, with -Wall -Wextra -Werror."""
+    if not (shutil.which("cmake") and shutil.which(compiler)):
+        pytest.skip(f"cmake or {compiler} is not installed")
+    options = [f"-DCMAKE_C_COMPILER={compiler}", "-DCMAKE_Fortran_COMPILER=NOTFOUND", "-DCMAKE_C_FLAGS=-Werror"]
+    run(["cmake", "-S", ROOT, "-B", tmp_path, "-Wno-dev", *options])
+    run(["cmake", "--build", tmp_path])
+    run(["ctest", "--test-dir", tmp_path, "--output-on-failure", "-E", "fuzz"])

@@ -52,8 +52,8 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
     name : str, optional
         Of the model; default that of the system.
     static : bool
-        Write ``directory/libNAME.a`` instead, to be linked into a host. Its one symbol is ``surr_model_NAME`` (``_`` for
-        what C does not allow in a name), to be handed to ``surr_model_register``.
+        Write ``directory/libNAME.a`` instead, to be linked into a host. Its one symbol is ``surr_model_NAME`` (with
+        ``_`` for what C does not allow in a name), to be handed to ``surr_model_register``.
 
     Returns
     -------

@@ -1,5 +1,7 @@
 /* Models: where they are found, what they must look like, and the questions a host can ask them. */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* dladdr */
+#endif
 #include "engine.h"
 #include "fpenv.h"
 
