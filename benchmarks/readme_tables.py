@@ -24,10 +24,23 @@ def solver_cost():
     return "\n".join(lines)
 
 
+def per_call_overhead():
+    """Cost of a call with one and with 32 cells."""
+    from .per_call_overhead import WHAT
+
+    record = json.loads((RESULTS / "per_call_overhead.json").read_text())
+    lines = [f"{record['machine']['cpu']}, commit {record['commit']}.", "",
+             "| | 1 cell [us] | 32 cells [us] | resident [MB] |", "|---|---:|---:|---:|"]  # fmt: skip
+    for name, text in WHAT.items():
+        row = record["results"][name]
+        lines.append(f"| {text} | {row['us']['1']:.1f} | {row['us']['32']:.1f} | {row['resident_mb']:.0f} |")
+    return "\n".join(lines)
+
+
 def main():
     """Rewrite the README."""
     text = README.read_text()
-    for name, table in (("solver_cost", solver_cost),):
+    for name, table in (("solver_cost", solver_cost), ("per_call_overhead", per_call_overhead)):
         head, rest = text.split(f"<!-- table: {name} -->\n")
         text = f"{head}<!-- table: {name} -->\n{table()}\n<!-- end -->{rest.split('<!-- end -->', 1)[1]}"
     README.write_text(text)

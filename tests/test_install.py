@@ -132,9 +132,9 @@ def test_without_dlopen(prefix, toys, tmp_path, cc):
     assert done.stdout.startswith("-13 ") and "surr_model_register" in done.stdout
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("compiler", ["clang"])  # gcc is what ctest uses
 def test_builds_without_warnings_and_passes(compiler, tmp_path):
-    """The engine and its C tests under each compiler, with -Wall -Wextra -Werror."""
+    """The engine and its C tests under another compiler, with -Wall -Wextra -Werror."""
     if not (shutil.which("cmake") and shutil.which(compiler)):
         pytest.skip(f"cmake or {compiler} is not installed")
     options = [f"-DCMAKE_C_COMPILER={compiler}", "-DCMAKE_Fortran_COMPILER=NOTFOUND", "-DCMAKE_C_FLAGS=-Werror"]
