@@ -305,11 +305,14 @@ void count_cells(scratch *s)
     for (int32_t i = 0; i < s->m; i++) s->stat[7] += s->attempts[i];
 }
 
+/* What a step attempt is in the host's cost field. */
+double attempt_cost(const surr_plan *p) { return p->cost_slot >= 0 ? 1.0 / p->slots[p->cost_slot].scale : 0.0; }
+
 /* After the solver: converts its results and settles the status of every cell of the block. */
 void block_finish(const call *c, scratch *s)
 {
     const surr_plan *p = c->plan;
-    const double per_attempt = p->cost_slot >= 0 ? 1.0 / p->slots[p->cost_slot].scale : 0.0;
+    const double per_attempt = attempt_cost(p);
     memset(s->cost, 0, (size_t)s->n * sizeof *s->cost);
     for (int32_t i = 0; i < s->m; i++) {
         double *y = s->y + (int64_t)i * p->model->desc->n_state;

@@ -166,6 +166,7 @@ void block_gather(const call *c, scratch *s, int64_t first, int32_t n);
 void block_finish(const call *c, scratch *s);
 void block_scatter(const call *c, scratch *s);
 int convert_out(const surr_plan *p, double *y, double rho, double form, int32_t dtype);
+double attempt_cost(const surr_plan *p);
 void count_cells(scratch *s);
 
 /* route.c */

@@ -179,19 +179,24 @@ int32_t surr_queue_block(const surr_plan *p, surr_work *w, int64_t n_cell, doubl
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
+/* x into slot s of waiting cell i. */
+static void write_value(const surr_plan *p, const queue *q, int64_t i, int32_t s, double x)
+{
+    const int64_t call = q->origin[i], field = call * p->n_slot + s;
+    const int64_t at = (p->slots[s].flags & SURR_F_INDEXED ? q->position[i] : q->element[i]) * q->stride[field];
+    if (q->dtype[call] == SURR_F32) ((float *)q->base[field])[at] = (float)x;
+    else ((double *)q->base[field])[at] = x;
+}
+
 /* Results of waiting cell i, converted, into the host's fields; outputs alone where it was not advanced. */
 static void write_cell(const surr_plan *p, const queue *q, int64_t i, int is_advanced)
 {
     const double *y = q->y + i * p->model->desc->n_state;
-    const int64_t call = q->origin[i];
     for (int32_t s = 0; s < p->n_slot; s++) {
         const slot *f = &p->slots[s];
-        if (!is_output(f->quantity) && (!is_advanced || f->flags & SURR_F_INPUT)) continue;
-        const int64_t at = (f->flags & SURR_F_INDEXED ? q->position[i] : q->element[i]) * q->stride[call * p->n_slot + s];
-        void *base = q->base[call * p->n_slot + s];
-        const double value = is_output(f->quantity) ? q->attempts[i] / f->scale : y[f->target];
-        if (q->dtype[call] == SURR_F32) ((float *)base)[at] = (float)value;
-        else ((double *)base)[at] = value;
+        if (f->flags & SURR_F_INPUT) continue;
+        if (is_output(f->quantity)) write_value(p, q, i, s, attempt_cost(p) * q->attempts[i]);
+        else if (is_advanced) write_value(p, q, i, s, y[f->target]);
     }
 }
 
