@@ -76,6 +76,20 @@ def test_readme_commands_with_the_wheel_alone(clean_venv, tmp_path, language, fi
     assert re.search("one cell: status [0124],", out) and "100000 cells: " in out
 
 
+@pytest.mark.slow
+def test_readme_builds_the_hydro_code(clean_venv, tmp_path):
+    if not shutil.which("gfortran"):
+        pytest.skip("gfortran is not installed")
+    here = shutil.copytree(ROOT / "bindings" / "examples" / "hydro", tmp_path / "here")
+    options = (here / "blast.nml").read_text()
+    small = {"n": 32, "t_end": 1}
+    (here / "blast.nml").write_text(re.sub(r"(n|t_end) = \d+", lambda m: f"{m[1]} = {small[m[1]]}", options))
+    environment = {"PATH": f"{clean_venv}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    build, go = readme_commands("gfortran")[-1], readme_commands("./hydro")[-1].split(" && ")[0]
+    run(["bash", "-ec", build], cwd=here, env=environment)
+    assert "drift of mass" in run(["bash", "-ec", go], cwd=here, env=environment)
+
+
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
     """``prefix(option, ...)``: libsurrogate configured, built and installed by CMake alone."""
