@@ -13,6 +13,8 @@ module gas
   !> u(:, i, j): density, momenta, total energy per volume, then partial densities in KROME's order of species.
   integer, parameter :: i_mx = 2, i_my = 3, i_e = 4, i_s = 5, n_var = 4 + n_s
   character(len=4), parameter :: species(n_s) = ['e-  ', 'H-  ', 'H   ', 'He  ', 'H2  ', 'H+  ', 'He+ ', 'H2+ ', 'He++']
+  real(dp), parameter :: hydrogen(n_s) = [0, 1, 1, 0, 2, 1, 0, 2, 0], helium(n_s) = [0, 0, 0, 1, 0, 0, 1, 0, 1], &
+    charge(n_s) = [-1, -1, 0, 0, 0, 1, 1, 1, 2]
   real(dp), parameter :: gamma = 5 / 3.0_dp, k_boltzmann = 1.380648e-16_dp
   real(dp), parameter :: length = 3.0857e18_dp, density = 1.67353251819e-24_dp, time = 3.15576e10_dp ! [pc, m_H, kyr]
   real(dp), parameter :: energy_density = density * (length / time)**2                                ! [erg/cm^3]
@@ -64,21 +66,34 @@ contains
     call MPI_Allreduce(x, y, size(x), MPI_DOUBLE_PRECISION, operation, MPI_COMM_WORLD, ierr)
   end function
 
-  !> Mass, total energy, H nuclei, He nuclei, charge: per unit length of the third dimension, in code units.
+  !> Mass, total energy, H and He nuclei: per unit length of the third dimension, in code units.
   function totals() result(t)
-    real(dp) :: t(5)
-    real(dp), parameter :: h(n_s) = [0, 1, 1, 0, 2, 1, 0, 2, 0], he(n_s) = [0, 0, 0, 1, 0, 0, 1, 0, 1], &
-      charge(n_s) = [-1, -1, 0, 0, 0, 1, 1, 1, 2]
-    real(dp) :: n(n_s)
+    real(dp) :: t(4), n(n_s)
     integer :: i, j
     t = 0
     do j = 1, ny
       do i = 1, nx
         n = number_densities(u(:, i, j))
-        t = t + [u(1, i, j), u(i_e, i, j), sum(h * n), sum(he * n), sum(charge * n)] * dx**2
+        t = t + [u(1, i, j), u(i_e, i, j), sum(hydrogen * n), sum(helium * n)] * dx**2
       end do
     end do
     t = over_ranks(t, MPI_SUM)
+  end function
+
+  !> How far cells have drifted, at most: sum of mass fractions, proportion of He (0: its mean), charge per particle.
+  function drift_in_cells() result(d)
+    real(dp) :: d(3), n(n_s), mean(4)
+    integer :: i, j
+    d = 0
+    mean = totals()
+    do j = 1, ny
+      do i = 1, nx
+        n = number_densities(u(:, i, j))
+        d = max(d, abs([sum(u(i_s:, i, j)) / u(1, i, j) - 1, &
+                        sum(helium * n) / sum(hydrogen * n) * mean(3) / mean(4) - 1, sum(charge * n) / sum(n)]))
+      end do
+    end do
+    d = over_ranks(d, MPI_MAX)
   end function
 end module gas
 
@@ -326,7 +341,7 @@ program hydro
   real(dp) :: box = 20, t_end = 10, cfl = 0.4_dp, rtol = 0.1_dp  ! [pc], [kyr]
   character(len=8) :: chemistry = 'net'
   character(len=64) :: model = 'ism-molecular', output = 'blast.dat'
-  real(dp) :: t, dt, first(5), last(5), gained, added, seconds(2), clock, sums(1)
+  real(dp) :: t, dt, first(4), last(4), gained, added, seconds(2), clock, sums(1)
   namelist /run/ n, box, t_end, cfl, chemistry, model, rtol, output
 
   call MPI_Init(ierr)
@@ -413,17 +428,17 @@ contains
 
   !> What is conserved, and what it cost. The program fails if it is not conserved.
   subroutine report()
-    real(dp) :: drift(5), cells, all(8)
+    real(dp) :: drift(7), cells, all(8)
     drift = [last(1) / first(1) - 1, (last(2) - first(2) - gained - added) / first(2), last(3) / first(3) - 1, &
-             last(4) / first(4) - 1, last(5) / last(3)]
+             last(4) / first(4) - 1, drift_in_cells()]
     all = over_ranks(real(counts, dp), MPI_SUM)
     cells = real(n, dp)**2 * steps
     seconds = over_ranks(seconds, MPI_MAX)
     if (rank == 0) then
       print '(a,i0,a,i0,a,i0,a,f0.2,a)', trim(chemistry) // ': ', n, '^2 cells, ', steps, ' steps on ', n_ranks, &
         ' ranks, ', t, ' kyr'
-      print '(5(a,es9.1))', 'drift of mass', drift(1), ', energy', drift(2), ', H', drift(3), &
-        ', He', drift(4), ', charge per H', drift(5)
+      print '(4(a,es9.1))', 'drift of mass', drift(1), ', energy', drift(2), ', H', drift(3), ', He', drift(4)
+      print '(3(a,es9.1))', 'in single cells, sum of fractions', drift(5), ', He per H', drift(6), ', charge', drift(7)
       print '(a,f5.1,a,es8.1)', 'radiated ', abs(100 * gained / first(2)), ' % of the energy, added by the floor ', &
         added / first(2)
       if (sum(all(2:6)) > 0) print '(3(a,f5.1),a,i0)', 'net ', 100 * all(2) / all(1), ' %, solver ', &
