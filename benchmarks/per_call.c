@@ -1,4 +1,4 @@
-/* Median time of a call as a host makes it, for per_call_overhead.py.
+/* Time of a call as a host makes it, for per_call_overhead.py.
  *
  *     per_call MODEL RTOL CELLS REPEATS    with rows of cells (variables, then dt [s]) as doubles in file CELLS */
 #include <stdint.h>
@@ -72,8 +72,14 @@ int main(int argc, char **argv)
     FILE *file = fopen(argv[3], "rb");
     if (!file) return 1;
     const int64_t width = n_state + 1, n_cell = (int64_t)fread(cells, sizeof(double) * (size_t)width, MAX_CELL, file);
-    for (int64_t n = 1; n <= 32; n += 31)
-        printf("%lld %.3f\n", (long long)n, median_call(plan, work, n, width, n_cell, atoi(argv[4])));
+    for (int64_t n = 1; n <= 32; n += 31) { /* the lowest of five medians, against bursts of other load */
+        double lowest = 1e30;
+        for (int i = 0; i < 5; i++) {
+            const double median = median_call(plan, work, n, width, n_cell, atoi(argv[4]) / 5);
+            if (median < lowest) lowest = median;
+        }
+        printf("%lld %.3f\n", (long long)n, lowest);
+    }
     file = freopen("/proc/self/status", "r", file);
     for (char line[256]; file && fgets(line, sizeof line, file);)
         if (strncmp(line, "VmRSS:", 6) == 0) printf("rss %.1f\n", atof(line + 6) / 1024);

@@ -6,7 +6,7 @@ Two comparisons, one thread, each program in a process of its own. ``this net``:
 cells that its net accepts: our whole step (gather, checks, domain, judge, net, conservation, scatter), from C and from
 Python through cffi, against the TorchScript that `surrogate export` writes of the same net. ``MLP``: a perceptron
 12-64-64-64-11 with SiLU in float32 and nothing around it, of the size in which couplings of PyTorch to Fortran are
-timed. Median microseconds per call, called from Python where not from C, and resident memory of the process.
+timed. Microseconds per call (the lowest of five medians), called from Python where not from C, and resident memory.
 """
 
 import argparse
@@ -37,14 +37,15 @@ WHAT = {
 
 
 def median_us(call, repeats, prepare=lambda: None):
-    """Median microseconds of `call`, each after `prepare`; the first tenth of the calls warms up."""
+    """Median microseconds of `call`, each after `prepare`: the lowest of five medians, against bursts of other load."""
     times = []
     for _ in range(repeats):
         prepare()
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return 1e6 * statistics.median(times[repeats // 10 :])
+    fifth = repeats // 5
+    return 1e6 * min(statistics.median(times[i * fifth : (i + 1) * fifth]) for i in range(5))
 
 
 def accepted_cells(model, n=4096):
