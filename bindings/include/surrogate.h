@@ -78,7 +78,8 @@ SURR_API int32_t surr_status_name(int32_t code, char *buf, int32_t len); /* cell
  * NAME.so in the directories of $SURROGATE_MODEL_PATH (colon-separated), then in models/ and surrogate/models/ beside
  * libsurrogate itself. */
 SURR_API int32_t surr_model_open(const char *name_or_path, int32_t len, surr_model **out);
-/* For models linked into the host: makes `entry` (the surr_model_entry of a model library) known under its own name. */
+/* For models linked into the host: makes `entry` known under the model's own name. In the archive written by
+ * `surrogate export NAME --static`, it is surr_model_NAME. */
 SURR_API int32_t surr_model_register(const struct surr_model_desc *(*entry)(void));
 SURR_API int32_t surr_model_close(surr_model *m); /* NULL is fine; plans made from the model stay usable */
 /* Replays the stored test vectors with every instruction set this CPU can run. *max_error: largest deviation of the
@@ -147,7 +148,7 @@ SURR_API int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len,
 SURR_API int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v);
 SURR_API int32_t surr_plan_set_s(surr_plan *p, const char *key, int32_t key_len, const char *v, int32_t v_len);
 /* A solver of the host's own for the cells that the net does not take; NULL: the model's again. advance(context, ...)
- * gets n cells in the model's units, state[c*n_state + k] (in and out), dt[c] [s] and params[c*n_param + k], and returns
+ * gets n cells in the model's units, state[c*n_state + k] (in and out), dt[c] [s] and params[c*n_param + k]. It returns
  * 0, or another number if it gave all n of them up. Cells that come back negative, infinite or out of the range of
  * surr_model_field have failed too (34). It runs in the host's floating-point environment, with "threads" above 1 on
  * several threads at once. */

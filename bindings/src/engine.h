@@ -151,6 +151,10 @@ void work_leave(surr_work *w);
 int32_t work_run(surr_work *w, int64_t n_cell, int hold_back, block_job *job, void *context);
 
 /* step.c */
+call call_of_fields(const surr_plan *p, int64_t n_cell, double dt, void *const *base, const int64_t *stride,
+                    int32_t dtype, const void *index, uint8_t *status, int64_t *stat);
+call call_of_block(const surr_plan *p, int64_t n_cell, double dt, double *q, int64_t cell_stride, int64_t slot_stride,
+                   const void *index, uint8_t *status, int64_t *stat);
 int32_t check_call(const call *c, const surr_work *w);
 
 /* queue.c */

@@ -1,7 +1,7 @@
 /* The queue: what the net does not take waits for a flush.
  *
- * Cells are kept as the solver takes them, so that a flush solves them where they are; solving and settling (back to the
- * host's fields) are separate, so that cells can be solved elsewhere in between. */
+ * Cells are kept as the solver takes them, so that a flush solves them where they are. Solving and settling (back to
+ * the host's fields) are separate, so that cells can be solved elsewhere in between. */
 #include "engine.h"
 
 #include <stdlib.h>
@@ -149,31 +149,14 @@ int32_t surr_queue(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, 
                    const int64_t *stride, int32_t dtype, const void *index, uint8_t *status, int64_t *stat)
 {
     if (!base) return surr_fail(SURR_E_ARG, "base is NULL: give an array with one pointer per slot");
-    call c = {.plan = p,
-              .n_cell = n_cell,
-              .dt = dt,
-              .base = base,
-              .stride = stride,
-              .dtype = dtype,
-              .index = index,
-              .status = status,
-              .stat = stat};
+    call c = call_of_fields(p, n_cell, dt, base, stride, dtype, index, status, stat);
     return check_and_enqueue(&c, w);
 }
 
 int32_t surr_queue_block(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, double *q, int64_t cell_stride,
                          int64_t slot_stride, const void *index, uint8_t *status, int64_t *stat)
 {
-    call c = {.plan = p,
-              .n_cell = n_cell,
-              .dt = dt,
-              .block = (char *)q,
-              .cell_stride = cell_stride,
-              .slot_stride = slot_stride,
-              .dtype = SURR_F64,
-              .index = index,
-              .status = status,
-              .stat = stat};
+    call c = call_of_block(p, n_cell, dt, q, cell_stride, slot_stride, index, status, stat);
     return check_and_enqueue(&c, w);
 }
 

@@ -84,35 +84,47 @@ static int32_t step(call *c, surr_work *w)
     return code;
 }
 
+call call_of_fields(const surr_plan *p, int64_t n_cell, double dt, void *const *base, const int64_t *stride,
+                    int32_t dtype, const void *index, uint8_t *status, int64_t *stat)
+{
+    return (call){.plan = p,
+                  .n_cell = n_cell,
+                  .dt = dt,
+                  .base = base,
+                  .stride = stride,
+                  .dtype = dtype,
+                  .index = index,
+                  .status = status,
+                  .stat = stat};
+}
+
+call call_of_block(const surr_plan *p, int64_t n_cell, double dt, double *q, int64_t cell_stride, int64_t slot_stride,
+                   const void *index, uint8_t *status, int64_t *stat)
+{
+    return (call){.plan = p,
+                  .n_cell = n_cell,
+                  .dt = dt,
+                  .block = (char *)q,
+                  .cell_stride = cell_stride,
+                  .slot_stride = slot_stride,
+                  .dtype = SURR_F64,
+                  .index = index,
+                  .status = status,
+                  .stat = stat};
+}
+
 int32_t surr_step(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, void *const *base, const int64_t *stride,
                   int32_t dtype, const void *index, uint8_t *status, int64_t *stat)
 {
     if (!base) return surr_fail(SURR_E_ARG, "base is NULL: give an array with one pointer per slot");
-    call c = {.plan = p,
-              .n_cell = n_cell,
-              .dt = dt,
-              .base = base,
-              .stride = stride,
-              .dtype = dtype,
-              .index = index,
-              .status = status,
-              .stat = stat};
+    call c = call_of_fields(p, n_cell, dt, base, stride, dtype, index, status, stat);
     return step(&c, w);
 }
 
 int32_t surr_step_block(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, double *q, int64_t cell_stride,
                         int64_t slot_stride, const void *index, uint8_t *status, int64_t *stat)
 {
-    call c = {.plan = p,
-              .n_cell = n_cell,
-              .dt = dt,
-              .block = (char *)q,
-              .cell_stride = cell_stride,
-              .slot_stride = slot_stride,
-              .dtype = SURR_F64,
-              .index = index,
-              .status = status,
-              .stat = stat};
+    call c = call_of_block(p, n_cell, dt, q, cell_stride, slot_stride, index, status, stat);
     return step(&c, w);
 }
 

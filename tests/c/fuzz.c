@@ -127,7 +127,8 @@ static void choose_layout(const shape *s, layout *l)
     for (int k = 0; k < s->n_slot; k++) {
         const int input = s->quantity[k] > SURR_Q_STATE && s->quantity[k] != SURR_Q_COST;
         l->stride[k] = input && one_in(3) ? 0 : (1 + (int64_t)below(3)) * (one_in(5) ? -1 : 1);
-        l->first[k] = l->is_block ? k * l->slot_stride : (k * (MAX_POSITION + 2) + (l->stride[k] < 0) * MAX_POSITION) * 4;
+        l->first[k] =
+            l->is_block ? k * l->slot_stride : (k * (MAX_POSITION + 2) + (l->stride[k] < 0) * MAX_POSITION) * 4;
     }
 }
 
@@ -139,10 +140,12 @@ static int32_t call(int how, const surr_plan *plan, surr_work *work, const shape
         l->base[k] = l->dtype == SURR_F32 ? (void *)(a->f32 + l->first[k]) : (void *)(a->f64 + l->first[k]);
     n_calls++;
     if (how == 0 && l->is_block)
-        return surr_step_block(plan, work, l->n_cell, l->dt, a->f64, l->cell_stride, l->slot_stride, index, status, stat);
+        return surr_step_block(plan, work, l->n_cell, l->dt, a->f64, l->cell_stride, l->slot_stride, index, status,
+                               stat);
     if (how == 0) return surr_step(plan, work, l->n_cell, l->dt, l->base, l->stride, l->dtype, index, status, stat);
     if (l->is_block)
-        return surr_queue_block(plan, work, l->n_cell, l->dt, a->f64, l->cell_stride, l->slot_stride, index, status, stat);
+        return surr_queue_block(plan, work, l->n_cell, l->dt, a->f64, l->cell_stride, l->slot_stride, index, status,
+                                stat);
     return surr_queue(plan, work, l->n_cell, l->dt, l->base, l->stride, l->dtype, index, status, stat);
 }
 
@@ -212,7 +215,9 @@ static void drive_mistakes(const surr_plan *plan, surr_work *work, const shape *
     case 0: code = surr_step(plan, work, 1, 1.0, base, stride, SURR_F64, NULL, NULL, NULL); break;
     case 1: code = surr_step_block(plan, work, -1 - (int64_t)byte(), 1.0, q, 1, 1, NULL, NULL, NULL); break;
     case 2: code = surr_queue_block(plan, NULL, 1, 1.0, q, 1, 1, NULL, NULL, NULL); break;
-    case 3: code = surr_step_block(plan, work, 1, 1.0, q, 1, 1, index, NULL, NULL) | (s->index_bytes == 8 ? -1 : 0); break;
+    case 3:
+        code = surr_step_block(plan, work, 1, 1.0, q, 1, 1, index, NULL, NULL) | (s->index_bytes == 8 ? -1 : 0);
+        break;
     case 4: code = surr_step(plan, work, 1, 1.0, base, NULL, 2 + (int32_t)byte(), NULL, NULL, NULL); break;
     default: code = surr_step_cell(NULL, work, 1.0, q, NULL);
     }

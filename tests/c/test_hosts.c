@@ -34,7 +34,8 @@ static void test_openmp(surr_model *model, int later)
 #pragma omp for schedule(dynamic)
         for (int c = 0; c < N; c += CHUNK) {
             const int n = N - c < CHUNK ? N - c : CHUNK;
-            bad += (later ? surr_queue_block : surr_step_block)(plan, own, n, 7.0, parallel[c], 3, 1, NULL, NULL, NULL) < 0;
+            bad += (later ? surr_queue_block : surr_step_block)(plan, own, n, 7.0, parallel[c], 3, 1, NULL, NULL,
+                                                                NULL) < 0;
         }
         bad += surr_flush(own, NULL) != SURR_OK;
         surr_work_free(own);

@@ -4,12 +4,10 @@
 #include <fenv.h>
 
 enum { N = 3000, A = 0, B, TEMP, DT, MASK, COST, N_SLOT };
-static const field fields[N_SLOT] = {{"A", SURR_Q_MASS_DENSITY, SURR_F_INDEXED},
-                                     {"B", SURR_Q_MASS_DENSITY, SURR_F_INDEXED},
-                                     {"T", SURR_Q_T_OVER_MU, SURR_F_COMPACT},
-                                     {"", SURR_Q_DT, SURR_F_COMPACT},
-                                     {"", SURR_Q_MASK, SURR_F_COMPACT},
-                                     {"", SURR_Q_COST, SURR_F_COMPACT}};
+static const field fields[N_SLOT] = {
+    {"A", SURR_Q_MASS_DENSITY, SURR_F_INDEXED}, {"B", SURR_Q_MASS_DENSITY, SURR_F_INDEXED},
+    {"T", SURR_Q_T_OVER_MU, SURR_F_COMPACT},    {"", SURR_Q_DT, SURR_F_COMPACT},
+    {"", SURR_Q_MASK, SURR_F_COMPACT},          {"", SURR_Q_COST, SURR_F_COMPACT}};
 
 /* Cells as a host may have them: A and B behind a list of cell numbers, the others one per cell of the call. */
 typedef struct gas {
@@ -51,8 +49,8 @@ static void queue_in_pieces(surr_plan *plan, surr_work *work, int length, int64_
     for (int first = 0, calls = 0; first < N; calls++) {
         int n = 1 + (13 * calls) % length;
         int32_t index[N];
-        void *base[N_SLOT] = {queued.ab[0], queued.ab[1], queued.t + first, queued.dt + first,
-                              queued.mask + first, queued.cost + first};
+        void *base[N_SLOT] = {queued.ab[0],      queued.ab[1],        queued.t + first,
+                              queued.dt + first, queued.mask + first, queued.cost + first};
         int64_t stride[N_SLOT] = {1, 1, 1, 1, 1, 1};
         if (n > N - first) n = N - first;
         memcpy(index, list + first, (size_t)n * sizeof index[0]);
@@ -204,7 +202,8 @@ static void test_host_solver(surr_model *toy, surr_model *with_net)
     CHECK(surr_plan_set_fallback(plan, convert_all, &h) == SURR_OK);
     work = commit(plan);
     CHECK(surr_step_block(plan, work, 3, 10.0, q[0], 3, 1, NULL, status, NULL) == SURR_OK);
-    CHECK(h.n_cells == 1 && status[0] == SURR_CELL_NET && status[2] == SURR_CELL_OUTSIDE && q[2][A] == 0 && q[0][A] > 0);
+    CHECK(h.n_cells == 1 && status[0] == SURR_CELL_NET && status[2] == SURR_CELL_OUTSIDE && q[2][A] == 0 &&
+          q[0][A] > 0);
     surr_work_free(work);
     surr_plan_free(plan);
 }

@@ -6,7 +6,7 @@
 /* Bytes of the i-th type that crosses the boundary. */
 int32_t twin_size(int32_t i)
 {
-    const int32_t sizes[] = {sizeof(int32_t), sizeof(int64_t), sizeof(double),  sizeof(float),
+    const int32_t sizes[] = {sizeof(int32_t), sizeof(int64_t), sizeof(double),       sizeof(float),
                              sizeof(uint8_t), sizeof(void *),  sizeof(surr_model *), sizeof(int32_t (*)(void))};
     return i >= 0 && i < (int32_t)(sizeof sizes / sizeof sizes[0]) ? sizes[i] : -1;
 }

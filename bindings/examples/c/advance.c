@@ -10,7 +10,7 @@ enum { N_STATE = 10, N_CELL = 100000 };
 static const char *const names[N_STATE] = {"H", "H+", "H-", "H2", "H2+", "He", "He+", "He++", "e-", "T"};
 static const double warm_gas[N_STATE] = {0.9,     0.1,  1e-6, 1e-3,     1e-6, /* [cm^-3], neutral, 70 % H and 30 % He */
                                          0.10738, 1e-6, 1e-6, 0.100003, 8000.0}; /* [K] */
-static const double DT = 3.15576e12;                                              /* [s], 1e5 years */
+static const double DT = 3.15576e12;                                             /* [s], 1e5 years */
 static double q[N_CELL][N_STATE];
 
 /* Stops on an error, passes on 0 and 1; a host would hand the message to its own error handler. */
