@@ -81,7 +81,7 @@ def test_freeze_out_from_a_jacobian_of_5e9(gamma, c, build):
 
     Strengths from Radau at 1e-11 with the K&T constants (W_f = -26.1586 to the digits of C).
     """
-    system, model = build("freeze-out")
+    system, model = build("freeze-out-constant")
     cells = system.initial[None, :].copy()
     report = model.stepper(rtol=1e-9, net=False).step(cells, np.log(5e4), params={"C": c, "gamma": gamma})
     assert report.status[0] == 4

@@ -165,7 +165,8 @@ def _write_model(name, system, isas, net):
     states = system.sample(N_TEST, seed=1)
     values = system.parameter_values
     f = np.array([rhs(0.0, y, values) for y in states])
-    scale = np.array([gross(0.0, y, values) for y in states])
+    gross = np.array([gross(0.0, y, values) for y in states])
+    scale = np.where(gross > 0, gross, 1.0)  # what does not change is compared as it is
     info = {
         "system": system.name, "system_hash": system.hash, "kind": "surrogate" if net else "solver",
         "variables": {v.name: v.unit for v in system.variables},

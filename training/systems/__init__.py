@@ -6,7 +6,7 @@ import sys
 from functools import partial
 
 from ..system import System
-from .freeze_out import freeze_out
+from .freeze_out import freeze_out, freeze_out_constant
 from .hodgkin_huxley import hodgkin_huxley
 from .mass_action import pollu, robertson
 from .network import load_network
@@ -24,6 +24,7 @@ _SYSTEMS = {
     "decay-quadratic": decay_quadratic,
     "relax-forced": relax_forced,
     "freeze-out": freeze_out,
+    "freeze-out-constant": freeze_out_constant,
     "hodgkin-huxley": hodgkin_huxley,
 }
 
