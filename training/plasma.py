@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 
 #: temperatures of the tables, ln(T/GeV)
-LN_T_RANGE = (np.log(1e-6), np.log(1e6))
+LN_T = np.arange(-560, 561) / 40
 #: where lattice QCD takes over from the hadron gas, and quasi-particles from it [GeV]; half width of both in ln T
 LATTICE_T, QUARKS_T, SWITCH_WIDTH = 0.12, 0.45, 0.12
 #: temperature of the electroweak crossover (D'Onofrio & Rummukainen 2016, PRD 93, 025003) [GeV]
@@ -106,7 +106,7 @@ def quark_gluon_plasma(t, condensate):
 
 
 def lattice(t):
-    """h of QCD about its transition: the pressure of 2+1 flavours by HotQCD 2014 (PRD 90, 094503, eq. 16), and charm."""
+    """h of QCD about its transition: pressure of 2+1 flavours by HotQCD 2014 (PRD 90, 094503, eq. 16), and charm."""
 
     def pressure(x):  # over T^4, x = T / 154 MeV
         numerator = 95 * np.pi**2 / 180 - 8.7704 / x + 3.9200 / x**2 + 0.3419 / x**4
@@ -119,16 +119,15 @@ def lattice(t):
     return 45 / (2 * np.pi**2) * (4 * pressure(x) + slope) + charm
 
 
-@lru_cache(maxsize=2)
-def degrees_of_freedom(n=1121):
-    """Tabulate h, g and sqrt_g at `n` temperatures, uniform in ln T over `LN_T_RANGE`.
+@lru_cache(maxsize=1)
+def degrees_of_freedom():
+    """Tabulate h, g and sqrt_g at the temperatures `LN_T`.
 
     Returns
     -------
     DegreesOfFreedom
     """
-    ln_t = np.linspace(*LN_T_RANGE, n)
-    t = np.exp(ln_t)
+    ln_t, t = LN_T, np.exp(LN_T)
     condensate = np.sqrt(np.maximum(1 - (t / HIGGS_T) ** 2, 0.0))
     h_e, g_e = _sum(t, CHARGED_LEPTONS[:1])
     cooler = ((2 + h_e) / 5.5) ** (1 / 3)  # T_nu/T: the entropy of photons, e+ and e- apart from theirs

@@ -55,26 +55,29 @@ class Table:
 
     @classmethod
     def spline(cls, x, y):
-        """Cubic spline through uniform nodes, twice continuously differentiable, without third-order jumps at the first
-        and last inner node (not-a-knot).
+        """Natural cubic spline through uniform nodes, twice continuously differentiable.
+
+        The same bits on every machine: additions, multiplications and divisions alone, in a fixed order.
 
         Parameters
         ----------
         x, y : array_like of shape (n_nodes,)
-            At least four nodes.
+            At least three nodes.
         """
         x, y = np.asarray(x, float), np.asarray(y, float)
-        n, h = len(x), (x[-1] - x[0]) / (len(x) - 1)
-        if n < 4 or np.abs(np.diff(x) - h).max() > 1e-9 * abs(h) + 1e-12 * np.abs(x).max():
-            raise ValueError(f"a spline needs at least 4 uniform nodes, got {n} with distances {np.diff(x)[:3]}...")
-        matrix = 4 * np.eye(n) + np.eye(n, k=1) + np.eye(n, k=-1)  # of the second derivatives
-        matrix[0, :3] = matrix[-1, -3:] = 1, -2, 1
-        right = np.zeros(n)
-        right[1:-1] = 6 * np.diff(y, 2) / h**2
-        curvature = np.linalg.solve(matrix, right)
-        m0, m1 = curvature[:-1], curvature[1:]
+        n, h = len(x), float(x[1] - x[0])
+        if n < 3 or h <= 0 or np.abs(np.diff(x) - h).max() > 1e-9 * h:
+            raise ValueError(f"a spline needs 3 or more uniform ascending nodes, got {n} from {x[:3]} on")
+        right = [0.0, *(6 * np.diff(y, 2) / h**2).tolist(), 0.0]
+        factor = [0.0] * n  # second derivatives by elimination: m[i-1] + 4 m[i] + m[i+1] = right[i], 0 at the ends
+        for i in range(1, n - 1):
+            factor[i] = 1 / (4 - factor[i - 1])
+            right[i] = (right[i] - right[i - 1]) * factor[i]
+        for i in range(n - 2, 0, -1):
+            right[i] -= factor[i] * right[i + 1]
+        m0, m1 = np.array(right[:-1]), np.array(right[1:])
         slope = np.diff(y) / h - h * (2 * m0 + m1) / 6
-        return cls(float(x[0]), float(h), np.stack([y[:-1], slope, m0 / 2, (m1 - m0) / (6 * h)], 1))
+        return cls(float(x[0]), h, np.stack([y[:-1], slope, m0 / 2, (m1 - m0) / (6 * h)], 1))
 
     def __call__(self, x, order=0):
         """Value (or derivative of `order` 1 to 3) at `x`, an array."""

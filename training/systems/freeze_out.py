@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 from sympy.core.symbol import Str
 
-from ..expressions import Lowering, fexp, flog, maximum, minimum, number, table
+from ..expressions import DIGITS, Lowering, fexp, flog, maximum, minimum, number, table
 from ..plasma import degrees_of_freedom
 from ..system import Parameter, System, Variable, symbol
 from ..tables import Table
@@ -36,11 +36,11 @@ def freeze_out(dof=None):
     z = sp.Symbol("t", real=True)
     mass, sigma_v, g, n_rho, x_t, y = map(symbol, ("mass", "sigma_v", "g", "n_rho", "x_t", "Y"))
     ln_t, ln_rate, ln_eq, gamma = (sp.Symbol(s, real=True) for s in ("ln_T", "ln_rate", "ln_Y_eq", "gamma"))
-    bessel_z = np.arange(-5.0, 6.0, 0.02)  # x^2 K_2(x) e^x, smooth to where e^-x is nothing
-    tables = {
-        "ln_h": Table.spline(dof.ln_t, np.log(dof.h)),
-        "ln_sqrt_g": Table.spline(dof.ln_t, np.log(dof.sqrt_g)),
-        "ln_bessel": Table.spline(bessel_z, _ln_scaled_bessel(bessel_z)),
+    bessel_z = np.arange(-200, 281) / 40  # to where e^-x is nothing
+    tables = {  # rounded, so that another machine's last bits do not make another system
+        "ln_h": Table.spline(dof.ln_t, np.log(dof.h).round(6)),
+        "ln_sqrt_g": Table.spline(dof.ln_t, np.log(dof.sqrt_g).round(6)),
+        "ln_bessel": Table.spline(bessel_z, _ln_scaled_bessel(bessel_z).round(9)),
     }
 
     def look_up(name, x):
@@ -50,9 +50,9 @@ def freeze_out(dof=None):
     definitions = (
         (ln_t, flog(mass) - z),
         (gamma, 4 * n_rho - 2),
-        (ln_rate, number(math.log(math.sqrt(math.pi / 45) * PLANCK_MASS / GEV2_CM3_S)) + flog(mass) + cross_section
-         + look_up("ln_sqrt_g", ln_t) - z - gamma * maximum(flog(x_t) - z, sp.Integer(0))),
-        (ln_eq, number(math.log(45 / (4 * math.pi**4))) + flog(g) + look_up("ln_bessel", z) - look_up("ln_h", ln_t)
+        (ln_rate, sp.log(sp.sqrt(sp.pi / 45) * number(PLANCK_MASS) / number(GEV2_CM3_S)).evalf(DIGITS) + flog(mass)
+         + cross_section + look_up("ln_sqrt_g", ln_t) - z - gamma * maximum(flog(x_t) - z, sp.Integer(0))),
+        (ln_eq, sp.log(45 / (4 * sp.pi**4)).evalf(DIGITS) + flog(g) + look_up("ln_bessel", z) - look_up("ln_h", ln_t)
          - fexp(z)),
     )  # fmt: skip
     rhs = fexp(ln_rate + 2 * ln_eq) - fexp(ln_rate) * y**2
