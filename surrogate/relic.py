@@ -1,0 +1,138 @@
+"""Relic density of dark matter that froze out of the plasma, from the model ``freeze-out``."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from surrogate.model import load
+from surrogate.report import UNTOUCHED
+
+#: entropy density over critical density today [h^2/GeV], 2891.2 cm^-3 / 1.053672e-5 GeV cm^-3 (Particle Data Group)
+OMEGA_PER_MASS = 2891.2 / 1.053672e-5
+#: m/T of today, for all that is left to happen
+X_TODAY = 1e8
+#: equilibrium abundance per degree of freedom at m/T = 1, above 100 GeV; below it is soon forgotten
+Y_START = 1.8e-3
+#: m/T of the transition where it makes no difference
+NO_TRANSITION = 500.0
+
+
+def relic_density(mass, sigma_v, g=2, gamma=0.0, x_transition=None, *, p_wave=0.0, rtol=1e-3, threads=1):
+    """Relic density Omega h^2 of a particle that annihilates with <sigma v>.
+
+    Arrays broadcast. Points within the domain of the trained net cost well below a microsecond each; the others, and
+    those that it does not vouch for at `rtol`, are integrated.
+
+    Parameters
+    ----------
+    mass : array_like
+        [GeV].
+    sigma_v : array_like
+        Thermally averaged cross section times velocity of s-wave annihilation [cm^3/s].
+    g : array_like
+        Internal degrees of freedom: 1 scalar, 2 Majorana fermion, ...
+    gamma : array_like
+        Cosmology before the transition: the Hubble rate is (x_transition/x)^gamma times the standard one; 0 standard,
+        -2/3 Gauss-Bonnet, 2 Randall-Sundrum.
+    x_transition : array_like
+        x = mass/T at which the standard cosmology begins; needed where `gamma` is not 0.
+    p_wave : array_like
+        b of <sigma v> = sigma_v + 6 b/x [cm^3/s]. Other values than 0 are integrated.
+    rtol : float
+        Relative error to accept.
+    threads : int
+        Threads that share the points.
+
+    Returns
+    -------
+    ndarray or float
+        NaN where a value makes no sense (negative, not finite, absurd).
+
+    Raises
+    ------
+    ValueError
+        `gamma` is not 0 and `x_transition` missing, or shapes that do not broadcast.
+
+    Examples
+    --------
+    >>> relic_density(100.0, 2.1e-26)  # doctest: +SKIP
+    0.1205
+    """
+    y = relic_abundance(X_TODAY, mass, sigma_v, g, gamma, x_transition, p_wave=p_wave, rtol=rtol, threads=threads)
+    return OMEGA_PER_MASS * np.asarray(mass, dtype=np.float64) * y
+
+
+def relic_abundance(x, mass, sigma_v, g=2, gamma=0.0, x_transition=None, *, p_wave=0.0, rtol=1e-3, threads=1):
+    """Abundance Y = n/s at x = mass/T > 1, of a particle in equilibrium at x = 1; else as `relic_density`.
+
+    Returns
+    -------
+    ndarray or float
+    """
+    if x_transition is None:
+        if np.any(np.asarray(gamma) != 0):
+            raise ValueError("x_transition is missing where gamma is not 0: give mass/T at which the standard cosmology "
+                             "begins, e.g. 500")  # fmt: skip
+        x_transition = NO_TRANSITION
+    given = (x, mass, sigma_v, g, gamma, x_transition, p_wave)
+    x, mass, sigma_v, g, gamma, x_transition, p_wave = (np.asarray(a, dtype=np.float64) for a in given)
+    shape = np.broadcast_shapes(*(a.shape for a in (x, mass, sigma_v, g, gamma, x_transition, p_wave)))
+    model = _model()
+    columns = np.empty((len(model.variables), *shape))
+    cells = dict(zip((v.name for v in model.variables), columns))
+    cells["mass"][...], cells["sigma_v"][...], cells["g"][...] = mass, sigma_v, g
+    cells["n_rho"][...] = 0.5 + 0.25 * gamma
+    cells["x_t"][...] = np.where(gamma == 0, NO_TRANSITION, x_transition)
+    cells["Y"][...] = Y_START * g
+    with np.errstate(divide="ignore", invalid="ignore"):
+        span = np.log(x)
+    bad = ~((span > 0) & np.isfinite(span))
+    if np.any(bad):
+        cells["Y"][np.broadcast_to(bad, shape)] = np.nan
+        span = np.where(bad, 1.0, span)
+    stepper = model.stepper(rtol=rtol, threads=threads)
+    report = stepper.step(cells, span if span.ndim == 0 else np.broadcast_to(span, shape), params={"p_wave": p_wave})
+    y = np.where(report.status < UNTOUCHED, cells["Y"], np.nan)
+    return y[()]
+
+
+def relic_cross_section(mass, omega=0.12, g=2, gamma=0.0, x_transition=None, *, rtol=1e-3, threads=1):
+    """<sigma v> [cm^3/s] of s-wave annihilation that leaves the relic density `omega`; else as `relic_density`.
+
+    Newton's method for ln(omega) as a function of ln<sigma v>, on the surrogate and its derivative.
+
+    Returns
+    -------
+    ndarray or float
+        NaN where there is none, or `omega` is no positive number.
+    """
+    given = [np.asarray(a, dtype=np.float64) for a in (mass, omega, g, gamma)]
+    if x_transition is not None:
+        given.append(np.asarray(x_transition, dtype=np.float64))
+    arrays = [a.ravel() for a in np.broadcast_arrays(*given)]
+    shape = np.broadcast_shapes(*(a.shape for a in given))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = np.log(arrays[1])
+    ln_sigma, found, active = np.full(wanted.shape, math.log(2.2e-26)), np.full(wanted.shape, np.nan), wanted == wanted
+    step = 0.01 * np.array([[-1.0], [1.0]])
+    for _ in range(30):
+        rows = np.flatnonzero(active)
+        if rows.size == 0:
+            break
+        at = [a[rows] for a in arrays]
+        x_t = at[4] if len(at) > 4 else None
+        omegas = relic_density(at[0], np.exp(ln_sigma[rows] + step), at[2], at[3], x_t, rtol=rtol, threads=threads)
+        low, high = np.log(omegas)
+        slope = np.minimum((high - low) / 0.02, -0.2)
+        change = np.clip((wanted[rows] - 0.5 * (low + high)) / slope, -3.0, 3.0)
+        ln_sigma[rows] += change
+        done = np.abs(change) < 0.1 * rtol
+        found[rows[done]] = np.exp(ln_sigma[rows[done]])
+        active[rows[done | ~np.isfinite(change)]] = False
+    return found.reshape(shape)[()]
+
+
+@lru_cache(maxsize=1)
+def _model():
+    return load("freeze-out")

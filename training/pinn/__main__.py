@@ -1,0 +1,83 @@
+"""Command line: ``python -m surrogate.training.pinn stiffness|forward|inverse``."""
+
+import argparse
+import sys
+
+import numpy as np
+import torch
+
+from . import freeze_out, stiffness
+from .equations import COSMOLOGIES, STIFF
+from .freeze_out import Config, solve_forward, solve_inverse
+from .residuals import RULES
+
+
+def run_stiffness(options):
+    """Largest Hessian eigenvalue and error against C, and the exponent of the former."""
+    config = stiffness.Config(adam=options.adam or 500_000) if options.published else stiffness.QUICK
+    c = np.logspace(0, np.log10(options.c_max), options.values)
+    for name in STIFF:
+        for rule in ("vanilla", "jacobian"):
+            study = stiffness.study_stiffness(name, rule, c, config, options.seed, _progress(f"{name} {rule}"))
+            print(f"{name}, {rule}: eigenvalue ~ C^{study.slope:.2f}")
+            print("\n".join(f"  C {ck:9.1f}  eigenvalue {e:9.2e}  error {d:8.1e}  loss {v:8.1e}" for ck, e, d, v in
+                            zip(c, study.eigenvalue, study.error, study.loss)))  # fmt: skip
+
+
+def run_forward(options):
+    """Error of the solution of freeze-out for the published interaction strengths."""
+    for name in options.cosmology or COSMOLOGIES:
+        for seed in range(options.seed, options.seed + options.repeats):
+            s = solve_forward(name, COSMOLOGIES[name][1], _config(options), seed, _progress(name))
+            print(f"{name}, seed {seed}: mean relative squared error {s.error:.1e}, loss {s.loss:.1e}, "
+                  f"{s.seconds:.0f} CPU s")  # fmt: skip
+
+
+def run_inverse(options):
+    """Interaction strength for the observed relic density, from several guesses."""
+    for name in options.cosmology or COSMOLOGIES:
+        exact, found = COSMOLOGIES[name][1], []
+        for seed in range(options.seed, options.seed + options.repeats):
+            s = solve_inverse(name, _config(options), seed, _progress(name))
+            found.append(s.c)
+            print(f"{name}, seed {seed}: C {s.c:.7f} (off by {s.c - exact:+.1e}), mean relative squared error "
+                  f"{s.error:.1e}, {s.seconds:.0f} CPU s")  # fmt: skip
+        print(f"{name}: C {np.mean(found):.7f}, spread {np.std(found):.1e} over {len(found)} initialisations")
+
+
+def _config(options):
+    published = freeze_out.PUBLISHED if options.published else Config()
+    given = {"rule": options.rule, "output": options.output, "adam": options.adam}
+    return type(published)(**{**vars(published), **{k: v for k, v in given.items() if v is not None}})
+
+
+def _progress(title):
+    if not sys.stderr.isatty():
+        return None
+    return lambda *state: print(f"\r{title}: {' '.join(map(str, state)):<60}", end="\r", file=sys.stderr)
+
+
+def main(arguments=None):
+    """Parse and run."""
+    parser = argparse.ArgumentParser(prog="python -m surrogate.training.pinn", description=__doc__)
+    parser.add_argument("--published", action="store_true", help="net, points and optimiser of arXiv:2602.21988: hours")
+    parser.add_argument("--adam", type=int, metavar="N", help="iterations of AdamW")
+    parser.add_argument("--seed", type=int, default=0)
+    commands = parser.add_subparsers(dest="command", required=True)
+    stiff = commands.add_parser("stiffness", help=run_stiffness.__doc__)
+    stiff.add_argument("--values", type=int, default=20, help="of C (default 20)")
+    stiff.add_argument("--c-max", type=float, default=1e4)
+    for name, run in (("forward", run_forward), ("inverse", run_inverse)):
+        command = commands.add_parser(name, help=run.__doc__)
+        command.add_argument("--cosmology", nargs="+", choices=COSMOLOGIES)
+        command.add_argument("--rule", choices=RULES, help="weights of the residuals (default jacobian)")
+        command.add_argument("--output", choices=("hard", "linear", "sigmoid"))
+        command.add_argument("--repeats", type=int, default=1, help="initialisations")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    {"stiffness": run_stiffness, "forward": run_forward, "inverse": run_inverse}[options.command](options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
