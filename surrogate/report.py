@@ -14,6 +14,9 @@ for _name in ("NET", "OUTSIDE", "ERROR", "AUDIT", "SOLVER", "MASKED", "BAD_INPUT
     lib.surr_status_name(_code, _text, len(_text))
     STATUS_NAMES[_code] = ffi.string(_text).decode()
 
+#: First status of the cells that were left alone.
+UNTOUCHED = lib.SURR_CELL_MASKED
+
 AUDIT_QUANTILES = (0.5, 0.9, 0.99, 1.0)
 PHASES = ("gather", "net", "solver", "scatter")
 

@@ -29,7 +29,7 @@ import numpy as np
 
 import surrogate
 from surrogate.errors import ModelError
-from surrogate.report import STATUS_NAMES
+from surrogate.report import STATUS_NAMES, UNTOUCHED
 
 from . import populations
 from .label_file import FORMAT, FORMAT_VERSION, create_file, load_labels, lock_file, open_file
@@ -41,8 +41,6 @@ CHUNK = 16384
 
 _CODES = {name: code for code, name in STATUS_NAMES.items()}
 SOLVED, FAILED = _CODES["solver"], _CODES["failed"]
-#: first status of the cells that were left alone
-UNTOUCHED = _CODES["masked"]
 
 
 @dataclass(frozen=True)
