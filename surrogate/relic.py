@@ -72,29 +72,28 @@ def relic_abundance(x, mass, sigma_v, g=2, gamma=0.0, x_transition=None, *, p_wa
     """
     if x_transition is None:
         if np.any(np.asarray(gamma) != 0):
-            raise ValueError("x_transition is missing where gamma is not 0: give mass/T at which the standard cosmology "
-                             "begins, e.g. 500")  # fmt: skip
+            raise ValueError(f"x_transition is missing, and gamma is {gamma}, not 0: give the mass/T at which the "
+                             "standard cosmology begins, e.g. 500")  # fmt: skip
         x_transition = NO_TRANSITION
     given = (x, mass, sigma_v, g, gamma, x_transition, p_wave)
-    x, mass, sigma_v, g, gamma, x_transition, p_wave = (np.asarray(a, dtype=np.float64) for a in given)
-    shape = np.broadcast_shapes(*(a.shape for a in (x, mass, sigma_v, g, gamma, x_transition, p_wave)))
+    given = [np.asarray(a, dtype=np.float64) for a in given]
+    shape = np.broadcast_shapes(*(a.shape for a in given))
+    x, mass, sigma_v, g, gamma, x_transition, p_wave = (a.reshape(a.shape or (1,)) for a in given)
     model = _model()
-    columns = np.empty((len(model.variables), *shape))
-    cells = dict(zip((v.name for v in model.variables), columns))
-    cells["mass"][...], cells["sigma_v"][...], cells["g"][...] = mass, sigma_v, g
-    cells["n_rho"][...] = 0.5 + 0.25 * gamma
-    cells["x_t"][...] = np.where(gamma == 0, NO_TRANSITION, x_transition)
-    cells["Y"][...] = Y_START * g
+    start = {"mass": mass, "sigma_v": sigma_v, "g": g, "n_rho": 0.5 + 0.25 * gamma,
+             "x_t": np.where(gamma == 0, NO_TRANSITION, x_transition), "Y": Y_START * g}  # fmt: skip
+    cells = {v.name: np.empty(shape or (1,)) for v in model.variables}
+    for name, column in cells.items():
+        column[...] = start[name]
     with np.errstate(divide="ignore", invalid="ignore"):
         span = np.log(x)
     bad = ~((span > 0) & np.isfinite(span))
-    if np.any(bad):
-        cells["Y"][np.broadcast_to(bad, shape)] = np.nan
+    if bad.any():  # a status for these points alone
+        cells["Y"][np.broadcast_to(bad, cells["Y"].shape)] = np.nan
         span = np.where(bad, 1.0, span)
-    stepper = model.stepper(rtol=rtol, threads=threads)
-    report = stepper.step(cells, span if span.ndim == 0 else np.broadcast_to(span, shape), params={"p_wave": p_wave})
-    y = np.where(report.status < UNTOUCHED, cells["Y"], np.nan)
-    return y[()]
+    span, p_wave = (float(a[0]) if a.size == 1 else np.broadcast_to(a, cells["Y"].shape) for a in (span, p_wave))
+    report = model.stepper(rtol=rtol, threads=threads).step(cells, span, params={"p_wave": p_wave})
+    return np.where(report.status < UNTOUCHED, cells["Y"], np.nan).reshape(shape)[()]
 
 
 def relic_cross_section(mass, omega=0.12, g=2, gamma=0.0, x_transition=None, *, rtol=1e-3, threads=1):

@@ -8,7 +8,7 @@ import torch
 ACTIVATIONS = {
     "tanh": (torch.tanh, lambda h, a: 1 - a**2),
     "gelu": (torch.nn.functional.gelu,
-             lambda h, a: 0.5 * (1 + torch.erf(h / math.sqrt(2))) + h * torch.exp(-0.5 * h**2) / math.sqrt(2 * math.pi)),
+             lambda h, a: torch.special.ndtr(h) + h * torch.exp(-0.5 * h**2) / math.sqrt(2 * math.pi)),
 }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ class ResidualAttention:
 
 
 class SoftAttention:
-    """(w r)^2 with w climbing its own gradient point by point, by Adam (McClenny & Braga-Neto 2023, JCP 474, 111722)."""
+    """(w r)^2, w climbing its own gradient point by point, by Adam (McClenny & Braga-Neto 2023, JCP 474, 111722)."""
 
     def __init__(self, rate=0.005, seed=0):
         self.rate, self.seed, self.w = rate, seed, None
