@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 from scipy.special import kve
-
-import surrogate
-from surrogate.relic import OMEGA_PER_MASS, Y_START
 from surrogate.training.export import export_model
 from surrogate.training.plasma import BOSON, FERMION, DegreesOfFreedom, degrees_of_freedom, ideal_gas
 from surrogate.training.systems.freeze_out import GEV2_CM3_S, PLANCK_MASS, freeze_out
+
+import surrogate
+from surrogate.relic import OMEGA_PER_MASS, Y_START
 
 # T [GeV], h, g: Saikawa & Shirai 2020 (JCAP 08, 011); the first outside the QCD transition, the second about it
 OUTSIDE = ((1e-5, 3.931, 3.383), (1.04e-4, 4.915, 4.444), (4.956e-4, 10.012, 9.985), (5.155e-3, 10.728, 10.728),

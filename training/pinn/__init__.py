@@ -6,9 +6,9 @@ repeats them and shows what a hard initial condition, double precision and a qua
 """
 
 from .equations import COSMOLOGIES, STIFF, freeze_out
-from .freeze_out import solve_forward, solve_inverse
 from .hessian import largest_eigenvalue
 from .quasi_newton import minimise
+from .solve import solve_forward, solve_inverse
 from .stiffness import study_stiffness
 
 __all__ = ["COSMOLOGIES", "STIFF", "freeze_out", "largest_eigenvalue", "minimise", "solve_forward", "solve_inverse",

@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import torch
 
-from . import freeze_out, stiffness
+from . import stiffness
 from .equations import COSMOLOGIES, STIFF
-from .freeze_out import Config, solve_forward, solve_inverse
 from .residuals import RULES
+from .solve import PUBLISHED, Config, solve_forward, solve_inverse
 
 
 def run_stiffness(options):
@@ -46,7 +46,7 @@ def run_inverse(options):
 
 
 def _config(options):
-    published = freeze_out.PUBLISHED if options.published else Config()
+    published = PUBLISHED if options.published else Config()
     given = {"rule": options.rule, "output": options.output, "adam": options.adam}
     return type(published)(**{**vars(published), **{k: v for k, v in given.items() if v is not None}})
 

@@ -1,7 +1,7 @@
 """Largest eigenvalue of the Hessian of a loss: what bounds the step of gradient descent, eta < 2/lambda."""
 
 import torch
-from torch.func import grad, jvp
+from torch.func import grad, vjp
 
 
 def largest_eigenvalue(function, parameters, iterations=100, seed=0):
@@ -20,13 +20,13 @@ def largest_eigenvalue(function, parameters, iterations=100, seed=0):
         Rayleigh quotients after `iterations`, of the eigenvalues largest in size.
     """
     parameters = tuple(p.detach() for p in parameters)
-    gradient_of = grad(lambda p: function(p).sum())
+    _, multiply = vjp(grad(lambda p: function(p).sum()), parameters)  # by the Hessian, which is symmetric
     generator = torch.Generator().manual_seed(seed)
     v = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
     for _ in range(iterations):
         size = torch.sqrt(_dot(v, v))
         v = [x / size.view(-1, 1, 1) for x in v]
-        product = jvp(gradient_of, (parameters,), (tuple(v),))[1]
+        product = multiply(tuple(v))[0]
         value, v = _dot(v, product), list(product)
     return value
 
