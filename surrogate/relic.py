@@ -126,7 +126,7 @@ def relic_cross_section(mass, omega=0.12, g=2, gamma=0.0, x_transition=None, *, 
         slope = np.minimum((high - low) / 0.02, -0.2)
         change = np.clip((wanted[rows] - 0.5 * (low + high)) / slope, -3.0, 3.0)
         ln_sigma[rows] += change
-        done = np.abs(change) < 0.1 * rtol
+        done = np.abs(change) < rtol  # of the last step, at the end of which little is left
         found[rows[done]] = np.exp(ln_sigma[rows[done]])
         active[rows[done | ~np.isfinite(change)]] = False
     return found.reshape(shape)[()]

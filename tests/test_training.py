@@ -176,6 +176,13 @@ def test_calibration_keeps_its_coverage_on_fresh_cells(noise):
     assert (calibration(draw(10_000, 1.0)[0]) <= 1e-1).mean() > 0.1
 
 
+def test_a_population_without_misses_limits_no_other():
+    rng = np.random.default_rng(6)
+    easy, hard = (np.full(5000, 1e-4), np.full(5000, 1e-5)), (10 ** rng.uniform(-4, -2, 5000), np.full(5000, 1e-3))
+    assert (cal.calibrate([easy, hard])(hard[0]) <= 1e-2).mean() > 0.95  # all but a step of the grid
+    assert (cal.calibrate([easy, hard])(np.array([0.1])) > 1).all()  # larger than any that was seen
+
+
 def test_hopeless_predictions_are_never_accepted():
     rng = np.random.default_rng(5)
     calibration = cal.calibrate([(10 ** rng.normal(-3, 1, 5000), 10 ** rng.normal(-1, 1, 5000))])

@@ -123,8 +123,11 @@ def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0
             bad = np.cumsum(incurred > r)
             bound = beta.ppf(confidence, bad + 1, np.maximum(seen - bad, 1))
             passing = np.flatnonzero(bound <= 1 - coverage)
-            limit[t] = min(limit[t], predicted[passing[-1]] if len(passing) else 0.0)
-    limit = np.maximum.accumulate(limit)
+            if not len(passing):
+                limit[t] = 0.0
+            elif passing[-1] < len(order) - 1:  # a population that passes as a whole limits nothing
+                limit[t] = min(limit[t], predicted[passing[-1]])
+    limit = np.maximum.accumulate(np.minimum(limit, max(predicted.max() for predicted, _ in populations)))
     grid = np.linspace(lower, upper, n_nodes)
     nodes = np.empty(n_nodes)
     for i, g in enumerate(grid):  # the smallest tolerance that accepts this prediction
