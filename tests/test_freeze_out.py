@@ -92,7 +92,7 @@ def test_omega_of_an_independent_table():
 
 @pytest.fixture(scope="module")
 def pre_lattice(tmp_path_factory):
-    """The model on the table that hazma ships (Drees, Hajkarim & Schmitz or older, before the lattice), and hazma."""
+    """The model on the table that hazma ships, from before the lattice results, and hazma."""
     hazma = pytest.importorskip("hazma.relic_density", reason="pip install --no-deps hazma, to compare with it")
     t, sqrt_g, h, g = np.genfromtxt(Path(hazma.__file__).parent / "smdof.dat", delimiter=",", skip_header=1).T
     ln_t = np.arange(-432, 320) / 40
