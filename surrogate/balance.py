@@ -54,6 +54,14 @@ def plan(load, node=None, *, tolerance=0.05, floor=0.0):
     return Moves(sender[:n].copy(), receiver[:n].copy(), amount[:n].copy())
 
 
+def loads_after(load, moves):
+    """Load of every rank after `moves`."""
+    after = np.array(load, dtype=np.float64)
+    np.subtract.at(after, moves.sender, moves.amount)
+    np.add.at(after, moves.receiver, moves.amount)
+    return after
+
+
 def pick(cost, amount):
     """Choose cells for the moves of one rank: the costliest that fit.
 

@@ -5,17 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surrogate.balance import pick, plan
+from surrogate.balance import loads_after, pick, plan
 
 LOADS = st.lists(st.just(0.0) | st.floats(1e-3, 1e9) | st.integers(0, 1000).map(float), min_size=1, max_size=60)
-
-
-def apply(load, moves):
-    """Load of every rank after the moves."""
-    after = np.array(load)
-    np.subtract.at(after, moves.sender, moves.amount)
-    np.add.at(after, moves.receiver, moves.amount)
-    return after
 
 
 @settings(deadline=None, max_examples=300)
@@ -27,7 +19,7 @@ def test_plan_is_conservative_bounded_and_near_the_optimum(load, tolerance, floo
     room = 1e-9 * load.sum()  # round-off
     for node in (None, np.arange(len(load)) // node_size):
         moves = plan(load, node, tolerance=tolerance, floor=floor)
-        after = apply(load, moves)
+        after = loads_after(load, moves)
         assert after.sum() == pytest.approx(load.sum(), rel=1e-12)
         assert np.all(after >= -room)
         assert after.max() <= max(mean + grain, 0) + room  # no plan can beat the mean
@@ -68,7 +60,7 @@ def test_many_small_deficits_take_one_large_surplus():
     load = np.full(1000, 0.99)
     load[0] = 11.0
     moves = plan(load, tolerance=0.05)
-    assert apply(load, moves).max() <= 1.05 * load.mean() * (1 + 1e-12)
+    assert loads_after(load, moves).max() <= 1.05 * load.mean() * (1 + 1e-12)
     assert len(moves.amount) <= 10.0 / (0.05 * load.mean())
 
 
