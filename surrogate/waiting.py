@@ -40,8 +40,9 @@ def take(work, which):
 
 def put(work, which, results):
     """Give cells their results; returns the attempts that were made for them."""
-    check(lib.surr_queue_put(work, len(which), _cells(which), _doubles(results)))
-    return _attempts(results, len(which))
+    attempts = ffi.new("int64_t *")
+    check(lib.surr_queue_put(work, len(which), _cells(which), _doubles(results), attempts))
+    return attempts[0]
 
 
 def solve(work, which):
@@ -52,8 +53,9 @@ def solve(work, which):
 
 def solve_packed(work, n, packed):
     """Solve `n` packed cells in place; returns the attempts made and the solver's seconds."""
-    check(lib.surr_cells_solve(work, n, _doubles(packed)))
-    return _attempts(packed, n), seconds(work)[lib.SURR_PHASE_SOLVER]
+    attempts = ffi.new("int64_t *")
+    check(lib.surr_cells_solve(work, n, _doubles(packed), attempts))
+    return attempts[0], seconds(work)[lib.SURR_PHASE_SOLVER]
 
 
 def seconds(work):
@@ -61,11 +63,6 @@ def seconds(work):
     spent = ffi.new("double[]", lib.SURR_NPHASE)
     check(lib.surr_work_seconds(work, spent))
     return list(spent)
-
-
-def _attempts(results, n):
-    """An outcome is a pair of integers in the place of a number: status, attempts."""
-    return int(results.reshape(-1)[:n].view(np.int32)[1::2].sum(dtype=np.int64))
 
 
 def _doubles(array):

@@ -50,12 +50,15 @@ SURR_API int32_t surr_queue_costs(const surr_work *w, double *cost);
 /* Packs the n cells which[] (none twice) into packed[n * n_out]: first all time steps, then all variables, then all
  * parameters. They go on waiting. */
 SURR_API int32_t surr_queue_take(const surr_work *w, int64_t n, const int64_t *which, double *packed);
-/* Results of the same cells, from the first n * n_back numbers. */
-SURR_API int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed);
+/* Results of the same cells, from the first n * n_back numbers. *attempts (may be NULL): made for them, all together. */
+SURR_API int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *attempts);
 /* Solves n of the cells that wait here, or, in place, n packed ones from anywhere: the plan must be that of the rank
  * they come from. surr_work_seconds tells how long it took. */
 SURR_API int32_t surr_queue_solve(surr_work *w, int64_t n, const int64_t *which);
-SURR_API int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed);
+SURR_API int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *attempts);
+
+/* For transports: makes this text (value, bound, advice) the thread's surr_last_error, and returns code. */
+SURR_API int32_t surr_set_error(int32_t code, const char *text);
 
 #if defined(__cplusplus) && !defined(SURR_CFFI)
 }

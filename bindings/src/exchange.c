@@ -69,8 +69,9 @@ static int is_outcome(outcome o)
     return (o.status == SURR_CELL_SOLVER || o.status == SURR_CELL_FAILED) && o.attempts >= 0;
 }
 
-int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed)
+int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *attempts)
 {
+    if (attempts) *attempts = 0;
     int32_t code = check_list(w, n, which);
     if (code != SURR_OK || n == 0) return code;
     if (!packed) return surr_fail(SURR_E_ARG, "packed is NULL: give the results of %lld cells", (long long)n);
@@ -89,6 +90,7 @@ int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const doub
         memcpy(&o, packed + i, sizeof o);
         q->outcome[c] = (uint8_t)o.status;
         q->attempts[c] = o.attempts;
+        if (attempts) *attempts += o.attempts;
         memcpy(q->y + c * n_state, packed + n + i * n_state, (size_t)n_state * sizeof *q->y);
     }
     return SURR_OK;
@@ -156,14 +158,16 @@ int32_t surr_queue_solve(surr_work *w, int64_t n, const int64_t *which)
     return code;
 }
 
-int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed)
+int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *attempts)
 {
+    if (attempts) *attempts = 0;
     if (!w) return surr_fail(SURR_E_ARG, "work is NULL: create one first, one per thread");
     if (n < 0 || (n > 0 && !packed))
         return surr_fail(SURR_E_ARG, "n is %lld, packed is %p: give packed cells", (long long)n, (void *)packed);
     int32_t code = work_enter(w);
     if (code != SURR_OK) return code;
     code = work_run(w, n, 0, solve_packed, &(solving){.work = w, .n = n, .packed = packed});
+    if (code == SURR_OK && attempts) *attempts = w->stat[7];
     work_leave(w);
     return code;
 }

@@ -38,7 +38,7 @@ static void test_elsewhere(surr_model *model, int64_t threads, double queue_abov
     static int64_t which[N];
     static double packed[8 * N];
     uint8_t status[N], expected[N];
-    int64_t n, stat[SURR_NSTAT];
+    int64_t n, made, counted, stat[SURR_NSTAT];
     int32_t n_out, n_back;
     surr_plan *plan, *plan_2;
     surr_work *work = make_work(model, &plan, threads, queue_above);
@@ -51,9 +51,9 @@ static void test_elsewhere(surr_model *model, int64_t threads, double queue_abov
     const int64_t n_away = n / 3, n_listed = n / 2;
     for (int64_t i = 0; i < n_listed; i++) which[i] = n - 1 - i;
     CHECK(surr_queue_take(work, n_away, which, packed) == SURR_OK);
-    CHECK(surr_cells_solve(other, n_away, packed) == SURR_OK);
+    CHECK(surr_cells_solve(other, n_away, packed, &made) == SURR_OK);
     for (int64_t i = n_away * n_back; i < n_away * n_out; i++) packed[i] = -1.0; /* does not go back */
-    CHECK(surr_queue_put(work, n_away, which, packed) == SURR_OK);
+    CHECK(surr_queue_put(work, n_away, which, packed, &counted) == SURR_OK && counted == made && made > n_away);
     CHECK(surr_queue_solve(work, n_listed - n_away, which + n_away) == SURR_OK);
     CHECK_FAILS(surr_queue_take(work, 1, which, packed), SURR_E_ARG, "has its result already");
     CHECK_FAILS(surr_queue_solve(work, 1, which + n_away), SURR_E_ARG, "has its result already");
@@ -111,15 +111,15 @@ static void test_errors(surr_model *model)
     CHECK_FAILS(surr_queue_take(work, 1, NULL, packed), SURR_E_ARG, "NULL");
     CHECK_FAILS(surr_queue_take(work, 1, which, NULL), SURR_E_ARG, "NULL");
     CHECK(surr_queue_take(work, 1, which, packed) == SURR_OK);
-    CHECK_FAILS(surr_queue_put(work, 1, which, packed), SURR_E_ARG, "no result");
-    CHECK_FAILS(surr_queue_put(work, 1, which, NULL), SURR_E_ARG, "NULL");
+    CHECK_FAILS(surr_queue_put(work, 1, which, packed, NULL), SURR_E_ARG, "no result");
+    CHECK_FAILS(surr_queue_put(work, 1, which, NULL, NULL), SURR_E_ARG, "NULL");
     CHECK_FAILS(surr_queue_solve(NULL, 1, which), SURR_E_ARG, "NULL");
-    CHECK_FAILS(surr_cells_solve(NULL, 1, packed), SURR_E_ARG, "NULL");
-    CHECK_FAILS(surr_cells_solve(work, 1, NULL), SURR_E_ARG, "packed");
+    CHECK_FAILS(surr_cells_solve(NULL, 1, packed, NULL), SURR_E_ARG, "NULL");
+    CHECK_FAILS(surr_cells_solve(work, 1, NULL, NULL), SURR_E_ARG, "packed");
     CHECK_FAILS(surr_queue_costs(NULL, packed), SURR_E_ARG, "NULL");
     CHECK_FAILS(surr_queue_size(NULL, &n), SURR_E_ARG, "NULL");
     CHECK_FAILS(surr_queue_width(work, &out, NULL), SURR_E_ARG, "NULL");
-    CHECK(surr_queue_solve(work, 0, NULL) == SURR_OK && surr_cells_solve(work, 0, NULL) == SURR_OK);
+    CHECK(surr_queue_solve(work, 0, NULL) == SURR_OK && surr_cells_solve(work, 0, NULL, NULL) == SURR_OK);
     CHECK(surr_flush(work, NULL) == SURR_OK);
     surr_work_free(work);
     surr_plan_free(plan);
