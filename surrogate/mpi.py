@@ -268,6 +268,11 @@ class Ranks:
         )
 
 
+def world():
+    """All ranks of this run."""
+    return MPI.COMM_WORLD
+
+
 def _spend(done, phase, start):
     """Book the time since `start`; returns the time."""
     now = time.perf_counter()

@@ -10,9 +10,6 @@ from surrogate.cells import lay_out, spread
 from surrogate.errors import CellsError, check, last_message
 from surrogate.report import make_report
 
-#: with balancing, cells of which the judge expects no more attempts than these are solved at once
-QUEUE_ABOVE = 3.0
-
 
 class Stepper:
     """Advances cells by one time step per call, in place. Made by `Model.stepper`; one thread may use it at a time.
@@ -36,7 +33,6 @@ class Stepper:
             self._ranks = mpi.Ranks(comm, **ranks)
             can_wait = words["on_failure"] == "flag"  # else a queue could not undo what the net did
             self._is_balanced = self._ranks.is_balanced and can_wait
-            reals = reals | ({"queue_above": QUEUE_ABOVE} if self._is_balanced else {})
             self._plan = self._ranks.agree(lambda: _make_plan(model, reals, integers, words))
         self._make_work()
 

@@ -139,8 +139,7 @@ SURR_API int32_t surr_plan_units(surr_plan *p, double length_cm, double density_
 SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_t quantity,
                                  double extra_scale, int32_t flags, int32_t *slot);
 /* Keys. set_d: "rtol" (required: the error per cell you can accept), "atol_frac" (1e-10 rtol: absolute error allowed,
- * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net),
- * "queue_above" (0: surr_queue solves cells of which the judge of the net expects at most this many attempts at once).
+ * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net).
  * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell),
  * "net" (1: the net takes the cells it vouches for, except where the solver needs two attempts or less; 0: the solver
  * takes all).

@@ -38,7 +38,6 @@ struct surr_plan {
     int64_t threads, index_base, index_bytes, net;
     int32_t isa, fallback, on_failure;
     double rtol, atol_frac, audit; /* rtol and atol_frac are 0 until set */
-    double queue_above;          /* attempts; 0: every cell for the solver is queued */
     int64_t max_attempts;
     host_solver *host_solver;    /* for FALLBACK_HOST */
     void *host_context;

@@ -180,7 +180,6 @@ static const struct real_key {
     {"rtol", offsetof(surr_plan, rtol), 1e-13, 0.5},
     {"atol_frac", offsetof(surr_plan, atol_frac), 1e-30, 0.5},
     {"audit", offsetof(surr_plan, audit), 0.0, 1.0},
-    {"queue_above", offsetof(surr_plan, queue_above), 0.0, 1e9},
 };
 static const struct word_key {
     const char *name;

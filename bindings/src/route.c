@@ -119,15 +119,13 @@ static void solve_listed(const surr_plan *p, scratch *s, int32_t n_todo)
     }
 }
 
-/* Puts the cells to be solved at once first and returns their number: those to be audited, as their predictions do not
- * outlive the block, and those too cheap to wait. */
-static int32_t urgent_first(const surr_plan *p, scratch *s)
+/* Puts the cells to be audited first and returns their number: their predictions do not outlive the block. */
+static int32_t audited_first(scratch *s)
 {
     int32_t n = 0;
     for (int32_t j = 0; j < s->n_todo; j++) {
         const int32_t i = s->todo[j];
-        const int is_cheap = p->queue_above > 0.0 && s->expected[i] >= 0.0f && s->expected[i] <= p->queue_above;
-        if (s->state[i] != SURR_CELL_AUDIT && !is_cheap) continue;
+        if (s->state[i] != SURR_CELL_AUDIT) continue;
         s->todo[j] = s->todo[n];
         s->todo[n++] = i;
     }
@@ -157,7 +155,7 @@ void block_advance(const surr_plan *p, scratch *s)
     s->n_todo = accept(p, s);
     double t1 = seconds_now();
     s->seconds[SURR_PHASE_NET] += t1 - t0;
-    int32_t n_now = s->defer ? urgent_first(p, s) : s->n_todo;
+    int32_t n_now = s->defer ? audited_first(s) : s->n_todo;
     if (p->fallback == FALLBACK_NONE) {
         for (int32_t j = 0; j < s->n_todo; j++) s->state[s->todo[j]] = SURR_CELL_FAILED;
         n_now = s->n_todo;

@@ -22,18 +22,17 @@ static void set_gas(void)
     }
 }
 
-static surr_work *make_work(surr_model *model, surr_plan **plan, int64_t threads, double queue_above)
+static surr_work *make_work(surr_model *model, surr_plan **plan, int64_t threads)
 {
     *plan = open_plan(model, fields, N_SLOT);
     CHECK(surr_plan_set_i(*plan, "max_solver_steps", -1, 1000) == SURR_OK);
     CHECK(surr_plan_set_i(*plan, "threads", -1, threads) == SURR_OK);
     CHECK(surr_plan_set_d(*plan, "rtol", -1, 1e-2) == SURR_OK);
-    CHECK(surr_plan_set_d(*plan, "queue_above", -1, queue_above) == SURR_OK);
     return commit(*plan);
 }
 
 /* A third goes to another work, some of the rest is solved by list, what remains by the flush. */
-static void test_elsewhere(surr_model *model, int64_t threads, double queue_above)
+static void test_elsewhere(surr_model *model, int64_t threads)
 {
     static int64_t which[N];
     static double packed[8 * N];
@@ -41,8 +40,8 @@ static void test_elsewhere(surr_model *model, int64_t threads, double queue_abov
     int64_t n, made, counted, stat[SURR_NSTAT];
     int32_t n_out, n_back;
     surr_plan *plan, *plan_2;
-    surr_work *work = make_work(model, &plan, threads, queue_above);
-    surr_work *other = make_work(model, &plan_2, 1, queue_above);
+    surr_work *work = make_work(model, &plan, threads);
+    surr_work *other = make_work(model, &plan_2, 1);
     memcpy(here, start, sizeof here), memcpy(away, start, sizeof away);
     CHECK(surr_step_block(plan, work, N, 1.0, here[0], 1, N, NULL, expected, stat) == SURR_FLAGGED);
     CHECK(surr_queue_block(plan, work, N, 1.0, away[0], 1, N, NULL, status, NULL) >= 0);
@@ -81,22 +80,6 @@ static void test_costs(surr_model *model)
     surr_plan_free(plan);
 }
 
-/* The judge of toy_net expects one attempt: such a cell need not wait. */
-static void test_queue_above(surr_model *with_net)
-{
-    static const double limits[] = {0.0, 0.5, 1.0};
-    for (int i = 0; i < 3; i++) {
-        surr_plan *plan;
-        int64_t n;
-        surr_work *work = make_work(with_net, &plan, 1, limits[i]);
-        memcpy(away, start, sizeof away);
-        CHECK(surr_queue_block(plan, work, N, 1.0, away[0], 1, N, NULL, NULL, NULL) >= 0);
-        CHECK(surr_queue_size(work, &n) == SURR_OK && n == (limits[i] < 1.0 ? N : 0));
-        surr_work_free(work);
-        surr_plan_free(plan);
-    }
-}
-
 static void test_errors(surr_model *model)
 {
     double packed[6] = {0.0}, q[3] = {1, 2, 100};
@@ -131,11 +114,10 @@ int main(int argc, char **argv)
     surr_model *toy = open_toy(argv[1], "toy"), *with_net = open_toy(argv[1], "toy_net");
     set_gas();
     for (int64_t threads = 1; threads <= 3; threads += 2) {
-        test_elsewhere(toy, threads, 0.0);
-        test_elsewhere(with_net, threads, 0.5);
+        test_elsewhere(toy, threads);
+        test_elsewhere(with_net, threads);
     }
     test_costs(toy);
-    test_queue_above(with_net);
     test_errors(toy);
     surr_model_close(toy);
     surr_model_close(with_net);
