@@ -74,7 +74,8 @@ def pick(cost, amount):
     Returns
     -------
     which : ndarray of int64 of shape (n_cells,)
-        The cells of the first move, of the second, ..., then those that stay; the costliest first in each group.
+        The cells of the first move, of the second, ..., then those that stay; in each group the costliest first, to a
+        factor of two.
     count : ndarray of int64 of shape (n_moves,)
         Number of cells of every move.
     """

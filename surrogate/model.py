@@ -108,7 +108,8 @@ class Model:
             With `comm`: who shares the solver's work. World: all ranks, those of a node first; node: the ranks of each
             node. Off with ``on_failure="error"``.
         min_gain : float
-            Nobody sends work while he has less than 1 + `min_gain` times the mean.
+            Nobody sends work while he has less than 1 + `min_gain` times the mean; and after a step in which nobody had
+            more, the next one is taken without asking.
         balance_interval : int
             Steps between two inquiries into the work of all ranks.
         timeout : float, optional

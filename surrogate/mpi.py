@@ -56,7 +56,7 @@ class Ranks:
                 raise ValueError(f"{name} is {value!r}: give a positive number")
         self.comm, self.timeout = _duplicate(comm), timeout
         self.is_balanced = scope != "off" and self.comm.size > 1
-        self._tolerance, self._interval = tolerance, interval
+        self.tolerance, self._interval = tolerance, interval
         node = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
         leaders = self.comm.allgather(node.allreduce(self.comm.rank, op=MPI.MIN))
         #: those who share work; and where they run, if that makes a difference
@@ -99,7 +99,7 @@ class Ranks:
         start, rounds = time.perf_counter(), 0
         while not is_done():
             rounds += 1
-            if rounds < 1000:
+            if rounds < 200:
                 os.sched_yield()
                 continue
             time.sleep(2e-5)  # there may be more ranks than cores
@@ -141,7 +141,7 @@ class Ranks:
         if self._age >= self._interval:
             self._age, self._loads = 0, np.empty(self._peers.size)
             self._wait([self._peers.Iallgather(np.array([load]), self._loads)])
-            self._moves = balance.plan(self._loads, self._nodes, tolerance=self._tolerance, floor=FLOOR)
+            self._moves = balance.plan(self._loads, self._nodes, tolerance=self.tolerance, floor=FLOOR)
         self._age += 1
         planned = self._loads[self._peers.rank]
         return min(1.0, load / planned) if planned else 0.0

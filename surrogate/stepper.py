@@ -32,7 +32,7 @@ class Stepper:
 
             self._ranks = mpi.Ranks(comm, **ranks)
             can_wait = words["on_failure"] == "flag"  # else a queue could not undo what the net did
-            self._is_balanced = self._ranks.is_balanced and can_wait
+            self._is_balanced, self._was_uneven = self._ranks.is_balanced and can_wait, True
             self._plan = self._ranks.agree(lambda: _make_plan(model, reals, integers, words))
         self._make_work()
 
@@ -74,10 +74,12 @@ class Stepper:
         if self.comm is None:
             return self._run(*self._prepare(cells, dt, params, mask, index))
         prepared = self._ranks.agree(lambda: self._prepare(cells, dt, params, mask, index))
-        if self._is_balanced:
-            return self._run_balanced(*prepared)
-        report = self._ranks.agree(lambda: self._run(*prepared))
-        return self._ranks.sum_report(report)
+        if self._is_balanced and self._was_uneven:
+            report = self._run_balanced(*prepared)
+        else:  # no queue, no overhead
+            report = self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)))
+        self._was_uneven = report.balance.measured[0] > 1 + self._ranks.tolerance  # the same on all ranks
+        return report
 
     def _prepare(self, cells, dt, params, mask, index):
         """Check all arguments; return the layout of the cells, the inputs and the shape of the status array."""

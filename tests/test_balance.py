@@ -29,7 +29,8 @@ def test_plan_is_conservative_bounded_and_near_the_optimum(load, tolerance, floo
         assert np.all(moves.amount >= grain * (1 - 1e-12))
         for r in set(moves.receiver):
             assert (moves.receiver == r).sum() <= 1 + mean / grain + 1e-6
-        assert list(zip(moves.sender, moves.receiver)) == sorted(zip(moves.sender, moves.receiver))
+        assert np.all(np.diff(moves.sender) >= 0)
+        assert len(set(zip(moves.sender, moves.receiver))) == len(moves.amount)
         again = plan(load, node, tolerance=tolerance, floor=floor)
         assert all(np.array_equal(a, b) for a, b in zip(moves, again))
 
@@ -89,7 +90,7 @@ def test_picked_cells_fit_and_none_is_lost(cost, amount):
         assert sent <= most * (1 + 1e-12)
         assert len(kept) == 0 or most - sent <= kept.min() * (1 + 1e-9)
     for group in groups:
-        assert np.all(np.diff(cost[group]) <= 0)
+        assert np.all(np.diff(np.floor(np.log2(cost[group]))) <= 0)
 
 
 def test_one_hard_cell_stays_and_of_equal_cells_half_goes():

@@ -33,8 +33,9 @@ extern "C" {
 SURR_API int32_t surr_balance_plan(int32_t n_rank, const double *load, const int32_t *node, double tolerance,
                                    double floor, int32_t *n_move, int32_t *from, int32_t *to, double *amount);
 /* Cells for the moves of one rank: which[0 .. n_cell-1] becomes a permutation of the cells, first count[0] of them for
- * the first move, count[1] for the second, ..., then those that stay, the costliest first in each group. A move gets the
- * costliest cells that fit, never more than its amount, and less only by less than any cell that stays. cost[c] > 0. */
+ * the first move, count[1] for the second, ..., then those that stay; in each group the costliest first, to a factor of
+ * two. A move gets the costliest cells that fit, never more than its amount, and less only by less than any cell that
+ * stays. cost[c] > 0. */
 SURR_API int32_t surr_balance_pick(int64_t n_cell, const double *cost, int32_t n_move, const double *amount,
                                    int64_t *which, int64_t *count);
 

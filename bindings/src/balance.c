@@ -1,12 +1,14 @@
 /* Who sends how much work to whom, and which cells: pure functions of numbers that all ranks know.
  *
  * Senders are the ranks above mean + grain; each gives away all that it has above the mean. Receivers are the ranks below
- * the mean; each takes up to mean + grain. Matching largest with largest, dropping pairs of less than a grain, places
- * everything: what the receivers' remainders lose, less than a grain each, is what they may take above the mean. */
+ * the mean; each takes up to mean + grain. Matching them in any order, dropping pairs of less than a grain, places
+ * everything: what the receivers' remainders lose, less than a grain each, is what they may take above the mean. In the
+ * order of ranks it takes as many operations as there are ranks, and neighbours help each other. */
 #include "engine.h"
 
 #include "surrogate_balance.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 typedef struct party {
@@ -19,49 +21,41 @@ typedef struct moves {
     double *amount;
 } moves;
 
-/* Senders before receivers, the largest of each first. */
-static int by_size(const void *a, const void *b)
-{
-    const party *x = a, *y = b;
-    const double u = x->left, v = y->left;
-    if ((u > 0.0) != (v > 0.0)) return u > 0.0 ? -1 : 1;
-    if (u != v) return (u > 0.0) == (u > v) ? -1 : 1;
-    return (x->rank > y->rank) - (x->rank < y->rank);
-}
-
 static int by_node(const void *a, const void *b)
 {
     const party *x = a, *y = b;
-    return x->node != y->node ? (x->node > y->node) - (x->node < y->node) : by_size(a, b);
+    if (x->node != y->node) return x->node < y->node ? -1 : 1;
+    return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
 static double smaller(double a, double b) { return a < b ? a : b; }
 
-/* Matches the parties of a sorted list until one side is used up. */
+/* Matches senders and receivers until one side is used up. */
 static void match(party *all, int32_t n, double grain, moves *m)
 {
-    int32_t s = 0, r = 0;
-    while (r < n && all[r].left > 0.0) r++;
-    const int32_t n_sender = r;
-    while (s < n_sender && r < n) {
-        party *sender = &all[s], *receiver = &all[r];
-        const double amount = smaller(sender->left, -receiver->left);
-        const int is_sender_smaller = sender->left <= -receiver->left;
+    for (int32_t s = 0, r = 0;;) {
+        while (s < n && !(all[s].left > 0.0)) s++;
+        while (r < n && !(all[r].left < 0.0)) r++;
+        if (s == n || r == n) return;
+        const double amount = smaller(all[s].left, -all[r].left);
+        const int is_sender_done = all[s].left <= -all[r].left;
         if (amount >= grain) {
-            m->from[m->n] = sender->rank;
-            m->to[m->n] = receiver->rank;
+            m->from[m->n] = all[s].rank;
+            m->to[m->n] = all[r].rank;
             m->amount[m->n++] = amount;
-            sender->left -= amount;
-            receiver->left += amount;
+            all[s].left -= amount;
+            all[r].left += amount;
         }
-        if (is_sender_smaller) s++;
+        if (is_sender_done) s++;
         else r++;
     }
 }
 
 static void match_nodes(party *all, int32_t n, double grain, moves *m)
 {
-    qsort(all, (size_t)n, sizeof *all, by_node);
+    int is_sorted = 1;
+    for (int32_t i = 1; i < n; i++) is_sorted &= all[i].node >= all[i - 1].node;
+    if (!is_sorted) qsort(all, (size_t)n, sizeof *all, by_node);
     for (int32_t first = 0, end; first < n; first = end) {
         for (end = first; end < n && all[end].node == all[first].node;) end++;
         match(all + first, end - first, grain, m);
@@ -73,23 +67,23 @@ typedef struct move {
     double amount;
 } move;
 
-static int by_sender(const void *a, const void *b)
-{
-    const move *x = a, *y = b;
-    if (x->from != y->from) return x->from < y->from ? -1 : 1;
-    return (x->to > y->to) - (x->to < y->to);
-}
-
-static int32_t sort_moves(moves *m)
+/* Brings the moves into the order of senders. */
+static int32_t sort_moves(moves *m, int32_t n_rank)
 {
     move *sorted = malloc(((size_t)m->n + 1) * sizeof *sorted);
-    if (!sorted) return surr_fail(SURR_E_NOMEM, "no memory for a plan of %d moves", m->n);
-    for (int32_t i = 0; i < m->n; i++) sorted[i] = (move){m->from[i], m->to[i], m->amount[i]};
-    qsort(sorted, (size_t)m->n, sizeof *sorted, by_sender);
-    for (int32_t i = 0; i < m->n; i++)
-        m->from[i] = sorted[i].from, m->to[i] = sorted[i].to, m->amount[i] = sorted[i].amount;
+    int32_t *place = calloc((size_t)n_rank + 1, sizeof *place); /* of the next move of each sender */
+    const int32_t code = sorted && place ? SURR_OK : SURR_E_NOMEM;
+    if (code == SURR_OK) {
+        for (int32_t i = 0; i < m->n; i++) place[m->from[i] + 1]++;
+        for (int32_t r = 0; r < n_rank; r++) place[r + 1] += place[r];
+        for (int32_t i = 0; i < m->n; i++)
+            sorted[place[m->from[i]]++] = (move){m->from[i], m->to[i], m->amount[i]};
+        for (int32_t i = 0; i < m->n; i++)
+            m->from[i] = sorted[i].from, m->to[i] = sorted[i].to, m->amount[i] = sorted[i].amount;
+    }
     free(sorted);
-    return SURR_OK;
+    free(place);
+    return code == SURR_OK ? code : surr_fail(code, "no memory for a plan of %d moves", m->n);
 }
 
 static int is_not_negative(double x) { return is_finite(x) && (bits_of(x) >> 63 == 0 || x == 0.0); }
@@ -133,25 +127,35 @@ int32_t surr_balance_plan(int32_t n_rank, const double *load, const int32_t *nod
     const int32_t n = list_parties(n_rank, load, node, mean, grain, all);
     moves m = {.from = from, .to = to, .amount = amount};
     if (node) match_nodes(all, n, grain, &m);
-    qsort(all, (size_t)n, sizeof *all, by_size);
     match(all, n, grain, &m);
     free(all);
     *n_move = m.n;
-    return sort_moves(&m);
+    return sort_moves(&m, n_rank);
 }
 
 /* ---- which cells ------------------------------------------------------------------------------------------------- */
 
-typedef struct priced {
-    double cost;
-    int64_t cell;
-} priced;
+/* Cells in classes of a factor of two in cost, costliest class first, and as they were within a class. Not in the order of
+ * costs: they are guesses, the lowest of which are too low more often than not, and a rank that keeps these would have
+ * more to do than was planned. */
+enum { N_CLASS = 2048 };
+typedef struct shelf {
+    int64_t first[N_CLASS + 1]; /* of class k in `cell` */
+    int64_t *cell;              /* cell numbers, by class */
+    int64_t *next;              /* forest: the root of i is the first place at or after i that is not taken */
+} shelf;
 
-static int by_cost(const void *a, const void *b)
+static int class_of(double cost) { return N_CLASS - 1 - (int)(bits_of(cost) >> 52); } /* from the exponent */
+
+static void fill_shelf(shelf *s, int64_t n_cell, const double *cost)
 {
-    const priced *x = a, *y = b;
-    if (x->cost != y->cost) return x->cost > y->cost ? -1 : 1;
-    return (x->cell > y->cell) - (x->cell < y->cell);
+    memset(s->first, 0, sizeof s->first);
+    for (int64_t c = 0; c < n_cell; c++) s->first[class_of(cost[c]) + 1]++;
+    for (int k = 0; k < N_CLASS; k++) s->first[k + 1] += s->first[k];
+    for (int64_t c = 0; c < n_cell; c++) s->cell[s->first[class_of(cost[c])]++] = c;
+    for (int k = N_CLASS; k > 0; k--) s->first[k] = s->first[k - 1];
+    s->first[0] = 0;
+    for (int64_t i = 0; i <= n_cell; i++) s->next[i] = i;
 }
 
 /* First cell at or after i that is not taken yet; next[] is a forest whose roots are those, with n as the last. */
@@ -161,16 +165,29 @@ static int64_t untaken(int64_t *next, int64_t i)
     return i;
 }
 
-/* First place in the sorted list whose cost does not exceed `most`. */
-static int64_t first_that_fits(const priced *sorted, int64_t n, double most)
+/* Takes from place `at` on, up to `end`, what fits into *room; returns the number of cells. */
+static int64_t take_cells(shelf *s, const double *cost, int64_t at, int64_t end, double *room, int64_t *which)
 {
-    int64_t low = 0, high = n;
-    while (low < high) {
-        const int64_t middle = low + (high - low) / 2;
-        if (sorted[middle].cost > most) low = middle + 1;
-        else high = middle;
+    int64_t n = 0;
+    for (int64_t i = untaken(s->next, at); i < end; i = untaken(s->next, i + 1)) {
+        if (cost[s->cell[i]] > *room) continue;
+        *room -= cost[s->cell[i]];
+        which[n++] = s->cell[i];
+        s->next[i] = i + 1;
     }
-    return low;
+    return n;
+}
+
+/* Fills one move: class after class, in each what fits. Classes above that of the room do not fit, and what did not fit
+ * into a class will not later, since the room only shrinks. */
+static int64_t fill_move(shelf *s, const double *cost, double room, int64_t *which)
+{
+    int64_t n = 0;
+    for (int k = 0; k < N_CLASS && is_positive(room); k++) {
+        if (k < class_of(room)) k = class_of(room);
+        n += take_cells(s, cost, s->first[k], s->first[k + 1], &room, which + n);
+    }
+    return n;
 }
 
 int32_t surr_balance_pick(int64_t n_cell, const double *cost, int32_t n_move, const double *amount, int64_t *which,
@@ -180,34 +197,21 @@ int32_t surr_balance_pick(int64_t n_cell, const double *cost, int32_t n_move, co
         return surr_fail(SURR_E_ARG, "n_cell is %lld, n_move is %d: give 0 or more", (long long)n_cell, n_move);
     if ((n_cell > 0 && (!cost || !which)) || (n_move > 0 && (!amount || !count)))
         return surr_fail(SURR_E_ARG, "cost, which, amount or count is NULL");
-    priced *sorted = malloc(((size_t)n_cell + 1) * sizeof *sorted);
-    int64_t *next = malloc(((size_t)n_cell + 1) * sizeof *next);
-    int32_t code = sorted && next ? SURR_OK : SURR_E_NOMEM;
-    if (code != SURR_OK) surr_fail(code, "no memory to sort %lld cells", (long long)n_cell);
-    for (int64_t c = 0; c < n_cell && code == SURR_OK; c++) {
-        sorted[c] = (priced){.cost = cost[c], .cell = c};
+    for (int64_t c = 0; c < n_cell; c++)
         if (!is_positive(cost[c]))
-            code = surr_fail(SURR_E_ARG, "cost[%lld] is %g: give positive numbers", (long long)c, cost[c]);
-    }
-    int64_t n = 0;
+            return surr_fail(SURR_E_ARG, "cost[%lld] is %g: give positive numbers", (long long)c, cost[c]);
+    const size_t bytes = ((size_t)n_cell + 1) * sizeof(int64_t);
+    shelf s = {.cell = malloc(bytes), .next = malloc(bytes)};
+    int32_t code = s.cell && s.next ? SURR_OK : SURR_E_NOMEM;
     if (code == SURR_OK) {
-        qsort(sorted, (size_t)n_cell, sizeof *sorted, by_cost);
-        for (int64_t i = 0; i <= n_cell; i++) next[i] = i;
-        for (int32_t m = 0; m < n_move; m++) {
-            double room = amount[m];
-            const int64_t before = n;
-            for (;;) {
-                const int64_t i = untaken(next, first_that_fits(sorted, n_cell, room));
-                if (i == n_cell) break;
-                room -= sorted[i].cost;
-                which[n++] = sorted[i].cell;
-                next[i] = i + 1;
-            }
-            count[m] = n - before;
-        }
-        for (int64_t i = untaken(next, 0); i < n_cell; i = untaken(next, i + 1)) which[n++] = sorted[i].cell;
-    }
-    free(sorted);
-    free(next);
+        int64_t n = 0;
+        double everything = INFINITY;
+        fill_shelf(&s, n_cell, cost);
+        for (int32_t m = 0; m < n_move; m++) n += count[m] = fill_move(&s, cost, amount[m], which + n);
+        take_cells(&s, cost, 0, n_cell, &everything, which + n);
+    } else
+        surr_fail(code, "no memory to sort %lld cells", (long long)n_cell);
+    free(s.cell);
+    free(s.next);
     return code;
 }
