@@ -58,7 +58,7 @@ class Loads:
         return self._draw(*self.counts[rank], np.random.default_rng([self.seed, rank, 1]))
 
 
-def simulate(pool, n_ranks, n_cells, hard, owners, machine=MACHINE, interval=1, tolerance=0.05):
+def simulate(pool, n_ranks, n_cells, hard, owners, machine=MACHINE, interval=1, tolerance=0.03):
     """Simulate one step; a dict of what came out."""
     loads = Loads(pool, distribute(n_ranks, n_cells, hard, owners), machine["judge"])
     node = np.arange(n_ranks) // machine["ranks_per_node"]
@@ -160,7 +160,7 @@ def main():
     parser.add_argument("--cells", type=int, default=20_000, help="per rank")
     parser.add_argument("--hard", type=float, default=0.3, help="fraction of hard cells on the ranks in the shock")
     parser.add_argument("--owners", type=float, default=0.01, help="fraction of ranks in the shock")
-    parser.add_argument("--min-gain", type=float, default=0.05)
+    parser.add_argument("--min-gain", type=float, default=0.03)
     parser.add_argument("--measured", action="store_true", help="run on 2, 4 and 8 ranks as well")
     parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()

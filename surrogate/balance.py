@@ -16,7 +16,7 @@ class Moves(NamedTuple):
     amount: np.ndarray
 
 
-def plan(load, node=None, *, tolerance=0.05, floor=0.0):
+def plan(load, node=None, *, tolerance=0.03, floor=0.0):
     """Plan moves after which no rank has more than the mean load plus max(tolerance * mean, floor).
 
     Parameters

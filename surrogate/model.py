@@ -74,7 +74,7 @@ class Model:
         on_failure="flag",
         isa="auto",
         balance="world",
-        min_gain=0.05,
+        min_gain=0.03,
         balance_interval=1,
         timeout=None,
     ):

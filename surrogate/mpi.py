@@ -48,7 +48,7 @@ class Ranks:
         Seconds after which a rank that does not answer is given up; None: never.
     """
 
-    def __init__(self, comm, *, scope="world", tolerance=0.05, interval=1, timeout=None):
+    def __init__(self, comm, *, scope="world", tolerance=0.03, interval=1, timeout=None):
         if scope not in ("world", "node", "off"):
             raise ValueError(f"balance is {scope!r}: choose 'world', 'node' or 'off'")
         for name, value in (("min_gain", tolerance), ("balance_interval", interval), ("timeout", timeout)):

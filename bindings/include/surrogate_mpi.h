@@ -21,7 +21,7 @@ typedef struct surr_balancer surr_balancer; /* of one thread at a time, like a w
 SURR_API int32_t surr_mpi_create(int32_t fortran_comm, surr_balancer **out);
 /* COLLECTIVE: "scope" (world: all ranks, those of a node first | node: the ranks of each node | off). */
 SURR_API int32_t surr_mpi_set_s(surr_balancer *b, const char *key, int32_t key_len, const char *v, int32_t v_len);
-/* Alike on all ranks: "min_gain" (0.05: ranks with less than 1 + this times the mean send nothing), "interval" (1:
+/* Alike on all ranks: "min_gain" (0.03: ranks with less than 1 + this times the mean send nothing), "interval" (1:
  * flushes until the ranks ask each other again how much work waits), "timeout" (0, for ever: seconds after which a rank
  * that does not answer is given up. Then call MPI_Abort, and not this library.) */
 SURR_API int32_t surr_mpi_set_d(surr_balancer *b, const char *key, int32_t key_len, double v);

@@ -136,7 +136,7 @@ int32_t surr_mpi_create(int32_t fortran_comm, surr_balancer **out)
     surr_balancer *b = comm == MPI_COMM_NULL ? NULL : calloc(1, sizeof *b);
     if (comm == MPI_COMM_NULL) return surr_set_error(SURR_E_ARG, "the communicator is MPI_COMM_NULL");
     if (!b) return surr_set_error(SURR_E_NOMEM, "no memory for a balancer");
-    b->min_gain = 0.05;
+    b->min_gain = 0.03;
     b->interval = 1;
     if (MPI_Comm_dup(comm, &b->all) != MPI_SUCCESS ||
         MPI_Comm_split_type(b->all, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &b->node) != MPI_SUCCESS) {

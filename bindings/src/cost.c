@@ -1,5 +1,5 @@
-/* What a waiting cell will cost, in step attempts of the solver: what the judge of the net expects, and where there is
- * none, or the cell is outside its domain, what similar cells have needed before. */
+/* What a waiting cell will cost, in step attempts of the solver: what the judge of the net expects (1 where there is none,
+ * or the cell is outside its domain) times what similar cells have needed before, over what was expected of them. */
 #include "engine.h"
 
 #include "surrogate_balance.h"
@@ -27,22 +27,24 @@ uint16_t cost_bin(const surr_model_desc *d, const double *y, double dt, uint8_t 
     return (uint16_t)(h >> 54);
 }
 
-/* The mean of this flush and what was known, half and half. */
+/* The ratio of this flush and what was known, half and half. */
 static void average(double *known, double sum, double n)
 {
     if (n > 0.0) *known = *known > 0.0 ? 0.5 * (*known + sum / n) : sum / n;
 }
+
+static double expected(const queue *q, int64_t i) { return q->expected[i] > 1.0f ? q->expected[i] : 1.0; }
 
 /* Called before the queue forgets its cells. A solver that counts no attempts teaches nothing. */
 void cost_learn(queue *q)
 {
     double sum[COST_BINS] = {0.0}, n[COST_BINS] = {0.0}, sum_reason[N_REASON] = {0.0}, n_reason[N_REASON] = {0.0};
     for (int64_t i = 0; i < q->n; i++) {
-        if (q->attempts[i] < 1 || q->expected[i] >= 0.0f) continue;
+        if (q->attempts[i] < 1) continue;
         sum[q->bin[i]] += q->attempts[i];
-        n[q->bin[i]] += 1.0;
+        n[q->bin[i]] += expected(q, i);
         sum_reason[q->reason[i]] += q->attempts[i];
-        n_reason[q->reason[i]] += 1.0;
+        n_reason[q->reason[i]] += expected(q, i);
     }
     for (int b = 0; b < COST_BINS; b++) average(&q->costs.bin[b], sum[b], n[b]);
     for (int r = 0; r < N_REASON; r++) average(&q->costs.reason[r], sum_reason[r], n_reason[r]);
@@ -50,10 +52,9 @@ void cost_learn(queue *q)
 
 static double cost_of(const queue *q, int64_t i)
 {
-    const cost_table *t = &q->costs;
-    if (q->expected[i] >= 0.0f) return q->expected[i];
-    if (t->bin[q->bin[i]] > 0.0) return t->bin[q->bin[i]];
-    return t->reason[q->reason[i]] > 0.0 ? t->reason[q->reason[i]] : UNKNOWN;
+    const double in_bin = q->costs.bin[q->bin[i]], in_reason = q->costs.reason[q->reason[i]];
+    const double ratio = in_bin > 0.0 ? in_bin : in_reason > 0.0 ? in_reason : q->expected[i] < 0.0f ? UNKNOWN : 1.0;
+    return ratio * expected(q, i);
 }
 
 int32_t surr_queue_costs(const surr_work *w, double *cost)

@@ -86,7 +86,7 @@ typedef struct scratch {
     int64_t audit[SURR_NAUDIT];
 } scratch;
 
-/* Attempts that cells have needed, by bins of similar cells and by their reason to be solved; see cost.c. */
+/* Attempts that cells have needed over those expected, by bins of similar cells and by reason; see cost.c. */
 enum { COST_BINS = 1024, N_REASON = SURR_CELL_SOLVER + 1 };
 typedef struct cost_table {
     double bin[COST_BINS], reason[N_REASON]; /* 0: nothing known */
