@@ -1,4 +1,4 @@
-# make demo    advance cells and draw a picture
+# make demo    a blast wave in clumpy gas on two MPI ranks, with the surrogate and with the solver alone; demo/demo.png
 # make test    everything: C, Fortran, Python and MPI tests
 # make build   install anew what a change in C or in the code generator affects
 # make clean   remove what the others made
@@ -17,7 +17,7 @@ unexport PYTHONPATH
 .PHONY: demo test build ctest pytest install-demo install-test fortran clean
 
 demo: install-demo
-	.venv/bin/surrogate demo
+	.venv/bin/surrogate demo --ranks 2
 
 test: ctest pytest
 
@@ -45,7 +45,7 @@ pytest: install-test
 	touch $@
 
 install-demo: .venv/ready
-	$(PIP) install -q --no-build-isolation -e ".[demo]"
+	$(PIP) install -q --no-build-isolation -e ".[demo,mpi]"
 
 install-test: .venv/ready
 	printf '%s\n' "$(TORCH)" > .venv/constraints.txt

@@ -51,6 +51,7 @@ def make_parser():
     command.add_argument("--static-libs", action="store_true", help="linker flags for the static archive")
     command.add_argument("--fortran-source", action="store_true", help="path of the Fortran module")
     command.add_argument("--krome-source", action="store_true", help="path of the KROME shim")
+    command.add_argument("--mpi-source", action="store_true", help="path of libsurrogate_mpi's one C file")
     command.add_argument("--cmake-dir", action="store_true", help="directory for CMAKE_PREFIX_PATH or surrogate_DIR")
     command.set_defaults(run=print_config, parser=command)
 
@@ -118,6 +119,7 @@ def print_config(options, _rest):
         "static_libs": f"{ENGINE_DIR / 'libsurrogate.a'} -lpthread -ldl -lm",
         "fortran_source": PACKAGE_DIR / "fortran" / "surrogate.f90",
         "krome_source": PACKAGE_DIR / "fortran" / "krome_shim.f90",
+        "mpi_source": PACKAGE_DIR / "mpi_source" / "surrogate_mpi.c",
         "cmake_dir": ENGINE_DIR / "cmake" / "surrogate",
     }
     wanted = [line for key, line in lines.items() if getattr(options, key)]

@@ -1,14 +1,26 @@
-"""A patch of multiphase interstellar gas, advanced one million years: ``surrogate demo``."""
+"""A blast wave in clumpy interstellar gas, twice: with the surrogate and with the solver alone. ``surrogate demo``.
+
+Hot gas in a medium of clumps (`surrogate.hydro`); the hot spot belongs to the first rank, so that the ranks have
+different amounts of chemistry to do. Printed: what the chemistry and the whole run cost both ways, how far the results
+are apart, how the ranks shared the work, and what was conserved.
+"""
 
 import argparse
 import os
+import shutil
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 from surrogate.model import load
 
-MYR = 3.1536e13  # s
+YEAR = 3.1536e7  # s
+PARSEC = 3.0857e18  # cm
+#: 99 % of the cells of the surrogate run end within this many rtol of the solver run, in T, H2 and electrons
+MARGIN = 5.0
 X_HELIUM = 0.107176  # He nuclei per H nucleus: mass fractions 0.3 and 0.7, for which the model was trained
 
 
@@ -43,6 +55,30 @@ def make_patch(n_side, seed=7):
     return patch
 
 
+def make_gas(options, comm):
+    """The start: clumps in pressure equilibrium, aged until near equilibrium, and a hot spot."""
+    from surrogate.hydro import Gas
+
+    gas = Gas(options.side, options.box * PARSEC, comm)
+    thinner = options.density / 5.0  # than the patch
+    patch = {name: thinner * values[gas.rows] for name, values in make_patch(options.side, options.seed).items()}
+    hydrogen = nuclei_and_charge(patch)[0]
+    patch["T"] = np.clip(options.pressure / hydrogen, 50.0, 8000.0)
+    load(options.model).stepper(rtol=1e-4, net=False).step(patch, 1e6 * YEAR)
+    x = (np.arange(options.side) + 0.5) / options.side
+    distance = np.hypot(x[None, :] - 0.5, x[gas.rows, None] - 0.25)
+    is_hot = distance < options.spot
+    hot = {"H+": 1 - 3e-5, "H": 2e-5, "H-": 1e-12, "H2": 1e-12, "H2+": 1e-12, "He++": X_HELIUM * (1 - 2e-5),
+           "He+": X_HELIUM * 1e-5, "He": X_HELIUM * 1e-5}  # fmt: skip
+    hot["H+"] = 1 - hot["H"] - hot["H-"] - 2 * (hot["H2"] + hot["H2+"])
+    hot["e-"] = hot["H+"] + hot["H2+"] + hot["He+"] + 2 * hot["He++"] - hot["H-"]
+    for name, fraction in hot.items():
+        patch[name][is_hot] = fraction * hydrogen[is_hot]
+    patch["T"][is_hot] = options.temperature
+    gas.set_gas(patch, patch["T"])
+    return gas
+
+
 def nuclei_and_charge(patch):
     """H nuclei, He nuclei and charge per cell [cm^-3]."""
     hydrogen = patch["H"] + patch["H+"] + patch["H-"] + 2 * (patch["H2"] + patch["H2+"])
@@ -51,81 +87,253 @@ def nuclei_and_charge(patch):
     return hydrogen, helium, charge
 
 
-def draw(before, after, path):
-    """Phase diagram and map of the molecular fraction, before and after."""
-    import matplotlib
+class Run:
+    """One run with its chemistry, and what it has cost so far (this rank)."""
 
-    matplotlib.use("Agg")
+    def __init__(self, name, options, comm):
+        from surrogate.hydro import Gas
+
+        self.name, self.options, self.comm = name, options, comm
+        self.path = Path(options.out) / f"{name}.h5"
+        self.stepper = load(options.model).stepper(rtol=options.rtol, net=name == "surrogate", comm=comm,
+                                                   threads=options.threads, balance=options.balance)  # fmt: skip
+        go_on = options.restart and self.path.exists()
+        self.gas = Gas.load(self.path, comm) if go_on else make_gas(options, comm)
+        self.start = self.gas.budget()
+        self.first = self.gas.n_steps
+        self.reports, self.cost = [], np.zeros((self.gas.rows.stop - self.gas.rows.start, options.side))
+
+    def advance(self):
+        """All steps, with a bar on the first rank, snapshots and frames."""
+        steps = range(self.first, self.options.steps)
+        is_first = self.gas.comm.rank == 0
+        if is_first and self.options.progress:
+            from tqdm import tqdm
+
+            steps = tqdm(steps, desc=f"{self.name:>9}", unit="step")
+        for i in steps:
+            report, _ = self.gas.step(self.stepper.step)
+            self.reports.append(report)
+            self.cost += report.cost.reshape(self.cost.shape)
+            if (i + 1) % self.options.every == 0 or i + 1 == self.options.steps:
+                self.gas.save(self.path)
+                if self.options.movie and self.name == "surrogate":
+                    draw_frame(self.gas, Path(self.options.out) / "frames" / f"{i + 1:06d}.png")
+
+    def summary(self):
+        """Numbers for the table; collective."""
+        everybody = self.gas.comm.allgather((self.gas.sums.chemistry_seconds, self.gas.sums.hydro_seconds))
+        chemistry, hydro = np.max(everybody, axis=0)
+        n = max(sum(r.n_cells for r in self.reports), 1)
+        counts = {name: sum(r.counts[name] for r in self.reports) for name in self.reports[0].counts}
+        attempts = [r.solver_steps for r in self.reports]
+        share = [r.balance.measured if r.balance else (1.0, 1.0) for r in self.reports]
+        before, after = np.average(share, axis=0, weights=attempts) if sum(attempts) else (1.0, 1.0)
+        moved = sum(r.balance.bytes for r in self.reports if r.balance) / len(self.reports)
+        cost = self.gas.comm.gather(self.cost) if self.comm else [self.cost]
+        return {
+            "chemistry": chemistry, "hydro": hydro, "attempts": sum(attempts) / n, "before": before, "after": after,
+            "moved": moved, "accepted": counts["net"] / n, "counts": counts,
+            "cost": None if cost is None else np.concatenate(cost) / len(self.reports),
+        }  # fmt: skip
+
+    def budget_errors(self):
+        """Relative errors of energy (with what chemistry took), H and He nuclei since the start; collective."""
+        now = self.gas.budget()
+        energy = now[0] + now[1] - now[2] - (self.start[0] + self.start[1] - self.start[2])
+        return abs(energy) / self.start[0], *np.abs(now[3:] / self.start[3:] - 1)
+
+
+def relative_errors(fields, reference):
+    """|x/x_ref - 1| of T, H2 and electrons per H nucleus, over the cells with more than 1e-10 of them."""
+    from surrogate.hydro import FIRST, SPECIES, TEMPERATURE, nuclei
+
+    def per_nucleus(f, name):
+        return f[FIRST + SPECIES.index(name)] / nuclei(f)[0]
+
+    pairs = {"T": (fields[TEMPERATURE], reference[TEMPERATURE])}
+    pairs |= {f"x({name})": (per_nucleus(fields, name), per_nucleus(reference, name)) for name in ("H2", "e-")}
+    return {name: np.abs(x[y > 1e-10] / y[y > 1e-10] - 1) for name, (x, y) in pairs.items()}
+
+
+# ---- pictures -----------------------------------------------------------------------------------------------------
+
+
+def save_figure(figure, path):
+    """Write to a temporary name and rename."""
     import matplotlib.pyplot as plt
-    from matplotlib.colors import LogNorm
 
-    figure, axes = plt.subplots(2, 2, figsize=(10, 9), layout="constrained")
-    for row, (patch, when) in zip(axes, ((before, "start"), (after, "after 1 Myr"))):
-        hydrogen = nuclei_and_charge(patch)[0]
-        bins = (np.geomspace(1e-3, 1e4, 160), np.geomspace(8, 3e4, 140))
-        counts, *_ = np.histogram2d(hydrogen.ravel(), patch["T"].ravel(), bins=bins)
-        mesh = row[0].pcolormesh(*bins, counts.T, norm=LogNorm(1, 3e3), cmap="magma", rasterized=True)
-        row[0].set(xscale="log", yscale="log", xlabel="$n_\\mathrm{H}$ [cm$^{-3}$]", ylabel="T [K]",
-                   title=f"temperature and density, {when}", facecolor="0.95")
-        figure.colorbar(mesh, ax=row[0], label="cells")
-        fraction = 2 * patch["H2"] / hydrogen
-        image = row[1].imshow(fraction, norm=LogNorm(1e-6, 1), cmap="viridis", origin="lower")
-        row[1].set(title=f"molecular fraction 2 n(H$_2$)/n$_\\mathrm{{H}}$, {when}", xticks=[], yticks=[])
-        figure.colorbar(image, ax=row[1])
-    temporary = f"{path}.tmp.png"
-    figure.savefig(temporary, dpi=130)
+    temporary = Path(path).with_suffix(".tmp.png")
+    figure.savefig(temporary, dpi=110)
     plt.close(figure)
     os.replace(temporary, path)
 
 
-def run(n_side, n_steps, rtol, threads, progress=True):
-    """Advance the patch by 1 Myr.
+def show(axis, values, title, low, high, cmap):
+    from matplotlib.colors import LogNorm
 
-    Returns
-    -------
-    before, after : dict of str to ndarray
-    reports : list of Report
-    seconds : float
-        Wall-clock time of the steps.
-    """
-    stepper = load("ism-molecular").stepper(rtol=rtol, threads=threads)
-    patch = make_patch(n_side)
-    before = {name: values.copy() for name, values in patch.items()}
-    steps = range(n_steps)
-    if progress:
-        from tqdm import tqdm
+    image = axis.imshow(np.clip(values, low, high), norm=LogNorm(low, high), cmap=cmap, origin="lower")
+    axis.set(title=title, xticks=[], yticks=[])
+    axis.figure.colorbar(image, ax=axis, shrink=0.85)
 
-        steps = tqdm(steps, desc=f"{n_side * n_side} cells, 1 Myr", unit="step")
-    start = time.perf_counter()
-    reports = [stepper.step(patch, MYR / n_steps) for _ in steps]
-    return before, patch, reports, time.perf_counter() - start
+
+def draw_maps(axes, fields):
+    """Density, temperature and molecular fraction."""
+    from surrogate.hydro import FIRST, SPECIES, TEMPERATURE, nuclei
+
+    hydrogen = nuclei(fields)[0]
+    show(axes[0], hydrogen, "$n_\\mathrm{H}$ [cm$^{-3}$]", 1e-2, 1e3, "viridis")
+    show(axes[1], fields[TEMPERATURE], "T [K]", 20, 1e6, "inferno")
+    molecular = 2 * fields[FIRST + SPECIES.index("H2")] / hydrogen
+    show(axes[2], molecular, "2 n(H$_2$) / n$_\\mathrm{H}$", 1e-8, 1, "cividis")
+
+
+def make_axes(rows):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(rows, 3, figsize=(14, 4.2 * rows), layout="constrained", squeeze=False)
+
+
+def draw_frame(gas, path):
+    """One picture of a movie; collective."""
+    fields = gas.gather()
+    if fields is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure, axes = make_axes(1)
+    draw_maps(axes[0], fields)
+    figure.suptitle(f"{gas.time / YEAR / 1e3:.0f} kyr")
+    save_figure(figure, path)
+
+
+def draw(fields, reference, costs, n_ranks, path):
+    """The surrogate's result, how far it is from the solver's, and what the cells cost."""
+    from surrogate.hydro import TEMPERATURE
+
+    figure, axes = make_axes(2)
+    draw_maps(axes[0], fields)
+    error = np.abs(fields[TEMPERATURE] / reference[TEMPERATURE] - 1)
+    show(axes[1, 0], error, "|T / T of the solver run - 1|", 1e-5, 1, "magma")
+    show(axes[1, 1], costs + 0.1, "solver steps per cell and step", 0.1, 100, "plasma")
+    for row in (len(fields[0]) * np.arange(1, n_ranks) / n_ranks - 0.5 if n_ranks > 1 else ()):
+        axes[1, 1].axhline(row, color="white", linestyle="--")
+    bins = np.geomspace(1e-7, 10, 80)
+    for name, errors in relative_errors(fields, reference).items():
+        axes[1, 2].hist(np.clip(errors, 1e-7, 10), bins, histtype="step", label=name)
+    axes[1, 2].set(xscale="log", yscale="log", xlabel="error against the solver run", ylabel="cells")
+    axes[1, 2].legend()
+    save_figure(figure, path)
+
+
+def make_movie(directory):
+    """Join the frames, where there is ffmpeg."""
+    path = directory / "blast.mp4"
+    subprocess.run(["ffmpeg", "-y", "-loglevel", "error", "-framerate", "10", "-pattern_type", "glob", "-i",
+                    str(directory / "frames" / "*.png"), "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p",
+                    str(path)], check=True)  # fmt: skip
+    return path
+
+
+# ---- the demo -----------------------------------------------------------------------------------------------------
+
+
+def print_results(runs, options, n_ranks):
+    """The table, the errors, the budgets; collective. Returns the errors on the first rank."""
+    is_first = runs[0].gas.comm.rank == 0
+    rows = {run.name: run.summary() for run in runs}
+    budgets = {run.name: run.budget_errors() for run in runs}
+    fields = [run.gas.gather() for run in runs]
+    if not is_first:
+        return None
+    gas, n_steps = runs[0].gas, len(runs[0].reports)
+    cell_steps = options.side**2 * n_steps / n_ranks
+    print(f"\n{options.side} x {options.side} cells, {n_steps} steps to {gas.time / YEAR / 1e3:.0f} kyr, {n_ranks} rank"
+          f"{'s' * (n_ranks > 1)} x {options.threads} thread, rtol {options.rtol:g}, model {options.model}")
+    print(f"{'':<10}{'chemistry':>10}{'hydro':>8}{'chemistry':>14}{'attempts':>10}{'net':>8}{'imbalance':>15}{'moved':>9}")
+    print(f"{'':<10}{'s':>10}{'s':>8}{'us/cell, core':>14}{'per cell':>10}{'':>8}{'before  after':>15}{'kB/step':>9}")
+    for name, r in rows.items():
+        print(f"{name:<10}{r['chemistry']:>10.2f}{r['hydro']:>8.2f}"
+              f"{1e6 * r['chemistry'] / cell_steps / options.threads:>14.2f}{r['attempts']:>10.2f}"
+              f"{100 * r['accepted']:>6.1f} %{r['before']:>8.2f}{r['after']:>7.2f}{r['moved'] / 1e3:>9.1f}")
+    if len(rows) == 2:
+        a, b = rows.values()
+        whole = (b["chemistry"] + b["hydro"]) / (a["chemistry"] + a["hydro"])
+        print(f"speed-up of the chemistry {b['chemistry'] / a['chemistry']:.2f}, of the whole step {whole:.2f}")
+        errors = relative_errors(*fields)
+        print(f"error of the surrogate run against the solver run (stated: 99 % below {MARGIN:g} rtol):")
+        for name, x in errors.items():
+            q = np.quantile(x, [0.5, 0.9, 0.99])
+            print(f"  {name:<8} 50 % {q[0]:.1e}   90 % {q[1]:.1e}   99 % {q[2]:.1e}   largest {x.max():.1e}"
+                  f"   {'kept' if q[2] <= MARGIN * options.rtol else 'NOT KEPT'}")
+    for name, (energy, hydrogen, helium) in budgets.items():
+        print(f"{name}: budget of energy closed to {energy:.1e}, of H nuclei to {hydrogen:.1e}, of He to {helium:.1e}")
+    counts = rows[runs[0].name]["counts"]
+    print(f"cells by status, {runs[0].name} run: " + ", ".join(f"{k} {n}" for k, n in counts.items() if n))
+    picture = Path(options.out) / "demo.png"
+    draw(fields[0], fields[-1], rows[runs[-1].name]["cost"], n_ranks, picture)
+    print(f"picture: {picture}")
+    if options.movie:
+        print(f"movie: {make_movie(Path(options.out))}")
+    return None if len(rows) < 2 else errors
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(prog="surrogate demo", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--side", type=int, default=96, help="cells along one side (default 96)")
+    parser.add_argument("--steps", type=int, default=200, help="time steps (default 200)")
+    parser.add_argument("--rtol", type=float, default=0.03, help="relative error per cell and step (default 0.03)")
+    parser.add_argument("--ranks", type=int, default=1, help="start so many MPI ranks (default 1: no MPI)")
+    parser.add_argument("--threads", type=int, default=1, help="threads per rank (default 1)")
+    parser.add_argument("--model", default="ism-molecular")
+    parser.add_argument("--chemistry", choices=("both", "surrogate", "solver"), default="both")
+    parser.add_argument("--balance", choices=("world", "node", "off"), default="world", help="who shares the work")
+    parser.add_argument("--box", type=float, default=50.0, help="side of the box [pc] (default 50)")
+    parser.add_argument("--density", type=float, default=1.0, help="median n_H of the medium [cm^-3] (default 1)")
+    parser.add_argument("--pressure", type=float, default=4000.0, help="of the medium, over k [K/cm^3] (default 4000)")
+    parser.add_argument("--temperature", type=float, default=8e5, help="of the hot spot [K] (default 8e5)")
+    parser.add_argument("--spot", type=float, default=0.12, help="radius of the hot spot over the box (default 0.12)")
+    parser.add_argument("--seed", type=int, default=7, help="of the clumps (default 7)")
+    parser.add_argument("--every", type=int, default=50, help="steps between snapshots and frames (default 50)")
+    parser.add_argument("--movie", action="store_true", help="a film of the frames (needs ffmpeg)")
+    parser.add_argument("--restart", action="store_true", help="go on from the snapshots in the directory")
+    parser.add_argument("--out", default="demo", help="directory for snapshots and pictures (default demo)")
+    parser.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
+    parser.add_argument("--mpi", action="store_true", help=argparse.SUPPRESS)  # started by mpiexec
+    return parser
 
 
 def main(argv=None):
-    """Run the demo, print what it cost and conserved, write the picture."""
-    parser = argparse.ArgumentParser(prog="surrogate demo", description=__doc__)
-    parser.add_argument("--side", type=int, default=360, help="cells along one side of the patch (default 360)")
-    parser.add_argument("--steps", type=int, default=40, help="hydro steps in 1 Myr (default 40)")
-    parser.add_argument("--rtol", type=float, default=1e-2, help="relative error per step (default 1e-2)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores")
-    parser.add_argument("--out", default="demo.png", help="picture to write (default demo.png)")
-    options = parser.parse_args(argv)
+    """Run the demo; returns the exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    options = make_parser().parse_args(arguments)
+    if options.movie and not shutil.which("ffmpeg"):
+        raise ValueError("--movie needs ffmpeg, which is not installed")
+    if options.ranks > 1 and not options.mpi:
+        from surrogate.launch import find_mpiexec, run_ranks
 
-    before, after, reports, seconds = run(options.side, options.steps, options.rtol, options.threads)
-    advanced = sum(r.n_cells for r in reports)
-    print(f"{options.side**2} cells x {options.steps} steps of {1e3 / options.steps:.3g} kyr, rtol {options.rtol:g}, "
-          f"{options.threads} threads: {seconds:.1f} s")
-    print(f"{seconds * 1e6 * options.threads / advanced:.2f} us per cell and step and thread, "
-          f"{sum(r.solver_steps for r in reports) / advanced:.1f} solver steps per cell and step")
-    print("first step:", *str(reports[0]).splitlines(), sep="\n  ")
-    print("last step:", *str(reports[-1]).splitlines(), sep="\n  ")
-    for name, x, y, scale in zip(("H nuclei", "He nuclei", "charge"), nuclei_and_charge(before),
-                                 nuclei_and_charge(after), (None, None, after["e-"])):
-        change = np.abs(y - x) / (x if scale is None else scale)
-        print(f"largest relative change of {name}: {change.max():.1e}")
-    draw(before, after, options.out)
-    print(f"picture: {options.out}")
+        if find_mpiexec():
+            return run_ranks(options.ranks, ["-m", "surrogate", "demo", *arguments, "--mpi"]).returncode
+        print("MPI is not installed (pip install 'stiff-surrogate[mpi]'): on one rank")
+    comm = None
+    if options.mpi:
+        from surrogate import mpi
+
+        comm = mpi.world()
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    names = ("surrogate", "solver") if options.chemistry == "both" else (options.chemistry,)
+    start = time.perf_counter()
+    runs = [Run(name, options, comm) for name in names]
+    for run in runs:
+        run.advance()
+    print_results(runs, options, comm.size if comm else 1)
+    if comm is None or comm.rank == 0:
+        print(f"all in all {time.perf_counter() - start:.0f} s")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -73,6 +73,10 @@ class Model:
         fallback="solver",
         on_failure="flag",
         isa="auto",
+        balance="world",
+        min_gain=0.03,
+        balance_interval=1,
+        timeout=None,
     ):
         """Return a stepper: this model with options and working memory, for one thread or rank.
 
@@ -83,7 +87,8 @@ class Model:
         threads : int
             Threads that share the cells of a call. Results do not depend on it.
         comm : mpi4py communicator, optional
-            Counts and imbalance in the reports are then those of all ranks, and `Stepper.step` is collective.
+            Making the stepper and `Stepper.step` are then collective, the ranks share the solver's work, and reports
+            are those of all ranks. Results do not depend on it.
         audit : float
             Fraction of the net's results to solve again, for ``report.audit``; drawn by the cell's own bits. Without
             effect on a model that has no net.
@@ -99,6 +104,17 @@ class Model:
             With "error", `CellsError` is raised and no cell modified if some cell cannot be advanced.
         isa : {"auto", "base", "v3", "v4"}
             Instruction set of the solver.
+        balance : {"world", "node", "off"}
+            With `comm`: who shares the solver's work. World: all ranks, those of a node first; node: the ranks of each
+            node. Off with ``on_failure="error"``.
+        min_gain : float
+            Nobody sends work while he has less than 1 + `min_gain` times the mean; and after a step in which nobody had
+            more, the next one is taken without asking.
+        balance_interval : int
+            Steps between two inquiries into the work of all ranks.
+        timeout : float, optional
+            Seconds after which a rank that does not take part in a step is given up with a `ModelError`; then end the
+            run (``comm.Abort()``). Without it the others wait for ever, unless it has died, which ``mpiexec`` notices.
 
         Returns
         -------
@@ -110,6 +126,7 @@ class Model:
             integers={"threads": threads, "max_solver_steps": max_solver_steps, "net": net},
             words={"fallback": fallback, "on_failure": on_failure, "isa": isa},
             comm=comm,
+            ranks={"scope": balance, "tolerance": min_gain, "interval": balance_interval, "timeout": timeout},
         )
 
     def evaluate(self, cells, params=None):

@@ -22,6 +22,42 @@ PHASES = ("gather", "net", "solver", "scatter")
 
 
 @dataclass(frozen=True)
+class Balance:
+    """How evenly the ranks shared the solver's work in a step, and what sharing cost. Imbalance: largest over mean.
+
+    Attributes
+    ----------
+    predicted : tuple of float
+        Imbalance of the expected work of the cells that could move, before and after.
+    measured : tuple of float
+        Imbalance of all step attempts of the solver: counted for the rank that owns the cell, and for the one that
+        solved it.
+    seconds_imbalance : float
+        Imbalance of the solver's seconds.
+    cells, bytes, messages : int
+        Sent by all ranks; bytes and messages both ways.
+    seconds : dict of str to float
+        Time of all ranks for the plan, with the wait for the last rank, for packing, and waiting for messages [s].
+    """
+
+    predicted: tuple
+    measured: tuple
+    seconds_imbalance: float
+    cells: int
+    bytes: int
+    messages: int
+    seconds: dict
+
+    def __str__(self):
+        text = (
+            f"imbalance {self.measured[0]:.2f} -> {self.measured[1]:.2f} (predicted {self.predicted[0]:.2f} -> "
+            f"{self.predicted[1]:.2f}, in seconds {self.seconds_imbalance:.2f}): {self.cells} cells, "
+            f"{self.bytes / 1e6:.3g} MB in {self.messages} messages; "
+        )
+        return text + ", ".join(f"{phase} {1e3 * s:.3g} ms" for phase, s in self.seconds.items())
+
+
+@dataclass(frozen=True)
 class Report:
     """The outcome of one step.
 
@@ -43,7 +79,9 @@ class Report:
         Error of the net, |y/y_solver - 1| over all variables that are no traces, in the cells audited since the stepper
         was made: by quantile (0.5, 0.9, 0.99 and 1, the largest), 12 % too large at most. Empty where none was.
     imbalance : float
-        Largest over mean number of solver steps among ranks; 1 without a communicator.
+        Largest over mean number of solver steps that a rank made; 1 without a communicator.
+    balance : Balance or None
+        How the ranks shared the solver's work; None without a communicator.
     status : ndarray of int8
         Status of this rank's cells, in their shape: below 32 the cell holds its new state, else it is untouched.
     cost : ndarray of float
@@ -59,6 +97,7 @@ class Report:
     seconds: dict
     audit: dict = field(default_factory=dict)
     imbalance: float = 1.0
+    balance: Balance = None
     status: np.ndarray = field(default=None, repr=False, compare=False)
     cost: np.ndarray = field(default=None, repr=False, compare=False)
     audit_counts: np.ndarray = field(default=None, repr=False, compare=False)
@@ -76,6 +115,8 @@ class Report:
             f"imbalance {self.imbalance:.2f}"
         )
         lines.append("  " + ", ".join(f"{phase} {1e3 * s:.3g} ms" for phase, s in self.seconds.items()))
+        if self.balance:
+            lines.append(f"  {self.balance}")
         if self.audit:
             errors = [f"{'largest' if q == 1 else f'{100 * q:g} %'} {e:.2g}" for q, e in self.audit.items()]
             lines.append("  error of audited cells: " + ", ".join(errors))

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 
+from surrogate import waiting
 from surrogate._engine import ffi, lib
 from surrogate.cells import lay_out, spread
 from surrogate.errors import CellsError, check, last_message
@@ -19,11 +20,23 @@ class Stepper:
     comm : mpi4py communicator or None
     """
 
-    def __init__(self, model, *, reals, integers, words, comm):
+    def __init__(self, model, *, reals, integers, words, comm=None, ranks=None):
         self.model = model
         self.comm = comm
         self._names = [v.name for v in model.variables]
-        self._plan = _make_plan(model, reals, integers, words)
+        self._threads = integers["threads"]
+        if comm is None:
+            self._plan = _make_plan(model, reals, integers, words)
+        else:
+            from surrogate import mpi
+
+            self._ranks = mpi.Ranks(comm, **ranks)
+            can_wait = words["on_failure"] == "flag"  # else a queue could not undo what the net did
+            self._is_balanced, self._was_uneven = self._ranks.is_balanced and can_wait, True
+            self._plan = self._ranks.agree(lambda: _make_plan(model, reals, integers, words))
+        self._make_work()
+
+    def _make_work(self):
         out = ffi.new("surr_work **")
         check(lib.surr_work_create(self._plan, 0, out))
         self._work = ffi.gc(out[0], lib.surr_work_free)
@@ -60,11 +73,13 @@ class Stepper:
         """
         if self.comm is None:
             return self._run(*self._prepare(cells, dt, params, mask, index))
-        from surrogate import mpi
-
-        return mpi.step_together(
-            self.comm, lambda: self._prepare(cells, dt, params, mask, index), lambda prepared: self._run(*prepared)
-        )
+        prepared = self._ranks.agree(lambda: self._prepare(cells, dt, params, mask, index))
+        if self._is_balanced and self._was_uneven:
+            report = self._run_balanced(*prepared)
+        else:  # no queue, no overhead
+            report = self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)))
+        self._was_uneven = report.balance.measured[0] > 1 + self._ranks.tolerance  # the same on all ranks
+        return report
 
     def _prepare(self, cells, dt, params, mask, index):
         """Check all arguments; return the layout of the cells, the inputs and the shape of the status array."""
@@ -74,36 +89,25 @@ class Stepper:
         return layout, inputs, layout.shape if index is None else layout.index.shape
 
     def _run(self, layout, inputs, shape):
-        status, cost = np.zeros(shape, dtype=np.int8), np.zeros(shape)
-        columns = [*inputs, cost.reshape(-1)]
-        base = ffi.new(
-            "void *[]",
-            [ffi.cast("void *", a) for a in layout.addresses]
-            + [ffi.cast("void *", x.__array_interface__["data"][0]) for x in columns],
-        )
-        stride = ffi.new("int64_t[]", layout.strides + [x.strides[0] // 8 if x.ndim else 0 for x in columns])
-        where = ffi.NULL if layout.index is None else ffi.cast("void *", layout.index.ctypes.data)
-        stat = ffi.new("int64_t[]", lib.SURR_NSTAT)
-        code = lib.surr_step(
-            self._plan,
-            self._work,
-            status.size,
-            1.0,
-            base,
-            stride,
-            lib.SURR_F64,
-            where,
-            ffi.cast("uint8_t *", status.ctypes.data),
-            stat,
-        )
+        call = _Call(self, layout, inputs, shape)
+        code = call(lib.surr_step)
         if code == lib.SURR_E_CELLS:
-            raise CellsError(last_message(), status)
+            raise CellsError(last_message(), call.status)
         check(code)
-        seconds = ffi.new("double[]", lib.SURR_NPHASE)
-        check(lib.surr_work_seconds(self._work, seconds))
-        audit = np.zeros(lib.SURR_NAUDIT, dtype=np.int64)
-        check(lib.surr_work_audit(self._work, ffi.from_buffer("int64_t[]", audit)))
-        return make_report(status, cost, list(stat), list(seconds), audit)
+        return call.report(self._work)
+
+    def _run_balanced(self, layout, inputs, shape):
+        """As `_run`, on all ranks: what the net does not take is solved where there is least to do."""
+        call = _Call(self, layout, inputs, shape)
+        try:
+            self._ranks.agree(lambda: check(call(lib.surr_queue)))
+            done = self._ranks.exchange(self._work, self._threads)
+            call.seconds[lib.SURR_PHASE_SOLVER] += done.solver_seconds
+            self._ranks.agree(lambda: check(call.flush()))
+            return self._ranks.sum_report(call.report(self._work), done)
+        except BaseException:
+            self._make_work()  # the cells of this call must wait no longer, they may be gone before the next
+            raise
 
     def _inputs(self, dt, params, mask):
         """Name and value of every input, in the order of the plan's slots."""
@@ -116,6 +120,46 @@ class Stepper:
             )
         inputs = [(f"params[{p.name!r}]", params.get(p.name, p.value)) for p in self.model.parameters]
         return [*inputs, ("dt", dt), ("mask", 0.0 if mask is None else mask)]
+
+
+class _Call:
+    """One call of the engine on one lot of cells, and what it answers."""
+
+    def __init__(self, stepper, layout, inputs, shape):
+        self.status, self.cost = np.zeros(shape, dtype=np.int8), np.zeros(shape)
+        self._handles = stepper._plan, stepper._work
+        columns = [*inputs, self.cost.reshape(-1)]
+        self._alive = layout, columns
+        addresses = layout.addresses + [x.__array_interface__["data"][0] for x in columns]
+        self._base = ffi.new("void *[]", [ffi.cast("void *", a) for a in addresses])
+        strides = layout.strides + [x.strides[0] // 8 if x.ndim else 0 for x in columns]
+        self._stride = ffi.new("int64_t[]", strides)
+        self._where = ffi.NULL if layout.index is None else ffi.cast("void *", layout.index.ctypes.data)
+        self.stat, self.seconds = np.zeros(lib.SURR_NSTAT, dtype=np.int64), np.zeros(lib.SURR_NPHASE)
+
+    def __call__(self, function):
+        """Call surr_step or surr_queue."""
+        status = ffi.cast("uint8_t *", self.status.ctypes.data)
+        call = self.status.size, 1.0, self._base, self._stride, lib.SURR_F64, self._where, status
+        return self._add(function, *self._handles, *call)
+
+    def flush(self):
+        """Call surr_flush."""
+        return self._add(lib.surr_flush, self._handles[1])
+
+    def _add(self, function, *arguments):
+        stat = ffi.new("int64_t[]", lib.SURR_NSTAT)
+        code = function(*arguments, stat)
+        if code >= 0:
+            self.stat += list(stat)
+            self.seconds += waiting.seconds(self._handles[1])
+        return code
+
+    def report(self, work):
+        """What all calls together have done, and what the audit has found in `work`."""
+        audit = np.zeros(lib.SURR_NAUDIT, dtype=np.int64)
+        check(lib.surr_work_audit(work, ffi.from_buffer("int64_t[]", audit)))
+        return make_report(self.status, self.cost, self.stat.tolist(), self.seconds.tolist(), audit)
 
 
 def _make_plan(model, reals, integers, words):

@@ -13,6 +13,9 @@ import surrogate
 BINDINGS = Path(__file__).resolve().parent.parent / "bindings"
 HEADER = (BINDINGS / "include" / "surrogate.h").read_text()
 FORTRAN = (BINDINGS / "fortran" / "surrogate.f90").read_text()
+BALANCE_HEADER = (BINDINGS / "include" / "surrogate_balance.h").read_text()
+MPI_HEADER = (BINDINGS / "include" / "surrogate_mpi.h").read_text()
+MPI_FORTRAN = (BINDINGS / "fortran" / "surrogate_mpi.f90").read_text()
 
 
 def test_versions_agree():
@@ -29,13 +32,18 @@ def test_fortran_constants_are_those_of_the_header():
     assert in_fortran == in_header
 
 
-C_FUNCTIONS = dict(re.findall(r"SURR_API int32_t (surr_\w+)\((.*?)\);", HEADER, re.S))
-F_FUNCTIONS = {
-    name: (arguments, body)
-    for name, arguments, body in re.findall(
-        r"function (surr_\w+)\(([^)]*)\)[ &\n]*bind\(c\) result\(code\)(.*?)end function", FORTRAN, re.S
-    )
-}
+def c_functions(header):
+    """Arguments by name of the function."""
+    return dict(re.findall(r"SURR_API int32_t (surr_\w+)\((.*?)\);", header, re.S))
+
+
+def fortran_functions(source):
+    """Arguments and body by name of the function."""
+    pattern = r"function (surr_\w+)\(([^)]*)\)[ &\n]*bind\(c\) result\(code\)(.*?)end function"
+    return {name: (arguments, body) for name, arguments, body in re.findall(pattern, source, re.S)}
+
+
+C_FUNCTIONS, MPI_FUNCTIONS = c_functions(HEADER), c_functions(MPI_HEADER)
 
 # What a C argument may be in Fortran; where C allows NULL, a type(c_ptr) by value.
 POINTER = {"type(c_ptr), value"}
@@ -76,12 +84,14 @@ def fortran_arguments(arguments, body):
     return [declared[name.strip()] for name in arguments.replace("&", "").split(",")]
 
 
-def test_fortran_functions_are_those_of_the_header():
+@pytest.mark.parametrize("in_c, source, n_least", [(C_FUNCTIONS, FORTRAN, 30), (MPI_FUNCTIONS, MPI_FORTRAN, 5)])
+def test_fortran_functions_are_those_of_the_header(in_c, source, n_least):
     """Same names, and every argument of the same type, passed in the same way."""
-    assert len(C_FUNCTIONS) > 30
-    assert set(F_FUNCTIONS) == set(C_FUNCTIONS)
-    for name, text in C_FUNCTIONS.items():
-        ours, theirs = fortran_arguments(*F_FUNCTIONS[name]), c_arguments(text)
+    in_fortran = fortran_functions(source)
+    assert len(in_c) > n_least
+    assert set(in_fortran) == set(in_c)
+    for name, text in in_c.items():
+        ours, theirs = fortran_arguments(*in_fortran[name]), c_arguments(text)
         assert len(ours) == len(theirs), name
         for position, (here, there) in enumerate(zip(ours, theirs)):
             assert here in SAME_IN_FORTRAN[there], f"argument {position} of {name}: {there} in C, {here} in Fortran"
@@ -91,8 +101,9 @@ def test_every_function_is_called_from_both_languages():
     """What is not called is not tested."""
     tests = BINDINGS.parent / "tests"
     in_c = "".join(path.read_text() for path in (tests / "c").glob("*.[ch]"))
-    in_fortran = (tests / "fortran" / "test_fortran.f90").read_text() + FORTRAN[FORTRAN.index("\ncontains") :]
-    for name in C_FUNCTIONS:
+    in_fortran = "".join(path.read_text() for path in (tests / "fortran").glob("*.f90"))
+    in_fortran += FORTRAN[FORTRAN.index("\ncontains") :]
+    for name in C_FUNCTIONS | MPI_FUNCTIONS:
         assert f"{name}(" in in_c and f"{name}(" in in_fortran, name
 
 
@@ -111,7 +122,8 @@ def test_header_is_clean(compiler, language, tmp_path):
     kind, standard = language.split()
     source = tmp_path / "host.txt"
     source.write_text(
-        '#include "surrogate.h"\n#include "surrogate.h"\nint main(void) { return surr_abi_check(1, 0); }\n'
+        "".join(f'#include "{name}"\n' * 2 for name in ("surrogate.h", "surrogate_balance.h", "surrogate_mpi.h"))
+        + "int main(void) { return surr_abi_check(1, 0); }\n"
     )
     command = [
         compiler,
@@ -142,4 +154,4 @@ def test_library_exports_the_header_and_nothing_else():
         [nm, "-D", "--defined-only", ENGINE_DIR / "libsurrogate.so"], capture_output=True, text=True, check=True
     ).stdout
     exported = {line.split()[-1] for line in listing.splitlines()}
-    assert exported == set(re.findall(r"SURR_API int32_t (surr_\w+)\(", HEADER))
+    assert exported == set(c_functions(HEADER + BALANCE_HEADER))

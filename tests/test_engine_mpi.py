@@ -1,51 +1,158 @@
-"""Steppers with a communicator: reports cover all ranks, an error on one rank is an error on all.
+"""Steppers with a communicator: the same results on any number of ranks, shared work, errors that reach everybody.
 
-The file is its own MPI program: pytest starts it under mpiexec, where it calls `main`.
+The file is its own MPI program: pytest starts it under mpiexec, where it calls one of the functions `on_ranks_...`.
 """
 
-import importlib.util
 import os
-import shutil
+import signal
 import subprocess
 import sys
-import sysconfig
+import time
 
 import numpy as np
 import pytest
 
+from surrogate.launch import find_mpiexec, run_ranks
+
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.parametrize("n_ranks", [1, 2, 3])
-def test_ranks_report_together(n_ranks, toys):
-    launcher = shutil.which("mpiexec", path=sysconfig.get_path("scripts")) or shutil.which("mpiexec")
-    if not launcher or not importlib.util.find_spec("mpi4py"):
+def run(program, n_ranks, *arguments, timeout=120):
+    """Run one of the programs below on `n_ranks` ranks."""
+    if find_mpiexec() is None:
         pytest.skip("MPI is not installed: pip install 'stiff-surrogate[mpi]'")
-    environment = os.environ | {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",  # containers
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # more ranks than cores
-    }
-    done = subprocess.run(
-        [launcher, "-n", str(n_ranks), sys.executable, "-W", "error", __file__, str(toys / "toy.so")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment,
-    )
+    arguments = ["-W", "error", __file__, program, *arguments]
+    return run_ranks(n_ranks, arguments, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
+def test_results_reports_and_errors(n_ranks, toys):
+    done = run("all", n_ranks, toys)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("rank passed") == n_ranks
 
 
-def main(path):
-    """What every rank does."""
+def test_a_killed_rank_ends_the_run(toys):
+    """Which launchers see to, not we: nobody waits for the dead."""
+    start = time.monotonic()
+    done = run("killed", 2, toys, timeout=60)
+    assert done.returncode != 0 and "rank passed" not in done.stdout
+    assert time.monotonic() - start < 50
+
+
+def test_a_rank_that_takes_no_step_is_given_up(toys):
+    """A rank that hangs is worse than a dead one."""
+    try:
+        done = run("stuck", 2, toys, timeout=60)
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(f"rank 0 waits for ever: {error.stdout}") from error
+    assert "gave up: rank 0 of 2 has waited for another for 1 s" in done.stdout, done.stdout + done.stderr
+
+
+# ---- what every rank does ------------------------------------------------------------------------------------------
+
+
+def make_cells(n, seed=1):
+    """Cells of the toy model, the last tenth a hundred times as hard as the others, and their time steps."""
+    rng = np.random.default_rng(seed)
+    cells = np.column_stack([0.5 + rng.random(n), rng.random(n), rng.choice([100.0, 400.0, 2000.0], n)])
+    dt = np.where(np.arange(n) >= 0.9 * n, 1e5, 1e3) * (1 + rng.random(n))
+    return cells, dt
+
+
+def on_ranks_all(directory):
     from mpi4py import MPI
 
+    check_results(directory, MPI.COMM_WORLD)
+    check_corners(directory, MPI.COMM_WORLD)
+    check_helper_that_fails(directory, MPI.COMM_WORLD)
+    check_reports(directory, MPI.COMM_WORLD)
+    check_errors(directory, MPI.COMM_WORLD)
+    print("rank passed", flush=True)
+
+
+def check_results(directory, comm):
+    """Bitwise those of one rank without MPI, balanced or not, however often plans are made."""
     import surrogate
 
-    comm = MPI.COMM_WORLD
+    cells, dt = make_cells(4001)
+    mine = np.array_split(np.arange(len(cells)), comm.size)[comm.rank]
+    for name in ("toy.so", "toy_net.so"):
+        model = surrogate.load(f"{directory}/{name}")
+        expected = cells.copy()
+        alone = model.stepper(rtol=1e-2)
+        own = [alone.step(expected, dt) for _ in range(6)]
+        for options in ({"balance": "off"}, {"balance": "node"}, {}, {"balance_interval": 2}, {"threads": 2}):
+            stepper = model.stepper(rtol=1e-2, comm=comm, **options)
+            part = cells[mine]
+            for i in range(6):
+                report = stepper.step(part, dt[mine])
+                np.testing.assert_array_equal(report.status, own[i].status[mine])
+                np.testing.assert_array_equal(report.cost, own[i].cost[mine])
+                assert (report.n_cells, report.counts) == (4001, own[i].counts)
+                assert report.solver_steps == own[i].solver_steps
+            np.testing.assert_array_equal(part, expected[mine])
+            before, after = report.balance.measured
+            if comm.size == 1:
+                continue
+            assert before > 1.5
+            if options == {}:  # by now it knows what such cells cost
+                assert report.balance.predicted[0] > 1.5
+                assert after == report.imbalance < 1.1 and max(report.balance.predicted) == report.balance.predicted[0]
+                assert report.balance.cells > 0 and report.balance.messages > 0
+                assert report.balance.bytes >= report.balance.cells * 8 * (6 + 4)
+            if options == {"balance": "off"}:
+                assert before == after and report.balance.bytes == 0
+
+
+def check_corners(directory, comm):
+    """Ranks without cells, one hard cell, all cells hard, everything on one rank."""
+    import surrogate
+
+    model = surrogate.load(f"{directory}/toy.so")
+    stepper, alone = model.stepper(rtol=1e-2, comm=comm), model.stepper(rtol=1e-2)
+    last = comm.size - 1
+    for n_easy, n_hard, owner in ((0, 0, 0), (0, 1, 0), (50, 1, last), (0, 400, None), (0, 400, last), (7, 400, 0)):
+        n = n_easy + n_hard if owner in (None, comm.rank) else 0
+        cells, dt = make_cells(n, seed=comm.rank)[0], np.where(np.arange(n) < n_easy, 10.0, 3e5)
+        expected = cells.copy()
+        alone.step(expected, dt)
+        for _ in range(2):
+            part = cells.copy()
+            report = stepper.step(part, dt)
+            np.testing.assert_array_equal(part, expected)
+        if n_hard == 400 and comm.size > 1:
+            assert report.imbalance < 1.06 and (report.balance.cells == 0) == (owner is None)
+        if n == n_hard == 1:
+            assert report.balance.cells == 0  # to move it would gain nothing
+
+
+def check_helper_that_fails(directory, comm):
+    """A rank that cannot solve the cells of others says so, and their owner does it."""
+    import surrogate
+    from surrogate import waiting
+
+    def fail(*_):
+        raise MemoryError("no memory for the cells of others")
+
+    model = surrogate.load(f"{directory}/toy.so")
+    stepper = model.stepper(rtol=1e-2, comm=comm)
+    n = 1000 if comm.rank == 0 else 0
+    cells, dt = make_cells(n)
+    expected = cells.copy()
+    model.stepper(rtol=1e-2).step(expected, dt)
+    works, waiting.solve_packed = waiting.solve_packed, fail
+    report = stepper.step(cells, dt)
+    waiting.solve_packed = works
+    np.testing.assert_array_equal(cells, expected)
+    assert report.imbalance == comm.size and (comm.size == 1 or report.balance.cells > 0)
+
+
+def check_reports(directory, comm):
+    import surrogate
+
     rank, size = comm.rank, comm.size
-    stepper = surrogate.load(path).stepper(rtol=1e-2, comm=comm)
+    stepper = surrogate.load(f"{directory}/toy.so").stepper(rtol=1e-2, comm=comm)
     n_mine = 10 * rank  # rank 0 has none
     cells = np.tile([1.0, 2.0, 100.0], (n_mine, 1))
     if rank == size - 1 and n_mine:
@@ -56,25 +163,65 @@ def main(path):
     assert report.counts["solver"] == n_cells - n_bad and report.status.shape == (n_mine,)
     steps = [(10 * r - (r == size - 1)) * (r + 2) if r else 0 for r in range(size)]  # 1 + rate*dt per good cell
     assert report.solver_steps == sum(steps)
-    assert report.imbalance == (max(steps) * size / sum(steps) if sum(steps) else 1.0)
+    assert report.balance.measured[0] == (max(steps) * size / sum(steps) if sum(steps) else 1.0)
 
-    audited = surrogate.load(path.replace("toy.so", "toy_net.so")).stepper(rtol=0.1, audit=1.0, comm=comm)
+    audited = surrogate.load(f"{directory}/toy_net.so").stepper(rtol=0.1, audit=1.0, comm=comm)
     report = audited.step(np.tile([1.0, 2.0, 100.0], (n_mine, 1)), 10.0)
     assert report.counts["audit"] == n_cells and report.audit_counts.sum() == 3 * n_cells
     assert bool(report.audit) == (n_cells > 0)
 
-    dt = -1.0 if rank == size - 1 else 1.0
-    expected = ValueError if rank == size - 1 else surrogate.ModelError
+
+def check_errors(directory, comm):
+    """An error on one rank is an error on all, and no cell is touched."""
+    import surrogate
+
+    is_culprit = comm.rank == comm.size - 1
+    expected = ValueError if is_culprit else surrogate.ModelError
+    cells, _ = make_cells(10)
     before = cells.copy()
-    try:
-        stepper.step(cells, dt)
-    except expected as error:
-        assert "dt is -1.0" in str(error), error
-    else:
-        raise AssertionError("the error of one rank did not reach this one")
-    np.testing.assert_array_equal(cells, before)  # on no rank
+    model = surrogate.load(f"{directory}/toy.so")
+    for options in ({}, {"balance": "off"}, {"on_failure": "error"}):
+        stepper = model.stepper(rtol=1e-2, comm=comm, **options)
+        with pytest.raises(expected, match="dt is -1.0"):
+            stepper.step(cells, -1.0 if is_culprit else 1.0)
+        np.testing.assert_array_equal(cells, before)
+    with pytest.raises(expected, match="rtol"):
+        model.stepper(rtol=-1.0 if is_culprit else 0.1, comm=comm)
+    with pytest.raises(ValueError, match="choose 'world'"):
+        model.stepper(rtol=0.1, comm=comm, balance="universe")
+
+
+def on_ranks_killed(directory):
+    from mpi4py import MPI
+
+    import surrogate
+
+    stepper = surrogate.load(f"{directory}/toy.so").stepper(rtol=1e-2, comm=MPI.COMM_WORLD)
+    cells, dt = make_cells(100)
+    stepper.step(cells, dt)
+    if MPI.COMM_WORLD.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    stepper.step(cells, dt)
     print("rank passed", flush=True)
 
 
+def on_ranks_stuck(directory):
+    from mpi4py import MPI
+
+    import surrogate
+
+    comm = MPI.COMM_WORLD
+    stepper = surrogate.load(f"{directory}/toy.so").stepper(rtol=1e-2, comm=comm, timeout=1.0)
+    cells, dt = make_cells(100)
+    stepper.step(cells, dt)
+    if comm.rank == 1:
+        time.sleep(100)
+    try:
+        stepper.step(cells, dt)
+    except surrogate.ModelError as error:
+        print(f"gave up: {error}", flush=True)
+        comm.Abort(3)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    globals()[f"on_ranks_{sys.argv[1]}"](sys.argv[2])

@@ -22,7 +22,7 @@ module surrogate
   integer(c_int32_t), parameter, public :: &
     SURR_OK = 0, SURR_FLAGGED = 1, SURR_E_ARG = -1, SURR_E_ABI = -2, SURR_E_IO = -3, SURR_E_FORMAT = -4, &
     SURR_E_CHECKSUM = -5, SURR_E_NOMEM = -6, SURR_E_FIELD = -7, SURR_E_UNITS = -8, SURR_E_STATE = -9, &
-    SURR_E_CELLS = -10, SURR_E_BUSY = -12, SURR_E_UNSUPPORTED = -13
+    SURR_E_CELLS = -10, SURR_E_MPI = -11, SURR_E_BUSY = -12, SURR_E_UNSUPPORTED = -13
 
   integer(c_int32_t), parameter, public :: &
     SURR_CELL_NET = 0, SURR_CELL_OUTSIDE = 1, SURR_CELL_ERROR = 2, SURR_CELL_AUDIT = 3, SURR_CELL_SOLVER = 4, &

@@ -50,6 +50,7 @@ enum {
     SURR_E_UNITS = -8,        /* no conversion between the host's quantity and the model's variable */
     SURR_E_STATE = -9,        /* plan not committed, or changed after commit */
     SURR_E_CELLS = -10,       /* "on_failure" is "error" and some cell could not be advanced: NO cell was modified */
+    SURR_E_MPI = -11,         /* another rank failed, or does not answer */
     SURR_E_BUSY = -12,        /* one surr_work used by two threads at once */
     SURR_E_UNSUPPORTED = -13  /* this machine, build or model cannot do what was asked for */
 };

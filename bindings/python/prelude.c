@@ -1,1 +1,1 @@
-#include "surrogate.h"
+#include "surrogate_balance.h"

@@ -86,6 +86,12 @@ typedef struct scratch {
     int64_t audit[SURR_NAUDIT];
 } scratch;
 
+/* Attempts that cells have needed over those expected, by bins of similar cells and by reason; see cost.c. */
+enum { COST_BINS = 1024, N_REASON = SURR_CELL_SOLVER + 1 };
+typedef struct cost_table {
+    double bin[COST_BINS], reason[N_REASON]; /* 0: nothing known */
+} cost_table;
+
 /* Cells that wait for surr_flush, side by side as the solver takes them, and where their results go. Cell i came with
  * call origin[i], of which slot s is at base[origin*n_slot + s]. */
 typedef struct queue {
@@ -94,8 +100,11 @@ typedef struct queue {
     double *y, *params, *dt, *rho, *form;
     int64_t *element, *position; /* number within the call, and in indexed fields */
     int64_t *origin;
-    uint8_t *reason, *outcome;   /* why it needs the solver, and what came of it */
+    uint8_t *reason, *outcome;   /* why it needs the solver, and what came of it: SURR_CELL_QUEUED until then */
     int32_t *attempts;
+    float *expected;             /* attempts, as the judge has it; -1: unknown */
+    uint16_t *bin;               /* of the cost table */
+    cost_table costs;
     int64_t n_call, call_room;
     void **base;
     int64_t *stride;
@@ -159,6 +168,10 @@ int32_t check_call(const call *c, const surr_work *w);
 
 /* queue.c */
 void queue_free(queue *q);
+
+/* cost.c: what a waiting cell will cost */
+uint16_t cost_bin(const surr_model_desc *d, const double *y, double dt, uint8_t reason);
+void cost_learn(queue *q);
 
 /* cells.c: a block's way in and out */
 scratch *scratch_create(const surr_plan *p, int64_t capacity);

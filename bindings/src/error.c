@@ -1,6 +1,8 @@
 /* Versions, names of codes, and the text of a thread's last failure. */
 #include "engine.h"
 
+#include "surrogate_balance.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -26,6 +28,7 @@ static _Thread_local char last_error[1024];
     X(SURR_E_UNITS, "no conversion between quantities")                   \
     X(SURR_E_STATE, "plan not committed, or changed after commit")        \
     X(SURR_E_CELLS, "some cell could not be advanced, none was modified") \
+    X(SURR_E_MPI, "another rank failed or did not answer")                \
     X(SURR_E_BUSY, "work in use by another thread")                       \
     X(SURR_E_UNSUPPORTED, "not supported here")
 
@@ -37,6 +40,8 @@ int32_t surr_fail(int32_t code, const char *format, ...)
     va_end(args);
     return code;
 }
+
+int32_t surr_set_error(int32_t code, const char *text) { return surr_fail(code, "%s", text ? text : ""); }
 
 static int32_t put_string(const char *text, char *buf, int32_t len)
 {

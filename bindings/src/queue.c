@@ -1,7 +1,7 @@
 /* The queue: what the net does not take waits for a flush.
  *
  * Cells are kept as the solver takes them, so that a flush solves them where they are. Solving and settling (back to
- * the host's fields) are separate, so that cells can be solved elsewhere in between. */
+ * the host's fields) are separate, so that cells can be solved elsewhere in between: see exchange.c. */
 #include "engine.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 void queue_free(queue *q)
 {
     void *all[] = {q->y,      q->params,  q->dt,       q->rho,  q->form,   q->element, q->position, q->origin,
-                   q->reason, q->outcome, q->attempts, q->base, q->stride, q->status,  q->dtype};
+                   q->reason, q->outcome, q->attempts, q->expected, q->bin, q->base, q->stride, q->status, q->dtype};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 }
 
@@ -33,7 +33,8 @@ static int resize_cells(queue *q, const surr_model_desc *d, int64_t room)
            resize(&q->form, room, sizeof *q->form) && resize(&q->element, room, sizeof *q->element) &&
            resize(&q->position, room, sizeof *q->position) && resize(&q->origin, room, sizeof *q->origin) &&
            resize(&q->reason, room, sizeof *q->reason) && resize(&q->outcome, room, sizeof *q->outcome) &&
-           resize(&q->attempts, room, sizeof *q->attempts);
+           resize(&q->attempts, room, sizeof *q->attempts) && resize(&q->expected, room, sizeof *q->expected) &&
+           resize(&q->bin, room, sizeof *q->bin);
 }
 
 static int resize_calls(queue *q, int32_t n_slot, int64_t room)
@@ -83,6 +84,9 @@ static void append_cells(queue *q, const surr_model_desc *d, const call *c, scra
         q->position[at] = c->index ? s->position[s->cell[i]] : q->element[at];
         q->origin[at] = q->n_call;
         q->reason[at] = s->state[i];
+        q->outcome[at] = SURR_CELL_QUEUED;
+        q->expected[at] = c->plan->use_net ? s->expected[i] : -1.0f;
+        q->bin[at] = cost_bin(d, s->y + i * d->n_state, s->dt[i], s->state[i]);
         s->state[i] = SURR_CELL_QUEUED;
     }
 }
@@ -198,17 +202,28 @@ static void settle_cells(const surr_plan *p, queue *q, scratch *s)
     }
 }
 
+/* Cells first .. first + n - 1, in place, save those with a result from elsewhere. */
+static void solve_waiting(const surr_plan *p, queue *q, fp_state host, int64_t first, int64_t n)
+{
+    const surr_model_desc *d = p->model->desc;
+    for (int64_t i = first, end = first; i < first + n; i = end) {
+        while (end < first + n && q->outcome[end] == SURR_CELL_QUEUED) end++;
+        if (end > i)
+            solve_cells(p, host, end - i, q->y + i * d->n_state, q->dt + i, q->params + i * d->n_param, q->outcome + i,
+                        q->attempts + i);
+        while (end < first + n && q->outcome[end] != SURR_CELL_QUEUED) end++;
+    }
+}
+
 static void solve_and_settle(void *context, scratch *s, int64_t first, int32_t n)
 {
     surr_work *w = context;
     const surr_plan *p = w->plan;
-    const surr_model_desc *d = p->model->desc;
     queue *q = &w->queue;
     double t0 = seconds_now();
     s->first = first;
     s->n = s->m = n;
-    solve_cells(p, s->host, n, q->y + first * d->n_state, q->dt + first, q->params + first * d->n_param,
-                q->outcome + first, q->attempts + first);
+    solve_waiting(p, q, s->host, first, n);
     double t1 = seconds_now();
     s->seconds[SURR_PHASE_SOLVER] += t1 - t0;
     settle_cells(p, q, s);
@@ -223,6 +238,7 @@ int32_t surr_flush(surr_work *w, int64_t *stat)
     if (code != SURR_OK) return code;
     code = work_run(w, w->queue.n, 0, solve_and_settle, w);
     if (code == SURR_OK) {
+        cost_learn(&w->queue);
         w->queue.n = 0;
         w->queue.n_call = 0;
         if (stat) memcpy(stat, w->stat, sizeof w->stat);

@@ -1,0 +1,44 @@
+"""What does sharing gain where one rank owns the shock, and what does it cost where nobody does?
+
+    python -m benchmarks.load_balance                  # a few minutes
+
+See `benchmarks.ranks` for what is measured. Two ranks; 10 % of all cells are hard and all on the first; then none.
+"""
+
+import argparse
+
+from .ranks import HEADER, row, run, with_pool
+from .timing import save
+
+
+def measure(pool, options):
+    rows = []
+    print(HEADER)
+    for n_ranks in options.ranks:
+        for hard in (0.1, 0.0):
+            for net in (False, True):
+                owners = max(1, n_ranks // 2)
+                rows.append(run(n_ranks, pool, cells=options.cells, hard=hard, owners=owners, repeats=options.repeats,
+                                net=net))  # fmt: skip
+                print(row(rows[-1]), flush=True)
+    return rows
+
+
+def main():
+    """Measure, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ranks", type=int, nargs="+", default=[2])
+    parser.add_argument("--cells", type=int, default=20_000, help="per rank")
+    parser.add_argument("--repeats", type=int, default=21)
+    options = parser.parse_args()
+    rows = with_pool(lambda pool: measure(pool, options))
+    for r in rows:
+        if r["hard"] == 0:
+            print(f"{r['ranks']} ranks, net {r['net']}, nothing hard: sharing costs "
+                  f"{100 * (r['world_over_off'] - 1):+.1f} % of the "
+                  f"chemistry, {100 * (r['cpu_world_over_off'] - 1):+.1f} % in CPU time")  # fmt: skip
+    print(f"written to {save('load_balance', {'results': rows})}")
+
+
+if __name__ == "__main__":
+    main()

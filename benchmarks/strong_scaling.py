@@ -1,0 +1,44 @@
+"""How much faster do more ranks get through the same cells?
+
+    python -m benchmarks.strong_scaling                # a few minutes
+
+A tenth of 40,000 cells is hard, all on the first half of the ranks; see `benchmarks.ranks` for what is measured. Ranks
+beyond the cores of the machine share them: there the efficiency (against the same ranks without any messages) still
+tells what sharing costs, the time does not.
+"""
+
+import argparse
+import os
+
+from .ranks import HEADER, row, run, with_pool
+from .timing import save
+
+
+def measure(pool, options):
+    rows = []
+    print(HEADER)
+    for n_ranks in options.ranks:
+        owners = max(1, n_ranks // 2)
+        rows.append(run(n_ranks, pool, cells=options.cells // n_ranks, hard=0.1, owners=owners,
+                        repeats=options.repeats, net=False))  # fmt: skip
+        print(row(rows[-1]), flush=True)
+    return rows
+
+
+def main():
+    """Measure, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--cells", type=int, default=40_000, help="of all ranks")
+    parser.add_argument("--repeats", type=int, default=11)
+    options = parser.parse_args()
+    rows = with_pool(lambda pool: measure(pool, options))
+    one = next((r["seconds"]["world"] for r in rows if r["ranks"] == 1), None)
+    for r in rows if one else ():
+        faster = one / r["seconds"]["world"]
+        print(f"{r['ranks']} ranks on {min(r['ranks'], os.cpu_count())} cores: {faster:.2f} times as fast")
+    print(f"written to {save('strong_scaling', {'results': rows})}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+/* surrogate_balance.h: evening out the solver's work over ranks, without MPI.
+ *
+ * For those who move cells between ranks themselves. With MPI use surrogate_mpi.h, or comm= in Python: both are made of
+ * the functions below, in libsurrogate, and differ in the transport alone. A flush on every rank is
+ *
+ *     surr_queue_costs                   what each waiting cell will cost, in step attempts of the solver
+ *     (all ranks tell each other their sums)
+ *     surr_balance_plan                  who sends how much to whom: the same on every rank, a function of the sums
+ *     surr_balance_pick                  which cells go
+ *     surr_queue_take -> (send) -> surr_cells_solve -> (send back) -> surr_queue_put
+ *     surr_queue_solve                   the others, while messages are under way
+ *     surr_flush                         solves what came back unsolved, and writes all results
+ *
+ * A cell's result does not depend on where it is solved. Nothing here changes a field of the host before surr_flush. */
+#ifndef SURROGATE_BALANCE_H
+#define SURROGATE_BALANCE_H
+#ifndef SURR_CFFI
+#include "surrogate.h"
+#endif
+#if defined(__cplusplus) && !defined(SURR_CFFI)
+extern "C" {
+#endif
+
+/* ---- the plan: pure functions ------------------------------------------------------------------------------------
+ * load[r] >= 0: the work that waits on rank r. node[r]: where it runs (NULL: all on one node). Moves m < *n_move, in
+ * the order of from[m]: rank from[m] sends amount[m] of its work to rank to[m]; room for n_rank of them. With
+ *
+ *     grain = max(tolerance * mean load, floor)
+ *
+ * no rank ends above mean + grain; no move is smaller than grain; a rank sends or receives, never both; work leaves a
+ * node only where that node has more than its share. So a rank above receives at most 1 + mean/grain messages, and sends
+ * at most (its load)/grain. tolerance > 0; floor >= 0 in the unit of the loads. */
+SURR_API int32_t surr_balance_plan(int32_t n_rank, const double *load, const int32_t *node, double tolerance,
+                                   double floor, int32_t *n_move, int32_t *from, int32_t *to, double *amount);
+/* Cells for the moves of one rank: which[0 .. n_cell-1] becomes a permutation of the cells, first count[0] of them for
+ * the first move, count[1] for the second, ..., then those that stay; in each group the costliest first, to a factor of
+ * two. A move gets the costliest cells that fit, never more than its amount, and less only by less than any cell that
+ * stays. cost[c] > 0. */
+SURR_API int32_t surr_balance_pick(int64_t n_cell, const double *cost, int32_t n_move, const double *amount,
+                                   int64_t *which, int64_t *count);
+
+/* ---- the cells that wait in a work -------------------------------------------------------------------------------
+ * They are counted from 0 in the order in which they came; the number is good until surr_flush. */
+SURR_API int32_t surr_queue_size(const surr_work *w, int64_t *n_cell);
+/* Doubles per cell that goes out, and that comes back: time step, variables, parameters; outcome, variables. */
+SURR_API int32_t surr_queue_width(const surr_work *w, int32_t *n_out, int32_t *n_back);
+/* cost[n_cell], 1 or more: the attempts that the judge of the net expects (1 where it knows nothing), times the ratio of
+ * what was needed to what was expected in this work, for cells that waited for the same reason, of similar temperature,
+ * density and time step; averaged with a weight that halves with every flush. */
+SURR_API int32_t surr_queue_costs(const surr_work *w, double *cost);
+/* Packs the n cells which[] (none twice) into packed[n * n_out]: first all time steps, then all variables, then all
+ * parameters. They go on waiting. */
+SURR_API int32_t surr_queue_take(const surr_work *w, int64_t n, const int64_t *which, double *packed);
+/* Results of the same cells, from the first n * n_back numbers. *attempts (may be NULL): made for them, all together. */
+SURR_API int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *attempts);
+/* Solves n of the cells that wait here, or, in place, n packed ones from anywhere: the plan must be that of the rank
+ * they come from. surr_work_seconds tells how long it took. */
+SURR_API int32_t surr_queue_solve(surr_work *w, int64_t n, const int64_t *which);
+SURR_API int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *attempts);
+
+/* For transports: makes this text (value, bound, advice) the thread's surr_last_error, and returns code. */
+SURR_API int32_t surr_set_error(int32_t code, const char *text);
+
+#if defined(__cplusplus) && !defined(SURR_CFFI)
+}
+#endif
+#endif

@@ -1,0 +1,68 @@
+/* What a waiting cell will cost, in step attempts of the solver: what the judge of the net expects (1 where there is none,
+ * or the cell is outside its domain) times what similar cells have needed before, over what was expected of them. */
+#include "engine.h"
+
+#include "surrogate_balance.h"
+
+/* Attempts of a cell of which nothing is known: nothing is lost by a wrong guess that is the same for all. */
+#define UNKNOWN 10.0
+
+/* Powers of 2^shift. */
+static uint64_t magnitude(double x, int shift) { return (bits_of(x) >> (51 + shift)) & 0xfff; }
+
+/* Cells are similar if they wait for the same reason, at the same temperature to a factor of two, and of the same
+ * density and time step to a factor of four. Systems without these: the same in their first variables. Bins are drawn
+ * by a hash; two kinds of cells in one bin share their mean. */
+uint16_t cost_bin(const surr_model_desc *d, const double *y, double dt, uint8_t reason)
+{
+    double total = 0.0, temperature = 0.0;
+    for (int32_t k = 0; k < d->n_state; k++) {
+        if (d->variables[k].role == SURR_ROLE_SPECIES) total += y[k];
+        if (d->variables[k].role == SURR_ROLE_TEMPERATURE) temperature = y[k];
+    }
+    if (total == 0.0) total = y[0];
+    if (temperature == 0.0) temperature = y[d->n_state > 1];
+    uint64_t h = magnitude(temperature, 1) << 36 | magnitude(total, 2) << 24 | magnitude(dt, 2) << 12 | reason;
+    h *= 0x9e3779b97f4a7c15u; /* 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4) */
+    return (uint16_t)(h >> 54);
+}
+
+/* The ratio of this flush and what was known, half and half. */
+static void average(double *known, double sum, double n)
+{
+    if (n > 0.0) *known = *known > 0.0 ? 0.5 * (*known + sum / n) : sum / n;
+}
+
+static double expected(const queue *q, int64_t i) { return q->expected[i] > 1.0f ? q->expected[i] : 1.0; }
+
+/* Called before the queue forgets its cells. A solver that counts no attempts teaches nothing. */
+void cost_learn(queue *q)
+{
+    double sum[COST_BINS] = {0.0}, n[COST_BINS] = {0.0}, sum_reason[N_REASON] = {0.0}, n_reason[N_REASON] = {0.0};
+    for (int64_t i = 0; i < q->n; i++) {
+        if (q->attempts[i] < 1) continue;
+        sum[q->bin[i]] += q->attempts[i];
+        n[q->bin[i]] += expected(q, i);
+        sum_reason[q->reason[i]] += q->attempts[i];
+        n_reason[q->reason[i]] += expected(q, i);
+    }
+    for (int b = 0; b < COST_BINS; b++) average(&q->costs.bin[b], sum[b], n[b]);
+    for (int r = 0; r < N_REASON; r++) average(&q->costs.reason[r], sum_reason[r], n_reason[r]);
+}
+
+static double cost_of(const queue *q, int64_t i)
+{
+    const double in_bin = q->costs.bin[q->bin[i]], in_reason = q->costs.reason[q->reason[i]];
+    const double ratio = in_bin > 0.0 ? in_bin : in_reason > 0.0 ? in_reason : q->expected[i] < 0.0f ? UNKNOWN : 1.0;
+    return ratio * expected(q, i);
+}
+
+int32_t surr_queue_costs(const surr_work *w, double *cost)
+{
+    if (!w || (w->queue.n > 0 && !cost)) return surr_fail(SURR_E_ARG, "work or cost is NULL");
+    for (int64_t i = 0; i < w->queue.n; i++) {
+        const double c = cost_of(&w->queue, i);
+        cost[i] = c > 1.0 ? c : 1.0;
+    }
+    return SURR_OK;
+}
