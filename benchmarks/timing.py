@@ -9,7 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+#: the model files that ship
+ZOO = ROOT / "training" / "zoo"
 
 
 def pin(core=0):
@@ -51,7 +54,7 @@ def compiler():
 def commit():
     """Short hash of the checkout, with a + where it has changes; None outside a checkout."""
     def git(*words):
-        return subprocess.run(["git", *words], cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
     return (git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")) or None
 
