@@ -2,16 +2,17 @@
 
     python -m benchmarks.accuracy_vs_cost       # three minutes; builds the opponents at the first run
 
-The whole step as a host calls it: the net takes what it vouches for, the solver the rest. Cold starts (`wide`, `relaxed`,
-`hydro`) and evolved cells with short steps (`restart`: 10 to 100 yr, `hydro step`: 0.1 to 1 yr) apart: in the latter one
-or two attempts of the solver do. Speed-up: cost of the other along its own curve at the 99 % error that the step
-incurred, over that of the step.
+The whole step as a host calls it: the net takes what it vouches for, the solver the rest. Cold starts (`wide`,
+`relaxed`, `hydro`) and evolved cells with short steps (`restart`: 10 to 100 yr, `hydro step`: 0.1 to 1 yr) apart: in the
+latter one or two attempts of the solver do. Speed-up: cost of the other along its own curve at the 99 % error that the
+step incurred, over that of the step.
 """
 
 import tempfile
 
-import surrogate
 from surrogate.training import get_system
+
+import surrogate
 
 from .cases import POPULATIONS, draw_case
 from .contenders import cost_at, measure_baselines, measure_engine, open_baseline, print_rows
@@ -20,7 +21,11 @@ from .options import finish, make_parser, start
 
 STEP = (1e-1, 3e-2, 1e-2, 3e-3)
 SOLVER = (0.3, 1e-1, 3e-2, 1e-2, 1e-3, 1e-4)
-OPPONENTS = (("lsodes-krome", (1e-2, 1e-3, 1e-4)), ("lsodes-21", (1e-2, 1e-3, 1e-4)), ("cvode-dense", (1e-2, 1e-3, 1e-4)))
+OPPONENTS = (
+    ("lsodes-krome", (1e-2, 1e-3, 1e-4)),
+    ("lsodes-21", (1e-2, 1e-3, 1e-4)),
+    ("cvode-dense", (1e-2, 1e-3, 1e-4)),
+)
 #: aims at rtol 1e-2: speed-up over KROME's LSODES and over our own solver
 AIMS = {"wide": {"lsodes-krome": 100, "ours": 5}, "relaxed": {"lsodes-krome": 300, "ours": 10}}
 #: of four models over KROME, as published by Branca & Pallottini 2023 (MNRAS 518, 5718)
@@ -53,9 +58,14 @@ def main(arguments=None):
             rows = measure_engine(model, case, "step", STEP, repeats)
             rows += measure_engine(model, case, "ours", SOLVER, repeats, net=False)
             if baseline:
-                rows += measure_baselines(baseline, system.parameter_values, case, OPPONENTS, max(repeats // 3, 1), left_out)
-            print_rows(f"{name}: {n} cells; 99 % error of doing nothing {case.nothing[P99]:.1e}, of the reference "
-                       f"{case.noise[P99]:.0e}", rows)  # fmt: skip
+                rows += measure_baselines(
+                    baseline, system.parameter_values, case, OPPONENTS, max(repeats // 3, 1), left_out
+                )
+            print_rows(
+                f"{name}: {n} cells; 99 % error of doing nothing {case.nothing[P99]:.1e}, of the reference "
+                f"{case.noise[P99]:.0e}",
+                rows,
+            )
             faster = speedups(rows)
             for rtol, ratios in faster.items():
                 print(f"  step at {rtol}: " + ", ".join(f"{x:.1f} x {other}" for other, x in ratios.items() if x))
@@ -63,8 +73,11 @@ def main(arguments=None):
     print(f"\npublished, for four models: {', '.join(map(str, PUBLISHED))}")
     for name, reason in left_out.items():
         print(f"left out: {name}: {reason}")
-    finish("accuracy_vs_cost", options, {"model": options.model, "published": PUBLISHED, "populations": results,
-                                         "left_out": left_out})  # fmt: skip
+    finish(
+        "accuracy_vs_cost",
+        options,
+        {"model": options.model, "published": PUBLISHED, "populations": results, "left_out": left_out},
+    )
 
 
 if __name__ == "__main__":

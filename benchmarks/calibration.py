@@ -4,15 +4,16 @@
 
 Through the engine, cells that neither training nor calibration saw. The promise: of the cells the net takes at `rtol`,
 99 % are within it in every variable. Risk and coverage: of the cells with the smallest predicted errors, how many are
-beyond a tolerance. Shifted populations lie outside the training box in one respect: all of them must be solved.
+beyond a tolerance. Shifted populations differ from all training cells in one respect: all of them ought to be solved.
 """
 
 import numpy as np
-import surrogate
 from surrogate.training import get_system
 from surrogate.training.calibrate import load_trained
 
-from .cases import draw_case
+import surrogate
+
+from .cases import draw_case, make_case
 from .errors import worst_errors
 from .options import finish, make_parser, progress, start
 from .surrogate_accuracy import predict
@@ -29,10 +30,17 @@ def acceptance(model, case):
         ends = case.cells.copy()
         status = model.stepper(rtol=rtol).step(ends, case.dt).status
         taken, worst = status == 0, worst_errors(ends, case.reference)
-        rows.append({"rtol": rtol, "net": float(taken.mean()), "quick": float((status == 4).mean()),
-                     "outside": float((status == 1).mean()), "taken": int(taken.sum()),
-                     "within": float((worst[taken] <= rtol).mean()) if taken.any() else None,
-                     "step_within": float((worst <= rtol).mean())})  # fmt: skip
+        rows.append(
+            {
+                "rtol": rtol,
+                "net": float(taken.mean()),
+                "quick": float((status == 4).mean()),
+                "outside": float((status == 1).mean()),
+                "taken": int(taken.sum()),
+                "within": float((worst[taken] <= rtol).mean()) if taken.any() else None,
+                "step_within": float((worst <= rtol).mean()),
+            }
+        )
     return rows
 
 
@@ -44,7 +52,11 @@ def risk(measured, rtol):
 
 
 def shifted(model, case):
-    """Share of the cells that the net takes in each of several shifted populations, at rtol 0.3."""
+    """Share of the cells by status in each of several shifted populations, at rtol 0.1, and of the net's those within.
+
+    The training box is that of all populations together: `hydro` stretches it to densities of 1e4 cm^-3, but has no
+    cells there that are far from equilibrium, as the ones asked about here are.
+    """
     names = [v.name for v in model.variables]
     species, helium, t = slice(0, len(names) - 1), [names.index(k) for k in ("He", "He+", "He++")], names.index("T")
 
@@ -53,20 +65,29 @@ def shifted(model, case):
         cells[:, columns] *= factor
         return cells
 
-    dense = change(species, 1e4 / case.cells[:, species].sum(1, keepdims=True))
-    hot = case.cells.copy()
+    hot, density = case.cells.copy(), case.cells[:, species].sum(1, keepdims=True)
     hot[:, t] = 10 ** np.random.default_rng(1).uniform(6.3, 8, len(hot))
+    radiation = {"G0": 10 * {p.name: p.value for p in model.parameters}["G0"]}
     sets = {
-        "T above 2e6 K": (hot, case.dt, {}), "n of 1e4 cm^-3": (dense, case.dt, {}),
-        "three times the helium": (change(helium, 3.0), case.dt, {}),
-        "charge out of balance": (change([names.index("e-")], 1.5), case.dt, {}),
-        "dt of 30 Myr": (case.cells, np.full(len(case.dt), 9.5e14), {}),
-        "ten times the radiation": (case.cells, case.dt, {"G0": 10 * {p.name: p.value for p in model.parameters}["G0"]}),
-    }  # fmt: skip
+        "T above 2e6 K": (hot, case.dt, None),
+        "n of 1e4 cm^-3, within the box": (change(species, 1e4 / density), case.dt, None),
+        "n of 3e4 cm^-3": (change(species, 3e4 / density), case.dt, None),
+        "three times the helium": (change(helium, 3.0), case.dt, None),
+        "charge out of balance": (change([names.index("e-")], 1.5), case.dt, None),
+        "dt of 30 Myr": (case.cells, np.full(len(case.dt), 9.5e14), None),
+        "ten times the radiation": (case.cells, case.dt, radiation),
+    }
     result = {}
     for name, (cells, dt, params) in sets.items():
-        report = model.stepper(rtol=0.3).step(cells.copy(), dt, params=params)
-        result[name] = {status: count / len(dt) for status, count in report.counts.items() if count}
+        ends = cells.copy()
+        report = model.stepper(rtol=0.1).step(ends, dt, params=params)
+        taken = report.status == 0
+        shares = {status: count / len(dt) for status, count in report.counts.items() if count}
+        within = None
+        if taken.any():
+            truth = make_case(model, name, cells[taken], dt[taken], params).reference
+            within = float((worst_errors(ends[taken], truth) <= 0.1).mean())
+        result[name] = {"shares": shares, "within": within}
     return result
 
 
@@ -84,12 +105,15 @@ def main(arguments=None):
         print(f"\n{population:<10}{'rtol':>8}{'net':>9}{'quick':>9}{'outside':>9}{'within rtol: net':>18}{'step':>9}")
         for r in rows:
             within = "-" if r["within"] is None else f"{100 * r['within']:.2f} %"
-            print(f"{'':<10}{r['rtol']:>8g}{r['net']:>9.1%}{r['quick']:>9.1%}{r['outside']:>9.1%}{within:>18}"
-                  f"{r['step_within']:>9.1%}")  # fmt: skip
+            print(
+                f"{'':<10}{r['rtol']:>8g}{r['net']:>9.1%}{r['quick']:>9.1%}{r['outside']:>9.1%}{within:>18}"
+                f"{r['step_within']:>9.1%}"
+            )
         if population == "wide":
             results["shifted"] = shifted(model, case)
-    for what, counts in results["shifted"].items():
-        print(f"{what:<26}" + ", ".join(f"{status} {100 * share:.1f} %" for status, share in counts.items()))
+    for what, row in results["shifted"].items():
+        within = "" if row["within"] is None else f"; of the net's within 0.1: {100 * row['within']:.1f} %"
+        print(f"{what:<32}" + ", ".join(f"{k} {100 * share:.1f} %" for k, share in row["shares"].items()) + within)
     finish("calibration", options, {"model": name, "shares": SHARES.tolist(), **results})
 
 

@@ -27,7 +27,7 @@ class Case:
     dt : ndarray of shape (n,)
         [s]
     nothing, noise : list of float
-        Error of doing nothing, and that of the same solver at 1e-8, an upper bound of the reference's own; at `QUANTILES`.
+        Error of doing nothing, and that of the same solver at 1e-8, which bounds the reference's own; at `QUANTILES`.
     """
 
     name: str
@@ -53,11 +53,11 @@ def draw_case(model, system, population, n, seed=SEED):
     return make_case(model, population, cells, low * (high / low) ** np.random.default_rng(seed).random(n))
 
 
-def make_case(model, name, cells, dt):
-    """The case of given cells and time steps."""
+def make_case(model, name, cells, dt, params=None):
+    """The case of given cells and time steps, and parameters other than the model's own."""
     ends = []
     for rtol in (1e-9, 1e-8):
         ends.append(cells.copy())
-        model.stepper(rtol=rtol, atol_frac=1e-20, net=False).step(ends[-1], dt)
+        model.stepper(rtol=rtol, atol_frac=1e-20, net=False).step(ends[-1], dt, params=params)
     reference, looser = ends
     return Case(name, cells, dt, reference, *(quantiles(relative_errors(x, reference)) for x in (cells, looser)))

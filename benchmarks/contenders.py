@@ -20,22 +20,31 @@ def make_row(solver, rtol, us, states, case, **more):
     return {"solver": solver, "rtol": rtol, "us": float(us), "failed": int((~good).sum()), "errors": errors, **more}
 
 
-def measure_engine(model, case, name, rtols, repeats, **options):
-    """Rows of the library itself; `options` as for `Model.stepper`."""
+def measure_engine(model, case, name, rtols, repeats, params=None, **options):
+    """Rows of the library itself; `params` as for `Stepper.step`, `options` as for `Model.stepper`."""
     rows = []
     for rtol in rtols:
         stepper, states = model.stepper(rtol=rtol, **options), case.cells.copy()
 
         def call(stepper=stepper, states=states):
             states[:] = case.cells
-            return stepper.step(states, case.dt)
+            return stepper.step(states, case.dt, params=params)
 
         seconds = median_seconds(call, repeats)
         report = call()
         states[report.status >= 32] = np.nan
         shares = {status: count / len(states) for status, count in report.counts.items() if count}
-        rows.append(make_row(name, rtol, 1e6 * seconds / len(states), states, case,
-                             steps=report.solver_steps / len(states), shares=shares))  # fmt: skip
+        rows.append(
+            make_row(
+                name,
+                rtol,
+                1e6 * seconds / len(states),
+                states,
+                case,
+                steps=report.solver_steps / len(states),
+                shares=shares,
+            )
+        )
     return rows
 
 
@@ -77,10 +86,14 @@ def cost_at(rows, error):
 
 def print_rows(title, rows, other="ours"):
     """What the rows say, in the width of a terminal; `ratio` is the cost over that of `other` at equal error."""
-    print(f"\n{title}\n{'solver':<18}{'rtol':>7}{'us/cell':>10}{'steps':>8}{'failed':>7}{'50 %':>9}{'99 %':>9}{'max':>9}"
-          f"{'/ ' + other:>13}")  # fmt: skip
+    print(
+        f"\n{title}\n{'solver':<18}{'rtol':>7}{'us/cell':>10}{'steps':>8}{'failed':>7}{'50 %':>9}{'99 %':>9}{'max':>9}"
+        f"{'/ ' + other:>13}"
+    )
     for r in rows:
         ratio, steps = ("-" if r.get(key) is None else f"{r[key]:.1f}" for key in ("ratio", "steps"))
         e = r["errors"]
-        print(f"{r['solver']:<18}{r['rtol']:>7.0e}{r['us']:>10.2f}{steps:>8}{r['failed']:>7}{e[0]:>9.1e}{e[P99]:>9.1e}"
-              f"{e[-1]:>9.1e}{ratio:>13}")  # fmt: skip
+        print(
+            f"{r['solver']:<18}{r['rtol']:>7.0e}{r['us']:>10.2f}{steps:>8}{r['failed']:>7}{e[0]:>9.1e}{e[P99]:>9.1e}"
+            f"{e[-1]:>9.1e}{ratio:>13}"
+        )

@@ -12,8 +12,9 @@ median; `variation`: standard deviation over mean; `block`: the most expensive o
 import tempfile
 
 import numpy as np
-import surrogate
 from surrogate.training import get_system
+
+import surrogate
 
 from .baselines import BaselineError
 from .cases import POPULATIONS, draw_case
@@ -43,10 +44,14 @@ def describe(us):
     """What the costs of cells are like [us]."""
     low, middle, high, most = np.quantile(us, (0.01, 0.5, 0.99, 0.999))
     blocks = us[: len(us) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(1) if len(us) >= BLOCK else us.mean(keepdims=True)
-    return {"mean": float(us.mean()), "quantiles": [float(x) for x in (low, middle, high, most)],
-            "spread": float(most / middle), "variation": float(us.std() / us.mean()),
-            "block": float(blocks.max() / blocks.mean()),
-            "histogram": np.histogram(np.log10(us), EDGES)[0].tolist()}  # fmt: skip
+    return {
+        "mean": float(us.mean()),
+        "quantiles": [float(x) for x in (low, middle, high, most)],
+        "spread": float(most / middle),
+        "variation": float(us.std() / us.mean()),
+        "block": float(blocks.max() / blocks.mean()),
+        "histogram": np.histogram(np.log10(us), EDGES)[0].tolist(),
+    }
 
 
 def solver_costs(model, case, repeats):
@@ -91,20 +96,28 @@ def main(arguments=None):
             try:
                 if options.no_opponents:
                     raise BaselineError("--no-opponents")
-                result = open_baseline(system, directory).solve(case.cells, case.dt, system.parameter_values, "lsodes-21",
-                                                                1e-4, ATOL)  # fmt: skip
+                result = open_baseline(system, directory).solve(
+                    case.cells, case.dt, system.parameter_values, "lsodes-21", 1e-4, ATOL
+                )
                 costs["lsodes-21"] = result.steps * result.us_per_cell / result.steps.mean()
             except BaselineError as error:
                 print(f"lsodes-21 left out: {error}")
             rows = {solver: describe(us) for solver, us in costs.items()}
             results[name] = {"costs": rows, "status": by_status, "us_per_attempt": float(each), "cells": n}
-            print(f"\n{name:<12}{'mean us':>10}{'1 %':>8}{'50 %':>8}{'99 %':>9}{'99.9 %':>9}{'spread':>8}{'variation':>11}"
-                  f"{'block':>7}")  # fmt: skip
+            print(
+                f"\n{name:<12}{'mean us':>10}{'1 %':>8}{'50 %':>8}{'99 %':>9}{'99.9 %':>9}{'spread':>8}"
+                f"{'variation':>11}{'block':>7}"
+            )
             for solver, r in rows.items():
                 low, middle, high, most = r["quantiles"]
-                print(f"  {solver:<10}{r['mean']:>10.2f}{low:>8.2f}{middle:>8.2f}{high:>9.1f}{most:>9.1f}{r['spread']:>8.1f}"
-                      f"{r['variation']:>11.2f}{r['block']:>7.2f}")  # fmt: skip
-            print("  " + ", ".join(f"{k}: {100 * v['share']:.1f} % at {v['us'] or 0:.2f} us" for k, v in by_status.items()))
+                print(
+                    f"  {solver:<10}{r['mean']:>10.2f}{low:>8.2f}{middle:>8.2f}{high:>9.1f}{most:>9.1f}"
+                    f"{r['spread']:>8.1f}{r['variation']:>11.2f}{r['block']:>7.2f}"
+                )
+            print(
+                "  "
+                + ", ".join(f"{k}: {100 * v['share']:.1f} % at {v['us'] or 0:.2f} us" for k, v in by_status.items())
+            )
     finish("cost_variance", options, {"rtol": RTOL, "edges": EDGES.tolist(), "populations": results})
 
 

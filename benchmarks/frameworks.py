@@ -1,4 +1,4 @@
-"""The perceptron of net_kernel.c in TorchScript and ONNX Runtime: 12 -> W -> 20, three residual SiLU layers, one thread."""
+"""The net of net_kernel.c in TorchScript and ONNX Runtime: 12 -> W -> 20, three residual SiLU layers, one thread."""
 
 import warnings
 
@@ -11,7 +11,9 @@ def random_weights(width, seed=1):
     """Matrices (n_out, n_in) and biases of the five layers, float32."""
     rng = np.random.default_rng(seed)
     sizes = [(width, N_IN), *[(width, width)] * N_LAYER, (N_OUT, width)]
-    return [(rng.uniform(-0.1, 0.1, s).astype(np.float32), rng.uniform(-0.1, 0.1, s[0]).astype(np.float32)) for s in sizes]
+    return [
+        (rng.uniform(-0.1, 0.1, s).astype(np.float32), rng.uniform(-0.1, 0.1, s[0]).astype(np.float32)) for s in sizes
+    ]
 
 
 def torchscript(weights):
@@ -54,12 +56,18 @@ def onnx_bytes(weights):
         constants += [numpy_helper.from_array(w, f"w{k}"), numpy_helper.from_array(b, f"b{k}")]
         nodes.append(helper.make_node("Gemm", [last, f"w{k}", f"b{k}"], [f"z{k}"], transB=1))
         if 0 < k < len(weights) - 1:
-            nodes += [helper.make_node("Sigmoid", [f"z{k}"], [f"s{k}"]), helper.make_node("Mul", [f"z{k}", f"s{k}"], [f"a{k}"]),
-                      helper.make_node("Add", [last, f"a{k}"], [f"h{k}"])]  # fmt: skip
+            nodes += [
+                helper.make_node("Sigmoid", [f"z{k}"], [f"s{k}"]),
+                helper.make_node("Mul", [f"z{k}", f"s{k}"], [f"a{k}"]),
+                helper.make_node("Add", [last, f"a{k}"], [f"h{k}"]),
+            ]
             last = f"h{k}"
         else:
             last = f"z{k}"
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size]) for name, size in (("x", N_IN), (last, N_OUT))]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size])
+        for name, size in (("x", N_IN), (last, N_OUT))
+    ]
     graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], constants)
     opsets = [helper.make_opsetid("", 17)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()

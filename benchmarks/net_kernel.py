@@ -10,9 +10,9 @@ point operations are those of the matrices alone: the activations, 3 W of them, 
 overhead. The last columns: microseconds for 32 cells of one net, and for two cells of each of 16 nets, whose weights no
 longer fit into the second-level cache.
 
-Second table: the net of width 96 on 1 to 4096 cells, one process and thread, in turns with TorchScript (frozen, optimised
-for inference) and ONNX Runtime, CPU time; these are called from Python, at a few microseconds per call, ours from a loop
-in C. What a call through the whole library costs from either side: per_call_overhead.
+Second table: the net of width 96 on 1 to 4096 cells, one process and thread, in turns with TorchScript (frozen,
+optimised for inference) and ONNX Runtime, CPU time; these are called from Python, at a few microseconds per call, ours
+from a loop in C. What a call through the whole library costs from either side: per_call_overhead.
 """
 
 import ctypes
@@ -84,8 +84,13 @@ def compare(cc, isa, repeats):
                     call(x)
                 times[name].append(1e6 * (time.process_time() - begin) / n_calls)
         us = {name: np.array(t[2:]) for name, t in times.items()}
-        rows.append({"cells": n, "us": {name: float(np.median(t)) for name, t in us.items()},
-                     "ratio": {name: float(np.median(us[name] / us["ours"])) for name in calls}})  # fmt: skip
+        rows.append(
+            {
+                "cells": n,
+                "us": {name: float(np.median(t)) for name, t in us.items()},
+                "ratio": {name: float(np.median(us[name] / us["ours"])) for name in calls},
+            }
+        )
     return {"width": WIDTH, "isa": isa, "cc": cc, "rows": rows, "left_out": left_out}
 
 
@@ -93,9 +98,13 @@ def print_comparison(result):
     """The second table."""
     print(f"\nwidth {result['width']}, {result['isa']}, us per call (over ours)")
     for row in result["rows"]:
-        print(f"{row['cells']:>6} cells" + "".join(
-            f"   {name} {us:.2f}" + (f" ({row['ratio'][name]:.1f})" if name in row["ratio"] else "")
-            for name, us in row["us"].items()))  # fmt: skip
+        print(
+            f"{row['cells']:>6} cells"
+            + "".join(
+                f"   {name} {us:.2f}" + (f" ({row['ratio'][name]:.1f})" if name in row["ratio"] else "")
+                for name, us in row["us"].items()
+            )
+        )
     for name, reason in result["left_out"].items():
         print(f"left out: {name}: {reason}")
 
@@ -105,8 +114,10 @@ def print_table(isa, cc, result):
     print(f"\n{isa}, {cc}: vectors of {result['lanes']} floats")
     print(f"{'width':>6}{'peak':>8}{'net':>8}{'best':>8}{'of peak':>9}{'us/cell':>9}{'32 cells':>10}{'16 experts':>12}")
     for r in result["nets"]:
-        print(f"{r['width']:>6}{r['peak']:>8.1f}{r['gflops']:>8.1f}{r['best']:>8.1f}{r['share']:>9.1%}{r['us_cell']:>9.4f}"
-              f"{r['us_32']:>10.2f}{r['us_32_experts']:>12.2f}")  # fmt: skip
+        print(
+            f"{r['width']:>6}{r['peak']:>8.1f}{r['gflops']:>8.1f}{r['best']:>8.1f}{r['share']:>9.1%}{r['us_cell']:>9.4f}"
+            f"{r['us_32']:>10.2f}{r['us_32_experts']:>12.2f}"
+        )
 
 
 def main(arguments=None):

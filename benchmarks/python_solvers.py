@@ -36,7 +36,7 @@ def measure_scipy(functions, params, case, method, rtol):
 
 
 def make_lsoda(functions):
-    """``solve(cells, dt, params, rtol) -> states`` that loops over the cells in compiled code; ImportError without it."""
+    """``solve(cells, dt, params, rtol) -> states``, a compiled loop over the cells; ImportError without numbalsoda."""
     import numba
     from numbalsoda import lsoda, lsoda_sig
 

@@ -2,18 +2,19 @@
 
     python -m benchmarks.rollout_drift          # two minutes
 
-The result of each step is the start of the next, as in a simulation of constant dt; the same steps by our solver at 1e-8
-are the truth. `net alone` takes every cell at every step, as an emulator without a solver must; `step` leaves to the
-solver what the net does not vouch for. 50 and 99 % error after 1 ... 1000 steps, and the share of the net.
+The result of each step is the start of the next, as in a simulation of constant dt; the same steps by our solver at
+1e-8 are the truth. `net alone` takes every cell at every step, as an emulator without a solver must; `step` leaves to
+the solver what the net does not vouch for. 50 and 99 % error after 1 ... 1000 steps, and the share of the net.
 """
 
 import numpy as np
-import surrogate
 import torch
 from surrogate.training import get_system
 from surrogate.training.calibrate import load_trained
 from surrogate.training.populations import draw
 from surrogate.training.systems.network import YEAR
+
+import surrogate
 
 from .cases import SEED
 from .errors import relative_errors
@@ -27,6 +28,7 @@ CONTENDERS = {"ours 1e-2": (1e-2, False), "step 1e-2": (1e-2, True), "step 1e-1"
 
 def net_alone(net):
     """``advance(cells, dt) -> share``: the net takes every cell; what it makes of nonsense is kept."""
+
     def advance(cells, dt):
         with torch.no_grad():
             cells[:] = net(torch.from_numpy(cells), torch.from_numpy(dt))[0].numpy()
@@ -37,6 +39,7 @@ def net_alone(net):
 
 def contenders(model, net):
     """Functions that advance cells in place and return the share of the net, by name."""
+
     def of(stepper):
         return lambda cells, dt: float((stepper.step(cells, dt).status == 0).mean())
 
@@ -74,11 +77,16 @@ def main(arguments=None):
         for years in STEPS:
             rows = roll(model, net, cells, years, n_steps, f"{population}, {years:g} yr")
             results.append({"population": population, "years": years, "cells": n, "rows": rows})
-            print(f"\n{population}, steps of {years:g} yr: 99 % error (50 %) after"
-                  + "".join(f"{m:>8}" for m in MARKS if m <= n_steps))  # fmt: skip
+            print(
+                f"\n{population}, steps of {years:g} yr: 99 % error (50 %) after"
+                + "".join(f"{m:>8}" for m in MARKS if m <= n_steps)
+            )
             for name, row in rows.items():
-                print(f"  {name:<12}" + "  ".join(f"{r['errors'][1]:.0e} ({r['errors'][0]:.0e})" for r in row)
-                      + f"   net {100 * row[-1]['net']:.1f} %")  # fmt: skip
+                print(
+                    f"  {name:<12}"
+                    + "  ".join(f"{r['errors'][1]:.0e} ({r['errors'][0]:.0e})" for r in row)
+                    + f"   net {100 * row[-1]['net']:.1f} %"
+                )
     finish("rollout_drift", options, {"results": results})
 
 

@@ -10,9 +10,10 @@ our solver at rtol 1e-9, checked against Radau in the tests. Opponents that loop
 
 import tempfile
 
-import surrogate
 from surrogate.training import get_system
 from surrogate.training.codegen import numba_functions
+
+import surrogate
 
 from .cases import Case, draw_case
 from .contenders import cost_at, measure_baselines, measure_engine, open_baseline, print_rows
@@ -29,7 +30,9 @@ N_PYTHON = 12
 def measure_python(system, case, rtols, repeats, left_out):
     """Rows of the opponents from Python."""
     functions, params = numba_functions(system), system.parameter_values
-    few = Case(case.name, case.cells[:N_PYTHON], case.dt[:N_PYTHON], case.reference[:N_PYTHON], case.nothing, case.noise)
+    few = Case(
+        case.name, case.cells[:N_PYTHON], case.dt[:N_PYTHON], case.reference[:N_PYTHON], case.nothing, case.noise
+    )
     rows = [measure_scipy(functions, params, few, method, 1e-4) for method in progress(METHODS, desc="scipy")]
     try:
         solve = make_lsoda(functions)
@@ -70,8 +73,10 @@ def main(arguments=None):
                 rows += measure_python(system, case, theirs, few, left_out)
             add_ratios(rows)
             nothing = case.nothing[P99]
-            print_rows(f"{name}: {n} cells; 99 % error of doing nothing {nothing:.1e}, of the reference "
-                       f"{case.noise[P99]:.0e}", rows)  # fmt: skip
+            print_rows(
+                f"{name}: {n} cells; 99 % error of doing nothing {nothing:.1e}, of the reference {case.noise[P99]:.0e}",
+                rows,
+            )
             results[name] = {"rows": rows, **case.describe()}
     for name, reason in left_out.items():
         print(f"left out: {name}: {reason}")

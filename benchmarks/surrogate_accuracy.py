@@ -4,7 +4,7 @@
 
 All four shipped models, every cell by the net, nothing left to the solver and nothing rejected: the hardest way to look
 at them, and that of the paper. log10 |y/y_ref - 1| stacked over temperature and species above 1e-10 of the total. Then
-one time step for all cells, from 1 yr (shorter than any in training: the step leaves such cells to the solver) to 1 Myr.
+one dt for all cells, from 1 yr (shorter than any in training: the step leaves such cells to the solver) to 1 Myr.
 """
 
 import numpy as np
@@ -24,9 +24,11 @@ MODELS = {name: ("wide", "relaxed", "hydro") for name in ("ism-molecular", "ism-
 MODELS |= {f"{name}-single": ("single",) for name in MODELS}
 #: log10 |y/y_ref - 1| at 50, 75 and 90 % in Table 2 of Branca & Pallottini 2023 (MNRAS 518, 5718)
 PUBLISHED = {
-    "ism-molecular": (-1.5, -0.15, 0.38), "ism-atomic": (-3.87, -0.89, -0.15),
-    "ism-molecular-single": (-2.91, -0.84, 0.16), "ism-atomic-single": (-1.51, -1.05, -0.77),
-}  # fmt: skip
+    "ism-molecular": (-1.5, -0.15, 0.38),
+    "ism-atomic": (-3.87, -0.89, -0.15),
+    "ism-molecular-single": (-2.91, -0.84, 0.16),
+    "ism-atomic-single": (-1.51, -1.05, -0.77),
+}
 SWEEP = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6)  # yr
 MAP = (np.linspace(1.3, 6.0, 25), np.linspace(-2.0, 3.0, 21))  # edges of log10 T [K] and log10 n [cm^-3]
 
@@ -43,7 +45,9 @@ def logs(values):
 
 def error_map(case, worst):
     """Median log10 of the worst variable's error per bin of temperature and density; NaN-free: None where empty."""
-    place = [np.digitize(np.log10(x), edges) - 1 for x, edges in zip((case.cells[:, -1], case.cells[:, :-1].sum(1)), MAP)]
+    place = [
+        np.digitize(np.log10(x), edges) - 1 for x, edges in zip((case.cells[:, -1], case.cells[:, :-1].sum(1)), MAP)
+    ]
     shape = [len(edges) - 1 for edges in MAP]
     table = [[None] * shape[1] for _ in range(shape[0])]
     for i in range(shape[0]):
@@ -64,8 +68,13 @@ def measure_model(name, n):
         case = make_case(solver, population, cells, dt)
         measured = predict(net, case)
         result = score(net.encoding, measured)
-        record["populations"][population] = {"cells": n, "log10": result["quantiles"], "nothing": logs(case.nothing),
-                                             "noise": logs(case.noise), "variables": result["variables"]}  # fmt: skip
+        record["populations"][population] = {
+            "cells": n,
+            "log10": result["quantiles"],
+            "nothing": logs(case.nothing),
+            "noise": logs(case.noise),
+            "variables": result["variables"],
+        }
         if population in ("wide", "single"):
             sweep_cells = cells[: max(n // 5, 32)]
         if population == "wide":
@@ -74,9 +83,14 @@ def measure_model(name, n):
         case = make_case(solver, name, sweep_cells, np.full(len(sweep_cells), years * YEAR))
         measured = predict(net, case)
         errors = measured.errors[measured.counts].numpy()
-        record["sweep"].append({"years": years, "net": logs(np.quantile(errors, (0.5, 0.99))),
-                                "nothing": logs((case.nothing[0], case.nothing[P99])),
-                                "noise": logs((case.noise[0], case.noise[P99]))})  # fmt: skip
+        record["sweep"].append(
+            {
+                "years": years,
+                "net": logs(np.quantile(errors, (0.5, 0.99))),
+                "nothing": logs((case.nothing[0], case.nothing[P99])),
+                "noise": logs((case.noise[0], case.noise[P99])),
+            }
+        )
     return record
 
 
@@ -85,11 +99,17 @@ def print_record(name, record):
     print(f"\n{name:<22}" + "".join(f"{100 * q:>7g} %" for q in QUANTILES))
     print(f"  {'published':<20}" + "".join(f"{q:9.2f}" for q in record["published"]))
     for population, row in record["populations"].items():
-        print(f"  {population:<20}" + "".join(f"{q:9.2f}" for q in row["log10"])
-              + f"    doing nothing, 99 %: {row['nothing'][P99]:.2f}, noise: {row['noise'][P99]:.1f}")  # fmt: skip
+        print(
+            f"  {population:<20}"
+            + "".join(f"{q:9.2f}" for q in row["log10"])
+            + f"    doing nothing, 99 %: {row['nothing'][P99]:.2f}, noise: {row['noise'][P99]:.1f}"
+        )
     print("  dt [yr]      50 %   99 %   doing nothing   noise")
     for row in record["sweep"]:
-        print(f"  {row['years']:<8g}" + "".join(f"{a:7.2f}{b:7.2f}" for a, b in (row["net"], row["nothing"], row["noise"])))
+        print(
+            f"  {row['years']:<8g}"
+            + "".join(f"{a:7.2f}{b:7.2f}" for a, b in (row["net"], row["nothing"], row["noise"]))
+        )
 
 
 def main(arguments=None):

@@ -53,6 +53,7 @@ def compiler():
 
 def commit():
     """Short hash of the checkout, with a + where it has changes; None outside a checkout."""
+
     def git(*words):
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
@@ -60,7 +61,7 @@ def commit():
 
 
 def save(name, data, path=None):
-    """Write a record, ``results/NAME.json`` by default, with machine, compiler, commit and command; returns its path."""
+    """Write a record, by default results/NAME.json, with machine, compiler, commit and command; returns its path."""
     path = Path(path or RESULTS / f"{name}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     command = " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])

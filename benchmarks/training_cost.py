@@ -3,16 +3,18 @@
     python -m benchmarks.training_cost          # seconds; reads the model files and the record of accuracy_vs_cost
 
 Core-hours on which a shipped model was trained (from its file), with those of its labels (measured: our solver at 1e-4
-on a thousand `wide` cells). A cell-step saves what the other solver costs at the step's own 99 % error less what the step
-costs; the break-even is their ratio. `never`: the other is cheaper there.
+on a thousand `wide` cells, every pair of states at the price of a label: too much rather than too little). A cell-step
+saves what the other solver costs at the step's own 99 % error less what the step costs; the break-even is their ratio.
+`never`: the other is cheaper there.
 """
 
 import json
 
-import surrogate
 from surrogate.training import get_system
 from surrogate.training.model_file import read_arrays
 from surrogate.training.populations import wide
+
+import surrogate
 
 from .cases import SEED
 from .options import finish, make_parser, start
@@ -35,8 +37,12 @@ def training(path, n):
     recipe, history = metadata["train"], metadata.get("history", [])
     seconds = 60.0 * recipe["minutes"] * max(recipe["threads"], 1)
     labels = metadata["n_pairs"] * label_seconds(metadata["system"], n)
-    return {"training_s": seconds, "labels_s": labels, "n_labels": metadata["n_pairs"],
-            "history": [{"minutes": h["minutes"], "iteration": h["iteration"], "log10": h["quantiles"]} for h in history]}
+    return {
+        "training_s": seconds,
+        "labels_s": labels,
+        "n_labels": metadata["n_pairs"],
+        "history": [{"minutes": h["minutes"], "iteration": h["iteration"], "log10": h["quantiles"]} for h in history],
+    }
 
 
 def break_even(seconds, record):
@@ -66,13 +72,18 @@ def main(arguments=None):
         if not row["history"]:
             print("  no history in the file: it was trained before they were kept")
         for h in row["history"][:: max(len(row["history"]) // 6, 1)]:
-            print(f"  {h['minutes']:7.1f} min {h['iteration']:8d} it.   " + " ".join(f"{q:6.2f}" for q in h["log10"][:4]))
+            print(
+                f"  {h['minutes']:7.1f} min {h['iteration']:8d} it.   " + " ".join(f"{q:6.2f}" for q in h["log10"][:4])
+            )
     name = record["model"]
     total = results[name]["training_s"] + results[name]["labels_s"]
     paid = break_even(total, record)
     print(f"\ncell-steps until {name} has paid for its {total / 3600:.2f} core-h")
     for case, others in paid.items():
-        print(f"  {case:<14}" + "".join(f"{other} {'never' if x is None else format(x, '.1e'):<12}" for other, x in others.items()))
+        print(
+            f"  {case:<14}"
+            + "".join(f"{other} {'never' if x is None else format(x, '.1e'):<12}" for other, x in others.items())
+        )
     finish("training_cost", options, {"models": results, "break_even": {name: paid}, "source_commit": record["commit"]})
 
 
