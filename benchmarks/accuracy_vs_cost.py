@@ -3,9 +3,9 @@
     python -m benchmarks.accuracy_vs_cost       # three minutes; builds the opponents at the first run
 
 The whole step as a host calls it: the net takes what it vouches for, the solver the rest. Cold starts (`wide`,
-`relaxed`, `hydro`) and evolved cells with short steps (`restart`: 10 to 100 yr, `hydro step`: 0.1 to 1 yr) apart: in the
-latter one or two attempts of the solver do. Speed-up: cost of the other along its own curve at the 99 % error that the
-step incurred, over that of the step.
+`relaxed`, `hydro`) and evolved cells with short steps (`restart`: 10 to 100 yr, `hydro step`: 0.1 to 1 yr) apart: in
+the latter one or two attempts of the solver do. Speed-up: cost of the other along its own curve at the 99 % error that
+the step incurred, over that of the step.
 """
 
 import tempfile

@@ -37,7 +37,7 @@ def number(x, form=".1f"):
 
 def left_out(record):
     """What could not be had, and why."""
-    return "".join(f"\n\nLeft out: {name} ({reason})." for name, reason in record["left_out"].items())
+    return "".join(f"\n\nLeft out: {name} ({reason})." for name, reason in record.get("left_out", {}).items())
 
 
 def solver_cost():
@@ -292,9 +292,13 @@ def grackle_cost():
     """Grackle on its comparable problem."""
     record, rows = read("grackle_cost"), []
     for row in record["results"]:
-        ours = [f"{r['us']:.1f} ({r['errors'][P99]:.0e})" for r in row["ours"]]
-        rows.append([f"{row['years']:g}", f"{row['grackle']['us']:.1f} ({row['grackle']['errors'][P99]:.0e})", *ours])
-    return origin(record) + table(["dt [yr]", "Grackle [us]", "ours at 0.1 [us]", "ours at 1e-2 [us]"], rows)
+        theirs = row["grackle"]
+        parts = [(theirs["us"], theirs["errors"]), *((r["us"], r["errors"]) for r in row["ours"])]
+        given_up = f"{100 * theirs['given_up']:.1f} %"
+        texts = (f"{us:.1f} ({errors[0]:.0e}, {errors[P99]:.0e})" for us, errors in parts)
+        rows.append([f"{row['years']:g}", given_up, *texts])
+    head = ["dt [yr]", "given up", "Grackle [us] (50, 99 % error)", "ours at 0.1", "ours at 1e-2"]
+    return origin(record) + table(head, rows)
 
 
 def fill(text):
