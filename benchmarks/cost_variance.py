@@ -18,7 +18,7 @@ import surrogate
 
 from .baselines import BaselineError
 from .cases import POPULATIONS, draw_case
-from .contenders import ATOL, open_baseline
+from .contenders import absolute_tolerance, open_baseline
 from .options import finish, make_parser, progress, start
 from .timing import median_seconds
 
@@ -96,8 +96,9 @@ def main(arguments=None):
             try:
                 if options.no_opponents:
                     raise BaselineError("--no-opponents")
+                atol = absolute_tolerance(case, 1e-4)
                 result = open_baseline(system, directory).solve(
-                    case.cells, case.dt, system.parameter_values, "lsodes-21", 1e-4, ATOL
+                    case.cells, case.dt, system.parameter_values, "lsodes-21", 1e-4, atol
                 )
                 costs["lsodes-21"] = result.steps * result.us_per_cell / result.steps.mean()
             except BaselineError as error:

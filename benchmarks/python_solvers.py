@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from .contenders import ATOL, make_row
+from .contenders import absolute_tolerance, make_row
 
 METHODS = ("BDF", "Radau", "LSODA")
 
@@ -19,10 +19,10 @@ def measure_scipy(functions, params, case, method, rtol):
     from scipy.integrate import solve_ivp
 
     rhs, jacobian = functions
-    states = np.full_like(case.cells, np.nan)
+    states, atol = np.full_like(case.cells, np.nan), absolute_tolerance(case, rtol)[:, 0]
 
     def solve(k):
-        result = solve_ivp(rhs, (0.0, case.dt[k]), case.cells[k], method, (case.dt[k],), rtol=rtol, atol=ATOL,
+        result = solve_ivp(rhs, (0.0, case.dt[k]), case.cells[k], method, (case.dt[k],), rtol=rtol, atol=atol[k],
                            jac=jacobian, args=(params,))  # fmt: skip
         return result.y[:, -1] if result.success else np.nan
 
@@ -36,7 +36,7 @@ def measure_scipy(functions, params, case, method, rtol):
 
 
 def make_lsoda(functions):
-    """``solve(cells, dt, params, rtol) -> states``, a compiled loop over the cells; ImportError without numbalsoda."""
+    """``solve(cells, dt, params, rtol, atol) -> states``, a compiled loop over cells; ImportError without numbalsoda."""
     import numba
     from numbalsoda import lsoda, lsoda_sig
 
@@ -53,13 +53,15 @@ def make_lsoda(functions):
     address = call_rhs.address
 
     @numba.njit
-    def solve(cells, dt, params, rtol):
+    def solve(cells, dt, params, rtol, atol):
         states, times = np.empty_like(cells), np.zeros(2)
         data = np.concatenate((np.array([float(cells.shape[1]), float(len(params))]), params))
         for k in range(len(cells)):
             times[1] = dt[k]
-            result, good = lsoda(address, cells[k], times, data, rtol, 1e-20, 100_000)
-            states[k] = result[1] if good else np.nan
+            result, good = lsoda(address, cells[k], times, data, rtol, atol[k], 100_000)
+            states[k, :] = np.nan
+            if good:
+                states[k, :] = result[1]
         return states
 
     return solve
@@ -67,9 +69,9 @@ def make_lsoda(functions):
 
 def measure_lsoda(solve, params, case, rtol, repeats):
     """Row of numbalsoda's LSODA."""
-    seconds = []
+    seconds, atol = [], absolute_tolerance(case, rtol)[:, 0]
     for _ in range(repeats + 1):
         start = time.process_time()
-        states = solve(case.cells, case.dt, params, rtol)
+        states = solve(case.cells, case.dt, params, rtol, atol)
         seconds.append(time.process_time() - start)
     return make_row("numbalsoda LSODA", rtol, 1e6 * np.median(seconds[1:]) / len(states), states, case)
