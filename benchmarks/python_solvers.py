@@ -36,7 +36,7 @@ def measure_scipy(functions, params, case, method, rtol):
 
 
 def make_lsoda(functions):
-    """``solve(cells, dt, params, rtol, atol) -> states``, a compiled loop over cells; ImportError without numbalsoda."""
+    """``solve(cells, dt, params, rtol, atol) -> states``, a compiled loop; ImportError without numbalsoda."""
     import numba
     from numbalsoda import lsoda, lsoda_sig
 

@@ -11,6 +11,7 @@ from .errors import P99
 from .timing import RESULTS, ROOT
 
 PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+OUR_RTOLS = (1e-1, 1e-2, 1e-4, 1e-6)
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -40,25 +41,26 @@ def left_out(record):
     return "".join(f"\n\nLeft out: {name} ({reason})." for name, reason in record.get("left_out", {}).items())
 
 
-def solver_cost():
+def solver_cost(ours=("ours", "ours (AVX2)", "ours (SSE4)"), their_rtols=(1e-3, 1e-4, 1e-6)):
     """Cost and error of our solver and its opponents."""
     record = read("solver_cost")
     head = ["solver", "rtol", "wide [us]", "99 %", "over ours", "relaxed [us]", "99 %", "over ours"]
     rows = []
     for pair in zip(*(record["populations"][name]["rows"] for name in ("wide", "relaxed"))):
         solver, rtol = pair[0]["solver"], pair[0]["rtol"]
-        if solver.startswith("ours") and rtol not in (1e-1, 1e-2, 1e-4, 1e-6):
+        if rtol not in (OUR_RTOLS if solver in ours else () if "ours" in solver else their_rtols):
             continue
         cells = [solver, f"{rtol:.0e}"]
         for row in pair:
-            failed = f" ({row['failed']} failed)" if row["failed"] else ""
-            cells += [
-                f"{row['us']:.1f}{failed}",
-                f"{row['errors'][P99]:.1e}",
-                number(row["ratio"]) if row["ratio"] else "",
-            ]
+            us = f"{row['us']:.1f}" + (f" ({row['failed']} failed)" if row["failed"] else "")
+            cells += [us, f"{row['errors'][P99]:.1e}", number(row["ratio"]) if row["ratio"] else ""]
         rows.append(cells)
     return origin(record) + table(head, rows) + left_out(record)
+
+
+def solver_cost_short():
+    """The same without our slower builds, opponents at 1e-4."""
+    return solver_cost(("ours",), (1e-4,))
 
 
 def accuracy_vs_cost():
@@ -74,16 +76,8 @@ def accuracy_vs_cost():
                 number(faster.get(o)) + (aim(case["aims"][o]) if o in case["aims"] and step["rtol"] == 1e-2 else "")
                 for o in others
             ]
-            rows.append(
-                [
-                    name,
-                    f"{step['rtol']:g}",
-                    f"{step['us']:.2f}",
-                    f"{step['errors'][P99]:.1e}",
-                    f"{100 * step['shares'].get('net', 0):.1f} %",
-                    *texts,
-                ]
-            )
+            costs = [f"{step['us']:.2f}", f"{step['errors'][P99]:.1e}", f"{100 * step['shares'].get('net', 0):.1f} %"]
+            rows.append([name, f"{step['rtol']:g}", *costs, *texts])
     head = ["cells", "rtol", "step [us]", "99 % error", "net", "over our solver", "over LSODES", "over CVODE"]
     head += ["over KROME's LSODES", "the published way"]
     published = ", ".join(map(str, record["published"]))
@@ -270,6 +264,17 @@ def net_kernel():
         + table(["cells", "ours", "TorchScript", "ONNX Runtime"], rows)
         + left_out(record["frameworks"])
     )
+
+
+def per_call_overhead():
+    """Cost of a call with one and with 32 cells."""
+    from .per_call_overhead import WHAT
+
+    record, rows = read("per_call_overhead"), []
+    for name, text in WHAT.items():
+        row = record["results"][name]
+        rows.append([text, f"{row['us']['1']:.1f}", f"{row['us']['32']:.1f}", f"{row['resident_mb']:.0f}"])
+    return origin(record) + table(["", "1 cell [us]", "32 cells [us]", "resident [MB]"], rows)
 
 
 def memory():
