@@ -1,14 +1,22 @@
 """What does training cost, how fast does the error fall, and after how many cell-steps has it paid for itself?
 
     python -m benchmarks.training_cost          # seconds; reads the model files and the record of accuracy_vs_cost
+    python -m benchmarks.training_cost --curve 0.5 1 2 4    # and trains that many minutes each, from scratch
 
 Core-hours on which a shipped model was trained (from its file), with those of its labels (measured: our solver at 1e-4
 on a thousand `wide` cells, every pair of states at the price of a label: too much rather than too little). A cell-step
 saves what the other solver costs at the step's own 99 % error less what the step costs; the break-even is their ratio.
-`never`: the other is cheaper there.
+`never`: the other is cheaper there. The curve: nets of the default size on one thread, 400,000 labels of `wide` cells,
+each with a learning rate schedule of its own length; CPU time of the experts' training and of the judges' after it.
 """
 
 import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 from surrogate.training import get_system
 from surrogate.training.model_file import read_arrays
@@ -17,7 +25,7 @@ from surrogate.training.populations import wide
 import surrogate
 
 from .cases import SEED
-from .options import finish, make_parser, start
+from .options import finish, make_parser, progress, start
 from .timing import RESULTS, ZOO, median_seconds
 
 OTHERS = ("ours", "lsodes-21", "lsodes-krome")
@@ -35,7 +43,8 @@ def training(path, n):
     """Record of one model file."""
     _, metadata = read_arrays(path)
     recipe, history = metadata["train"], metadata.get("history", [])
-    seconds = 60.0 * recipe["minutes"] * max(recipe["threads"], 1)
+    threads = re.search(r"--threads (\d+)", metadata["command"])  # of the experts; the recipe is that of the judges
+    seconds = 60.0 * recipe["minutes"] * (int(threads[1]) if threads else recipe["threads"])
     labels = metadata["n_pairs"] * label_seconds(metadata["system"], n)
     return {
         "training_s": seconds,
@@ -58,9 +67,34 @@ def break_even(seconds, record):
     return result
 
 
+def learning_curve(name, minutes):
+    """Errors after training from scratch for each of several times: minutes asked for, CPU minutes, iterations, log10."""
+    rows = []
+    with tempfile.TemporaryDirectory() as directory:
+
+        def run(*words):
+            command = [sys.executable, "-m", "surrogate", *map(str, words)]
+            subprocess.run(command, check=True, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        common = ("labels", name, "--population", "wide", "--seed", 9)
+        run(*common, "--n", 100_000, "--dts", 4, "--rtol", "1e-4", "--split", "train", "--out", "train.h5")
+        run(*common, "--n", 10_000, "--rtol", "1e-6", "--split", "calibrate", "--out", "check.h5")
+        for m in progress(minutes, desc="training"):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            run("train", name, "--labels", "train.h5", "--check", "check.h5", "--minutes", m, "--threads", 1,
+                "--out", f"{m}.h5")  # fmt: skip
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            last = read_arrays(Path(directory) / f"{m}.h5")[1]["history"][-1]
+            rows.append({"minutes": m, "cpu_minutes": (after.ru_utime - before.ru_utime) / 60,
+                         "iteration": last["iteration"], "log10": last["quantiles"]})  # fmt: skip
+    return rows
+
+
 def main(arguments=None):
     """Read, measure, print, save."""
-    options = start(make_parser(__doc__), arguments)
+    parser = make_parser(__doc__)
+    parser.add_argument("--curve", nargs="+", type=float, default=[], metavar="MINUTES", help="train from scratch, too")
+    options = start(parser, arguments)
     source = RESULTS / "accuracy_vs_cost.json"
     if not source.exists():
         raise SystemExit(f"{source} is missing: run `python -m benchmarks.accuracy_vs_cost` first")
@@ -84,7 +118,13 @@ def main(arguments=None):
             f"  {case:<14}"
             + "".join(f"{other} {'never' if x is None else format(x, '.1e'):<12}" for other, x in others.items())
         )
-    finish("training_cost", options, {"models": results, "break_even": {name: paid}, "source_commit": record["commit"]})
+    curve = learning_curve(name, options.curve)
+    for r in curve:
+        print(
+            f"{r['minutes']:g} min ({r['cpu_minutes']:.1f} of CPU time), {r['iteration']} iterations: {r['log10'][:4]}"
+        )
+    finish("training_cost", options, {"models": results, "break_even": {name: paid}, "curve": {name: curve},
+                                      "source_commit": record["commit"]})  # fmt: skip
 
 
 if __name__ == "__main__":
