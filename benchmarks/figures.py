@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from matplotlib.ticker import NullFormatter  # noqa: E402
 
 from .errors import P99  # noqa: E402
 from .readme_tables import read  # noqa: E402
@@ -22,6 +23,7 @@ def pareto(record):
             axis.plot(*zip(*points), "o-", ms=4, label=solver, **bold)
         axis.axhline(max(case["reference_noise"][P99], 1e-12), color="0.6", ls=":", lw=1)
         axis.set(xscale="log", yscale="log", xlabel="cost [us/cell]", title=name)
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("error at the 99 % quantile")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
@@ -36,21 +38,15 @@ def surrogate_accuracy(record):
         model = record["models"][name]
         values = np.array([[np.nan if x is None else x for x in line] for line in model["map"]])
         image = axes[k].pcolormesh(density, temperature, values, vmin=-3.5, vmax=-0.5, cmap="viridis")
-        axes[k].set(title=f"{name}: median of the worst variable", xlabel="log10 n [cm$^{-3}$]", ylabel="log10 T [K]")
+        axes[k].set(title=f"{name}, worst variable", xlabel="log10 n [cm$^{-3}$]", ylabel="log10 T [K]")
         figure.colorbar(image, ax=axes[k], label="log10 error")
         years = [row["years"] for row in model["sweep"]]
-        for key, style in (("net", "o-"), ("nothing", "k--"), ("noise", "k:")):
+        for key, style in (("net", "C0o-"), ("nothing", "k--"), ("noise", "k:")):
             for i, alpha in ((0, 0.4), (1, 1.0)):
-                axes[2 + k].plot(
-                    years,
-                    [max(row[key][i], -12) for row in model["sweep"]],
-                    style,
-                    alpha=alpha,
-                    color="C0" if key == "net" else "k",
-                    label=f"{key}, {('50', '99')[i]} %",
-                )
+                values = [max(row[key][i], -12) for row in model["sweep"]]
+                axes[2 + k].plot(years, values, style, alpha=alpha, label=f"{key}, {('50', '99')[i]} %")
         axes[2 + k].set(xscale="log", xlabel="dt [yr]", ylabel="log10 error", title=f"{name}, wide cells")
-    axes[3].legend(fontsize=7)
+    axes[3].legend(fontsize=7, loc="center right")
     return figure
 
 

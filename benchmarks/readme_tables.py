@@ -89,6 +89,34 @@ def accuracy_vs_cost():
     )
 
 
+def aims():
+    """What was aimed at, and what came out."""
+    solvers, steps, kernel = read("solver_cost"), read("accuracy_vs_cost"), read("net_kernel")
+    rows = []
+
+    def row(what, aim, value, unit="x"):
+        text = "not measured" if value is None else f"{value:.0f} {unit}" if value >= 20 else f"{value:.1f} {unit}"
+        rows.append([what, f"{aim} {unit}", text, "" if value is None else "met" if value >= aim else "**missed**"])
+
+    for mode, name in (("lsodes-21", "LSODES"), ("cvode-dense", "CVODE")):
+        for r in solvers["populations"]["wide"]["rows"]:
+            if r["solver"] == mode:
+                row(f"our solver over {name} on `wide`, at the error of its rtol {r['rtol']:g}", 10, r["ratio"])
+    for population, case in steps["populations"].items():
+        for other, aim in case["aims"].items():
+            name = {"ours": "our solver", "lsodes-krome": "KROME's LSODES"}[other]
+            row(f"step at 1e-2 over {name} on `{population}`, equal error", aim, case["speedups"]["0.01"].get(other))
+    best = next(r for r in kernel["results"] if r["isa"] == kernel["frameworks"]["isa"])
+    for net in best["nets"]:
+        if net["width"] in (64, 96, 128):
+            row(f"net of width {net['width']}, share of the multiply-add peak", 85, 100 * net["share"], "%")
+    for r in kernel["frameworks"]["rows"]:
+        for name, ratio in r["ratio"].items():
+            if r["cells"] in (32, 4096):
+                row(f"net over {name} at {r['cells']} cells", 3 if r["cells"] == 32 else 1.5, ratio)
+    return table(["aim", "at least", "measured", ""], rows)
+
+
 def surrogate_accuracy():
     """Table 2 of the paper beside ours."""
     record, rows = read("surrogate_accuracy"), []

@@ -52,12 +52,13 @@ def compiler():
 
 
 def commit():
-    """Short hash of the checkout, with a + where it has changes; None outside a checkout."""
+    """Short hash of the checkout, with a + where it has changes other than results; None outside a checkout."""
 
     def git(*words):
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
-    return (git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")) or None
+    changes = git("status", "--porcelain", "-uno", "--", ":/", ":!*.json", ":!*.png", ":!*.md")
+    return (git("rev-parse", "--short", "HEAD") + ("+" if changes else "")) or None
 
 
 def save(name, data, path=None):

@@ -68,7 +68,7 @@ def break_even(seconds, record):
 
 
 def learning_curve(name, minutes):
-    """Errors after training from scratch for each of several times: minutes asked for, CPU minutes, iterations, log10."""
+    """Errors after training from scratch for each of several times; rows as in the record."""
     rows = []
     with tempfile.TemporaryDirectory() as directory:
 
