@@ -15,6 +15,7 @@ import numpy as np
 from surrogate.training import get_system
 
 import surrogate
+from surrogate.report import STATUS_NAMES
 
 from .baselines import BaselineError
 from .cases import POPULATIONS, draw_case
@@ -72,10 +73,9 @@ def step_costs(model, case, each, repeats):
     us[is_net] = microseconds(stepper, case.cells[is_net], case.dt[is_net], repeats)
     asked = max((whole * len(us) - us.sum() - each * report.cost.sum()) / max((~is_net).sum(), 1), 0.0)
     us[~is_net] = asked + each * report.cost[~is_net]
-    for name, count in report.counts.items():
-        if count:
-            chosen = report.status == {"net": 0, "outside": 1, "error": 2, "audit": 3, "solver": 4}.get(name, -1)
-            rows[name] = {"share": count / len(us), "us": float(us[chosen].mean()) if chosen.any() else None}
+    for code in np.unique(report.status):
+        chosen = report.status == code
+        rows[STATUS_NAMES[code]] = {"share": float(chosen.mean()), "us": float(us[chosen].mean())}
     return us, rows
 
 

@@ -9,13 +9,13 @@ one dt for all cells, from 1 yr (shorter than any in training: the step leaves s
 
 import numpy as np
 import torch
+from scipy.stats import binned_statistic_2d
 from surrogate.training.calibrate import load_trained
 from surrogate.training.evaluate import QUANTILES, measure, score
 from surrogate.training.export import solver_model
-from surrogate.training.populations import draw
 from surrogate.training.systems.network import YEAR
 
-from .cases import SEED, make_case
+from .cases import draw_case, make_case
 from .errors import P99
 from .options import finish, make_parser, progress, start
 from .timing import ZOO
@@ -44,18 +44,10 @@ def logs(values):
 
 
 def error_map(case, worst):
-    """Median log10 of the worst variable's error per bin of temperature and density; NaN-free: None where empty."""
-    place = [
-        np.digitize(np.log10(x), edges) - 1 for x, edges in zip((case.cells[:, -1], case.cells[:, :-1].sum(1)), MAP)
-    ]
-    shape = [len(edges) - 1 for edges in MAP]
-    table = [[None] * shape[1] for _ in range(shape[0])]
-    for i in range(shape[0]):
-        for j in range(shape[1]):
-            here = (place[0] == i) & (place[1] == j)
-            if here.sum() >= 5:
-                table[i][j] = round(float(np.log10(np.median(worst[here]) + 1e-12)), 2)
-    return table
+    """Median log10 of the worst variable's error per bin of temperature and density; None where there is no cell."""
+    place = np.log10(case.cells[:, -1]), np.log10(case.cells[:, :-1].sum(1))
+    table = binned_statistic_2d(*place, np.log10(worst + 1e-12), "median", bins=MAP).statistic
+    return [[None if np.isnan(x) else round(x, 2) for x in line] for line in table.tolist()]
 
 
 def measure_model(name, n):
@@ -63,9 +55,7 @@ def measure_model(name, n):
     system, net, _ = load_trained(ZOO / f"{name}.h5")
     solver, record = solver_model(system), {"published": PUBLISHED[name], "populations": {}, "sweep": []}
     for population in MODELS[name]:
-        advance = solver.stepper(rtol=1e-6, net=False).step
-        cells, dt = draw(population, system, n, SEED, advance)
-        case = make_case(solver, population, cells, dt)
+        case = draw_case(solver, system, population, n)
         measured = predict(net, case)
         result = score(net.encoding, measured)
         record["populations"][population] = {
@@ -75,12 +65,11 @@ def measure_model(name, n):
             "noise": logs(case.noise),
             "variables": result["variables"],
         }
-        if population in ("wide", "single"):
-            sweep_cells = cells[: max(n // 5, 32)]
         if population == "wide":
             record["map"] = error_map(case, measured.worst)
+    cells = draw_case(solver, system, MODELS[name][0], max(n // 5, 32)).cells
     for years in progress(SWEEP, desc=name):
-        case = make_case(solver, name, sweep_cells, np.full(len(sweep_cells), years * YEAR))
+        case = make_case(solver, f"{years:g} yr", cells, np.full(len(cells), years * YEAR))
         measured = predict(net, case)
         errors = measured.errors[measured.counts].numpy()
         record["sweep"].append(
