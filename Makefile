@@ -1,5 +1,6 @@
 # make demo    a blast wave in clumpy gas on two MPI ranks, with the surrogate and with the solver alone; demo/demo.png
 # make test    everything: C, Fortran, Python and MPI tests
+# make tables  write README.md and benchmarks/README.md anew, tables and pictures, from benchmarks/results/*.json
 # make build   install anew what a change in C or in the code generator affects
 # make clean   remove what the others made
 #
@@ -14,7 +15,7 @@ PIP    := .venv/bin/pip --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
 
-.PHONY: demo test build ctest pytest install-demo install-test fortran clean
+.PHONY: demo test build tables ctest pytest install-demo install-test fortran clean
 
 demo: install-demo
 	.venv/bin/surrogate demo --ranks 2
@@ -22,6 +23,10 @@ demo: install-demo
 test: ctest pytest
 
 build: install-test
+
+tables:
+	.venv/bin/python -m benchmarks.readme_tables
+	.venv/bin/python -m benchmarks.figures
 
 ctest: install-test fortran
 	cmake -S . -B $(BUILD)/release -DCMAKE_BUILD_TYPE=Release \

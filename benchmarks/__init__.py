@@ -1,1 +1,1 @@
-"""Benchmarks: one question per script, accuracy beside every time."""
+"""Benchmarks: one question per script, accuracy beside every time; ``python -m benchmarks`` lists them."""

@@ -1,5 +1,5 @@
 /* Speed of whole nets made of dense.h, next to the multiply-add peak measured in the same minute.
- * Prints JSON; built and run by net_kernel.py.  Argument: repeats. */
+ * Prints JSON; built and run by net_kernel.py.  Argument: repeats. Also built as a library, for `net_run`. */
 #include "dense.h"
 
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #define N_LAYER 3
 #define N_EXPERT 16 /* sets of weights, of which the small calls use one or all */
 #define BATCH 1024
+#define MOST 4096   /* cells of the largest call */
 #define SPAN 64     /* cells that go through the layers together, as in predict.h */
 #define SMALL 32
 #define WIDTHS(EACH) EACH(32) EACH(64) EACH(96) EACH(128) EACH(192) EACH(256)
@@ -22,7 +23,7 @@
 #define ALIGNED __attribute__((aligned(64)))
 
 static float weights[N_EXPERT * SIZE(WIDEST)] ALIGNED;
-static float in[BATCH][DENSE_PADDED(N_IN)] ALIGNED, out[BATCH][DENSE_PADDED(N_OUT)] ALIGNED;
+static float in[MOST][DENSE_PADDED(N_IN)] ALIGNED, out[MOST][DENSE_PADDED(N_OUT)] ALIGNED;
 
 /* A linear layer in, residual SiLU layers, a linear layer out; for each width a function. The n cells of a span are
  * dealt to n_expert sets of weights, layer by layer as in predict.h. */
@@ -127,18 +128,32 @@ static void report(int width, void (*net)(int, int), int repeats, const char *se
     fflush(stdout);
 }
 
+void net_fill(void);
+void net_fill(void)
+{
+    srand(1);
+    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++)
+        weights[i] = 0.2f * ((float)rand() / (float)RAND_MAX - 0.5f);
+    for (int k = 0; k < MOST; k++)
+        for (int i = 0; i < N_IN; i++)
+            in[k][i] = (float)rand() / (float)RAND_MAX;
+}
+
+/* Seconds per call of n <= MOST cells of the net of a width, or -1 if there is none. */
+double net_run(int width, int n, int calls);
+double net_run(int width, int n, int calls)
+{
+#define RUN(WIDTH)                                                                                 \
+    if (width == WIDTH) return measure(net_##WIDTH, n, 1, calls);
+    WIDTHS(RUN)
+    return -1;
+}
+
 int main(int n_arg, char **arg)
 {
     int repeats = n_arg > 1 ? atoi(arg[1]) : 100;
     if (repeats < 1 || repeats > MAX_REPEATS) return 1;
-
-    srand(1);
-    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++)
-        weights[i] = 0.2f * ((float)rand() / (float)RAND_MAX - 0.5f);
-    for (int k = 0; k < BATCH; k++)
-        for (int i = 0; i < N_IN; i++)
-            in[k][i] = (float)rand() / (float)RAND_MAX;
-
+    net_fill();
     const char *separator = "";
     printf("{\"lanes\": %d, \"nets\": [", SURR_FLANES);
 #define REPORT(WIDTH)                                                                              \

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .timing import pin, save
+from .options import finish, make_parser, progress, start
+from .timing import ROOT, ZOO
 
-ROOT = Path(__file__).resolve().parent.parent
 RTOL, CELLS, WIDTHS = 0.1, (1, 32), (12, 64, 64, 64, 11)
 WHAT = {
     "c": "this net: surr_step_block, from C",
@@ -201,32 +201,32 @@ def measure(name, directory, repeats):
     return {"us": {int(n): us for n, us in result["us"].items()}, "resident_mb": result["resident_mb"]}
 
 
-def main():
+def main(arguments=None):
     """Measure, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=20000)
     parser.add_argument("--only", choices=RUNNERS, help=argparse.SUPPRESS)
     parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    pin()
+    options = start(parser, arguments)
+    repeats = 50 if options.quick else options.repeats
     if options.only:
-        us = RUNNERS[options.only](options.directory, options.repeats)
+        us = RUNNERS[options.only](options.directory, repeats)
         print(json.dumps({"us": us, "resident_mb": resident_mb()}))
         return
     import surrogate
 
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
-        subprocess.run([sys.executable, "-m", "surrogate", "export", ROOT / "training" / "zoo" / "ism-molecular.h5",
-                        "--to", directory], check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+        subprocess.run([sys.executable, "-m", "surrogate", "export", ZOO / "ism-molecular.h5", "--to", directory],
+                       check=True, stdout=subprocess.DEVNULL)  # fmt: skip
         accepted_cells(surrogate.load(directory / "ism-molecular.so")).tofile(directory / "cells.f64")
         results = {}
         print(f"{'':<42}" + "".join(f"{f'{n} cells [us]':>15}" for n in CELLS) + f"{'resident [MB]':>15}")
-        for name, text in WHAT.items():
-            results[name] = measure(name, directory, options.repeats)
+        for name, text in progress(WHAT.items()):
+            results[name] = measure(name, directory, repeats)
             row = "".join(f"{results[name]['us'][n]:>15.2f}" for n in CELLS)
             print(f"{text:<42}{row}{results[name]['resident_mb']:>15.1f}", flush=True)
-    print(f"written to {save('per_call_overhead', {'results': results})}")
+    finish("per_call_overhead", options, {"results": results})
 
 
 if __name__ == "__main__":

@@ -1,49 +1,341 @@
-"""Put the tables of the README between their markers, from results/*.json: ``python -m benchmarks.readme_tables``."""
+"""Put the tables between their markers in README.md and benchmarks/README.md, from results/*.json: ``make tables``.
+
+A table is a function of this module, named as in the marker ``<!-- table: NAME -->``; it takes the record of the
+script that it is named after (or begins with) and returns Markdown.
+"""
 
 import json
+import re
 
-from .timing import RESULTS
+from .errors import P99
+from .timing import RESULTS, ROOT
 
-README = RESULTS.parent.parent / "README.md"
+PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+OUR_RTOLS = (1e-1, 1e-2, 1e-4, 1e-6)
+MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
 
 
-def solver_cost():
+def read(name):
+    """The record of a script."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def table(head, rows):
+    """Markdown of a table whose first column is text."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def origin(record):
+    """Where the numbers come from, one line."""
+    return f"{record['machine']['cpu']}, commit {record['commit']}, `{record['command']}`.\n\n"
+
+
+def number(x, form=".1f"):
+    """A number, or a dash for none."""
+    return "-" if x is None else format(x, form)
+
+
+def left_out(record):
+    """What could not be had, and why."""
+    return "".join(f"\n\nLeft out: {name} ({reason})." for name, reason in record.get("left_out", {}).items())
+
+
+def solver_cost(ours=("ours", "ours (AVX2)", "ours (SSE4)"), their_rtols=(1e-3, 1e-4, 1e-6)):
     """Cost and error of our solver and its opponents."""
-    record = json.loads((RESULTS / "solver_cost.json").read_text())
-    head = "| solver | rtol | wide [us] | 99 % | over ours | relaxed [us] | 99 % | over ours |"
-    lines = [f"{record['machine']['cpu']}, commit {record['commit']}.", "", head, "|---|---|" + "---:|" * 6]
-    wide, relaxed = (record["populations"][name]["rows"] for name in ("wide", "relaxed"))
-    for w, r in zip(wide, relaxed):
-        cells = [w["solver"], f"{w['rtol']:.0e}"]
-        for row in (w, r):
-            ratio = "" if row["ratio"] is None or row["solver"] == "ours (auto)" else f"{row['ratio']:.1f}"
-            cells += [f"{row['us']:.1f}", f"{row['errors'][2]:.1e}", ratio]
-        if w["solver"].startswith("ours") and w["rtol"] not in (1e-1, 1e-2, 1e-4, 1e-6):
+    record = read("solver_cost")
+    head = ["solver", "rtol", "wide [us]", "99 %", "over ours", "relaxed [us]", "99 %", "over ours"]
+    rows = []
+    for pair in zip(*(record["populations"][name]["rows"] for name in ("wide", "relaxed"))):
+        solver, rtol = pair[0]["solver"], pair[0]["rtol"]
+        if rtol not in (OUR_RTOLS if solver in ours else () if "ours" in solver else their_rtols):
             continue
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        cells = [solver, f"{rtol:.0e}"]
+        for row in pair:
+            us = f"{row['us']:.1f}" + (f" ({row['failed']} failed)" if row["failed"] else "")
+            cells += [us, f"{row['errors'][P99]:.1e}", number(row["ratio"]) if row["ratio"] else ""]
+        rows.append(cells)
+    return origin(record) + table(head, rows) + left_out(record)
+
+
+def solver_cost_short():
+    """The same without our slower builds, opponents at 1e-4."""
+    return solver_cost(("ours",), (1e-4,))
+
+
+def accuracy_vs_cost():
+    """The whole step against all others at equal error."""
+    record = read("accuracy_vs_cost")
+    others = ("ours", "lsodes-21", "cvode-dense", "lsodes-krome", "published way")
+    rows = []
+    for name, case in record["populations"].items():
+        for step in (r for r in case["rows"] if r["solver"] == "step" and r["rtol"] in (1e-1, 1e-2)):
+            faster = case["speedups"][f"{step['rtol']:g}"]
+            aim = " (aim {})".format
+            texts = [
+                number(faster.get(o)) + (aim(case["aims"][o]) if o in case["aims"] and step["rtol"] == 1e-2 else "")
+                for o in others
+            ]
+            costs = [f"{step['us']:.2f}", f"{step['errors'][P99]:.1e}", f"{100 * step['shares'].get('net', 0):.1f} %"]
+            rows.append([name, f"{step['rtol']:g}", *costs, *texts])
+    head = ["cells", "rtol", "step [us]", "99 % error", "net", "over our solver", "over LSODES", "over CVODE"]
+    head += ["over KROME's LSODES", "the published way"]
+    published = ", ".join(map(str, record["published"]))
+    return (
+        origin(record)
+        + table(head, rows)
+        + f"\n\nPublished, over KROME, for four models: {published}."
+        + left_out(record)
+    )
+
+
+def aims():
+    """What was aimed at, and what came out."""
+    solvers, steps, kernel = read("solver_cost"), read("accuracy_vs_cost"), read("net_kernel")
+    rows = []
+
+    def row(what, aim, value, unit="x"):
+        text = "not measured" if value is None else f"{value:.0f} {unit}" if value >= 20 else f"{value:.1f} {unit}"
+        rows.append([what, f"{aim} {unit}", text, "" if value is None else "met" if value >= aim else "**missed**"])
+
+    for mode, name in (("lsodes-21", "LSODES"), ("cvode-dense", "CVODE")):
+        for r in solvers["populations"]["wide"]["rows"]:
+            if r["solver"] == mode:
+                row(f"our solver over {name} on `wide`, at the error of its rtol {r['rtol']:g}", 10, r["ratio"])
+    for population, case in steps["populations"].items():
+        for other, aim in case["aims"].items():
+            name = {"ours": "our solver", "lsodes-krome": "KROME's LSODES"}[other]
+            row(f"step at 1e-2 over {name} on `{population}`, equal error", aim, case["speedups"]["0.01"].get(other))
+    best = next(r for r in kernel["results"] if r["isa"] == kernel["frameworks"]["isa"])
+    for net in best["nets"]:
+        if net["width"] in (64, 96, 128):
+            row(f"net of width {net['width']}, share of the multiply-add peak", 85, 100 * net["share"], "%")
+    for r in kernel["frameworks"]["rows"]:
+        for name, ratio in r["ratio"].items():
+            if r["cells"] in (32, 4096):
+                row(f"net over {name} at {r['cells']} cells", 3 if r["cells"] == 32 else 1.5, ratio)
+    return table(["aim", "at least", "measured", ""], rows)
+
+
+def surrogate_accuracy():
+    """Table 2 of the paper beside ours."""
+    record, rows = read("surrogate_accuracy"), []
+    for name, model in record["models"].items():
+        rows.append([f"`{name}`", "published", *(f"{q:.2f}" for q in model["published"]), "", "", ""])
+        for population, row in model["populations"].items():
+            rows.append(
+                [
+                    "",
+                    population,
+                    *(f"{q:.2f}" for q in row["log10"][:4]),
+                    f"{row['nothing'][P99]:.1f}",
+                    f"{row['noise'][P99]:.1f}",
+                ]
+            )
+    head = ["model", "cells", "50 %", "75 %", "90 %", "99 %", "doing nothing, 99 %", "noise, 99 %"]
+    return origin(record) + table(head, rows)
+
+
+def surrogate_accuracy_sweep():
+    """One time step for all `wide` cells."""
+    record = read("surrogate_accuracy")
+    rows = []
+    for name in ("ism-molecular", "ism-atomic"):
+        for row in record["models"][name]["sweep"]:
+            rows.append(
+                [
+                    f"`{name}`",
+                    f"{row['years']:g}",
+                    *(f"{a:.2f} / {b:.2f}" for a, b in (row["net"], row["nothing"], row["noise"])),
+                ]
+            )
+    return origin(record) + table(
+        ["model", "dt [yr]", "net alone, 50 / 99 %", "doing nothing", "noise of the reference"], rows
+    )
+
+
+def cost_variance():
+    """Spread of costs over cells."""
+    record, rows = read("cost_variance"), []
+    for name, case in record["populations"].items():
+        for solver, row in case["costs"].items():
+            _, middle, high, most = row["quantiles"]
+            rows.append(
+                [
+                    name,
+                    solver,
+                    *(f"{x:.1f}" for x in (row["mean"], middle, high, most, row["spread"])),
+                    f"{row['variation']:.2f}",
+                    f"{row['block']:.2f}",
+                ]
+            )
+    head = ["cells", "solver", "mean [us]", "50 %", "99 %", "99.9 %", "spread", "variation", "block"]
+    return origin(record) + table(head, rows)
+
+
+def cost_variance_status():
+    """What a cell costs by what happened to it."""
+    record, rows = read("cost_variance"), []
+    for name, case in record["populations"].items():
+        rows += [
+            [name, status, f"{100 * row['share']:.1f} %", number(row["us"], ".2f")]
+            for status, row in case["status"].items()
+        ]
+    return origin(record) + table(["cells", "status", "share", "us"], rows)
+
+
+def rollout_drift():
+    """Errors over successive steps."""
+    record, rows = read("rollout_drift"), []
+    marks = [r["steps"] for r in next(iter(record["results"][0]["rows"].values()))]
+    for case in record["results"]:
+        for name, row in case["rows"].items():
+            rows.append(
+                [
+                    case["population"],
+                    f"{case['years']:g}",
+                    name,
+                    *(f"{r['errors'][1]:.0e}" for r in row),
+                    f"{100 * row[-1]['net']:.1f} %",
+                ]
+            )
+    return origin(record) + table(["cells", "dt [yr]", "advanced by", *map(str, marks), "net"], rows)
+
+
+def calibration():
+    """Acceptance and coverage."""
+    record, rows = read("calibration"), []
+    for name in ("wide", "relaxed", "hydro"):
+        for row in record[name]["rows"]:
+            within = number(row["within"] and 100 * row["within"], ".2f")
+            rows.append(
+                [
+                    name,
+                    f"{row['rtol']:g}",
+                    *(f"{100 * row[k]:.1f}" for k in ("net", "quick", "outside")),
+                    within,
+                    f"{100 * row['step_within']:.2f}",
+                ]
+            )
+    head = [
+        "cells",
+        "rtol",
+        "net [%]",
+        "quick to solve [%]",
+        "outside [%]",
+        "net's within rtol [%]",
+        "all within rtol [%]",
+    ]
+    return origin(record) + table(head, rows)
+
+
+def calibration_shifted():
+    """Populations unlike those of the training."""
+    record, rows = read("calibration"), []
+    for name, row in record["shifted"].items():
+        shares = ", ".join(f"{status} {100 * share:.1f} %" for status, share in row["shares"].items())
+        rows.append([name, shares, number(row["within"] and 100 * row["within"])])
+    return origin(record) + table(["`wide` cells with", "status at rtol 0.1", "net's within 0.1 [%]"], rows)
+
+
+def training_cost():
+    """What training took, and after how many cell-steps it pays."""
+    record, others = read("training_cost"), ("ours", "lsodes-21", "lsodes-krome")
+    rows, paid, curve = [], [], []
+    for name, row in record["models"].items():
+        course = [f"{h['minutes']:.0f} min {h['log10'][0]:.2f}/{h['log10'][3]:.2f}" for h in row["history"]]
+        hours = (f"{row[key] / 3600:.2f}" for key in ("training_s", "labels_s"))
+        rows.append([f"`{name}`", *hours, "; ".join(course[:: max(len(course) // 4, 1)]) or "not in the file"])
+    for name, cases in record["break_even"].items():
+        for case, steps in cases.items():
+            texts = [("never" if steps[o] is None else f"{steps[o]:.1e}") if o in steps else "-" for o in others]
+            paid.append([f"{name}, {case}", *texts])
+    for name, points in record["curve"].items():
+        for r in points:
+            logs = (f"{q:.2f}" for q in r["log10"][:4])
+            curve.append([f"`{name}`", f"{r['minutes']:g}", f"{r['cpu_minutes']:.1f}", r["iteration"], *logs])
+    text = table(["model", "training [core-h]", "labels [core-h]", "log10 error on the way, 50 / 99 %"], rows)
+    text += "\n\nCell-steps until that is saved, at equal error:\n\n"
+    text += table(["model, cells, rtol", "over our solver", "over LSODES", "over KROME's LSODES"], paid)
+    if curve:
+        text += "\n\nFrom scratch, on 400,000 labels of `wide` cells; log10 of the error on others:\n\n"
+        text += table(["model", "minutes", "CPU minutes", "iterations", "50 %", "75 %", "90 %", "99 %"], curve)
+    return origin(record) + text
+
+
+def net_kernel():
+    """The kernel beside frameworks."""
+    record, rows = read("net_kernel"), []
+    for row in record["frameworks"]["rows"]:
+        names = ("torchscript", "onnxruntime")
+        rows.append(
+            [
+                row["cells"],
+                f"{row['us']['ours']:.2f}",
+                *(f"{row['us'][n]:.1f} ({row['ratio'][n]:.1f}x)" if n in row["us"] else "-" for n in names),
+            ]
+        )
+    peak = [
+        [r["isa"], *(f"{100 * n['share']:.0f} %" for n in r["nets"])] for r in record["results"] if r["cc"] == "gcc"
+    ]
+    widths = [str(n["width"]) for n in record["results"][0]["nets"]]
+    return (
+        origin(record)
+        + "Share of the multiply-add peak, by width:\n\n"
+        + table(["", *widths], peak)
+        + "\n\nMicroseconds per call, width 96:\n\n"
+        + table(["cells", "ours", "TorchScript", "ONNX Runtime"], rows)
+        + left_out(record["frameworks"])
+    )
 
 
 def per_call_overhead():
     """Cost of a call with one and with 32 cells."""
     from .per_call_overhead import WHAT
 
-    record = json.loads((RESULTS / "per_call_overhead.json").read_text())
-    lines = [f"{record['machine']['cpu']}, commit {record['commit']}.", "",
-             "| | 1 cell [us] | 32 cells [us] | resident [MB] |", "|---|---:|---:|---:|"]  # fmt: skip
+    record, rows = read("per_call_overhead"), []
     for name, text in WHAT.items():
         row = record["results"][name]
-        lines.append(f"| {text} | {row['us']['1']:.1f} | {row['us']['32']:.1f} | {row['resident_mb']:.0f} |")
-    return "\n".join(lines)
+        rows.append([text, f"{row['us']['1']:.1f}", f"{row['us']['32']:.1f}", f"{row['resident_mb']:.0f}"])
+    return origin(record) + table(["", "1 cell [us]", "32 cells [us]", "resident [MB]"], rows)
+
+
+def memory():
+    """Resident memory and disk."""
+    record = read("memory")
+    rows = [[name, f"{r['peak_mb']:.0f}", f"{r['disk_mb']:.0f}"] for name, r in record["results"].items()]
+    return origin(record) + table(["", "peak resident [MB]", "disk [MB]"], rows) + left_out(record)
+
+
+def grackle_cost():
+    """Grackle on its comparable problem."""
+    record, rows = read("grackle_cost"), []
+    for row in record["results"]:
+        theirs = row["grackle"]
+        parts = [(theirs["us"], theirs["errors"]), *((r["us"], r["errors"]) for r in row["ours"])]
+        given_up = f"{100 * theirs['given_up']:.1f} %"
+        texts = (f"{us:.1f} ({errors[0]:.0e}, {errors[P99]:.0e})" for us, errors in parts)
+        rows.append([f"{row['years']:g}", given_up, *texts])
+    head = ["dt [yr]", "given up", "Grackle [us] (50, 99 % error)", "ours at 0.1", "ours at 1e-2"]
+    return origin(record) + table(head, rows)
+
+
+def fill(text):
+    """A page with all its tables made anew; ValueError for a marker without a function."""
+
+    def replace(match):
+        head, name, end = match.groups()
+        if not callable(globals().get(name)):
+            raise ValueError(f"no function makes the table {name!r}: write one in benchmarks/readme_tables.py")
+        return f"{head}{globals()[name]()}\n{end}"
+
+    return MARKED.sub(replace, text)
 
 
 def main():
-    """Rewrite the README."""
-    text = README.read_text()
-    for name, table in (("solver_cost", solver_cost), ("per_call_overhead", per_call_overhead)):
-        head, rest = text.split(f"<!-- table: {name} -->\n")
-        text = f"{head}<!-- table: {name} -->\n{table()}\n<!-- end -->{rest.split('<!-- end -->', 1)[1]}"
-    README.write_text(text)
+    """Rewrite the pages."""
+    for page in PAGES:
+        page.write_text(fill(page.read_text()))
 
 
 if __name__ == "__main__":

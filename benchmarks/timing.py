@@ -9,7 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+#: the model files that ship
+ZOO = ROOT / "training" / "zoo"
 
 
 def pin(core=0):
@@ -38,20 +41,32 @@ def machine():
     return {"cpu": cpu, "cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
 
 
+def compiler():
+    """The C compiler and the flags with which model libraries are compiled here, for the record."""
+    from surrogate.training.export import CFLAGS, ISA_FLAGS
+    from surrogate.training.export import compiler as find
+
+    cc = find()
+    banner = subprocess.run([*cc, "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
+    return {"cc": banner, "flags": " ".join(CFLAGS), "isa": {isa: " ".join(flags) for isa, flags in ISA_FLAGS.items()}}
+
+
 def commit():
-    """Short hash of the checkout, with a + where it has changes; None outside a checkout."""
+    """Short hash of the checkout, with a + where it has changes other than results; None outside a checkout."""
+
     def git(*words):
-        return subprocess.run(["git", *words], cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
-    return (git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")) or None
+    changes = git("status", "--porcelain", "-uno", "--", ":/", ":!*.json", ":!*.png", ":!*.md")
+    return (git("rev-parse", "--short", "HEAD") + ("+" if changes else "")) or None
 
 
-def save(name, data):
-    """Write ``results/NAME.json`` with machine, commit and command; returns its path."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+def save(name, data, path=None):
+    """Write a record, by default results/NAME.json, with machine, compiler, commit and command; returns its path."""
+    path = Path(path or RESULTS / f"{name}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
     command = " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
-    record = {"machine": machine(), "commit": commit(), "command": command, **data}
+    record = {"machine": machine(), "compiler": compiler(), "commit": commit(), "command": command, **data}
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(record, indent=1) + "\n")
     temporary.replace(path)

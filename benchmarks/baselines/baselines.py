@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import cvode, odepack
+from . import cvode, hairer, odepack
 from ._build import DEFAULT_DIRECTORY, HERE, OPTIMISE, REPOSITORY, SHARED, BaselineError, build_once, find_tool
 
 C_FLAGS = (*OPTIMISE, *SHARED, "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
@@ -32,9 +32,9 @@ class Mode:
     Attributes
     ----------
     library : str
-        'odepack' or 'cvode'.
+        'odepack', 'cvode' or 'hairer'.
     method : tuple of int
-        What the driver calls its method: (is sparse, MF, is KROME protocol) or (is KLU, 0, 0).
+        What the driver calls its method: (is sparse, MF, is KROME protocol), (is KLU, 0, 0) or (is RADAU5, 0, 0).
     rtol, atol : float, optional
         Tolerances that belong to the protocol; None where the caller must choose.
     """
@@ -55,6 +55,8 @@ MODES = {
     "lsode-dense": Mode("odepack", (0, 21, 0)),
     "cvode-dense": Mode("cvode", (0, 0, 0)),
     "cvode-klu": Mode("cvode", (1, 0, 0)),
+    "rodas": Mode("hairer", (0, 0, 0)),
+    "radau5": Mode("hairer", (1, 0, 0)),
 }
 
 
@@ -171,10 +173,10 @@ class Baseline:
         return Result(states, seconds.value, **dict(zip(COUNTS, counts.T, strict=True)))
 
     def load(self, name):
-        """The driver of library `name` ('odepack' or 'cvode') for this mechanism, built if need be."""
+        """The driver of library `name` ('odepack', 'cvode', 'hairer') for this mechanism, built if need be."""
         if name not in self._libraries:
             build_dir = Path(self.build_dir or DEFAULT_DIRECTORY).resolve()
-            source, flags, libraries = {"odepack": _odepack_parts, "cvode": _cvode_parts}[name](build_dir)
+            source, flags, libraries = _PARTS[name](build_dir)
             if self.arithmetic not in ARITHMETIC:
                 raise ValueError(f"unknown arithmetic {self.arithmetic!r}; there are {', '.join(ARITHMETIC)}")
             headers = [Path(self.mechanism_dir).resolve(), *ARITHMETIC[self.arithmetic]]
@@ -234,3 +236,10 @@ def _odepack_parts(build_dir):
 
 def _cvode_parts(build_dir):
     return "driver_cvode.c", *cvode.flags(cvode.build(build_dir))
+
+
+def _hairer_parts(build_dir):
+    return "driver_hairer.c", [], [hairer.build(build_dir)]
+
+
+_PARTS = {"odepack": _odepack_parts, "cvode": _cvode_parts, "hairer": _hairer_parts}

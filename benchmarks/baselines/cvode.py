@@ -1,4 +1,4 @@
-"""CVODE compiled with optimisation from the Debian source package of SUNDIALS.
+"""CVODE compiled with optimisation from the Debian source package of SUNDIALS, with KLU where SuiteSparse can be had.
 
 Debian's own binary is compiled without optimisation and three to five times slower: never time it. The source is
 fetched with apt through a private configuration, so neither root nor a deb-src line is needed, only a Debian or a
@@ -18,6 +18,7 @@ from ._build import DEFAULT_DIRECTORY, OPTIMISE, BaselineError, find_tool, run_t
 
 ARCHIVE = "sundials_6.4.1+dfsg1.orig.tar.xz"
 ARCHIVE_SHA256 = "c61157f1d4be06c704bea40cb131eb63ba2dada161989071604d0a0959cdf04a"
+KLU_PACKAGES = ("libsuitesparse-dev", "libklu1", "libamd2", "libcolamd2", "libbtf1", "libsuitesparseconfig5")
 SYSTEM_SOURCES = Path("/etc/apt")
 
 APT_CONFIG = """\
@@ -42,10 +43,10 @@ def build(directory=None):
     -------
     Path
         The installation prefix: static libraries of CVODE with its dense solver, and with KLU where SuiteSparse is
-        installed (see `find_klu`).
+        installed (see `find_klu`) or Debian's binary packages can be unpacked beside the sources.
     """
     folder = Path(directory or DEFAULT_DIRECTORY) / "cvode"
-    klu = find_klu()
+    klu = find_klu(folder) or fetch_klu(folder)
     prefix = folder / ("prefix-klu" if klu else "prefix")
     if (prefix / "complete").is_file():
         return prefix
@@ -62,7 +63,7 @@ def build(directory=None):
 
 def flags(prefix):
     """Compiler flags and libraries for a program that uses the CVODE in `prefix`: two lists."""
-    klu = find_klu()
+    klu = find_klu(Path(prefix).parent)
     compiling, linking = [f"-I{prefix}/include"], [prefix / "lib" / "libsundials_cvode.a"]
     if klu:
         include, library = klu
@@ -72,13 +73,31 @@ def flags(prefix):
     return compiling, linking
 
 
-def find_klu():
-    """(include folder, library folder) of SuiteSparse's KLU below $SUITESPARSE_ROOT or /usr, or None."""
-    root = Path(os.environ.get("SUITESPARSE_ROOT", "/usr"))
-    folders = (root / "include" / "suitesparse", root / "include")
-    include = next((folder for folder in folders if (folder / "klu.h").is_file()), None)
-    library = next((path.parent for path in sorted(root.glob("lib*/**/libklu.so"))), None)
-    return (include, library) if include and library else None
+def find_klu(folder):
+    """(include folder, library folder) of SuiteSparse's KLU, or None.
+
+    Looked for below $SUITESPARSE_ROOT or /usr, then where `fetch_klu` puts it.
+    """
+    for root in (Path(os.environ.get("SUITESPARSE_ROOT", "/usr")), folder / "suitesparse" / "usr"):
+        folders = (root / "include" / "suitesparse", root / "include")
+        include = next((place for place in folders if (place / "klu.h").is_file()), None)
+        library = next((path.parent for path in sorted(root.glob("lib*/**/libklu.so"))), None)
+        if include and library:
+            return include, library
+    return None
+
+
+def fetch_klu(folder):
+    """Unpack Debian's SuiteSparse below `folder`, without installing it; what `find_klu` then finds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        try:
+            run_tool([find_tool("apt-get", "it fetches KLU"), "download", *KLU_PACKAGES], cwd=scratch)
+            for package in sorted(Path(scratch).glob("*.deb")):
+                run_tool(["dpkg", "-x", package, folder / "suitesparse"])
+        except BaselineError:
+            return None
+    return find_klu(folder)
 
 
 def fetch_archive(folder):

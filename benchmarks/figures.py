@@ -1,0 +1,111 @@
+"""Draw results/*.json into results/*.png: ``python -m benchmarks.figures``, part of ``make tables``."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from matplotlib.ticker import NullFormatter  # noqa: E402
+
+from .errors import P99  # noqa: E402
+from .readme_tables import read  # noqa: E402
+from .timing import RESULTS  # noqa: E402
+
+
+def pareto(record):
+    """Incurred 99 % error against cost, a panel per population."""
+    cases = record["populations"]
+    figure, axes = plt.subplots(1, len(cases), figsize=(1.5 + 3.6 * len(cases), 4.2), layout="constrained", sharey=True)
+    for axis, (name, case) in zip(axes, cases.items()):
+        for solver in dict.fromkeys(r["solver"] for r in case["rows"]):
+            points = [(r["us"], r["errors"][P99]) for r in case["rows"] if r["solver"] == solver]
+            bold = {"lw": 2.5, "color": "k"} if solver == "step" else {}
+            axis.plot(*zip(*points), "o-", ms=4, label=solver, **bold)
+        axis.axhline(max(case["reference_noise"][P99], 1e-12), color="0.6", ls=":", lw=1)
+        axis.set(xscale="log", yscale="log", xlabel="cost [us/cell]", title=name)
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("error at the 99 % quantile")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    return figure
+
+
+def surrogate_accuracy(record):
+    """Error maps of the two general models, and their error over the time step."""
+    temperature, density = (np.array(edges) for edges in record["map_edges"])
+    figure, axes = plt.subplots(1, 4, figsize=(15, 3.8), layout="constrained")
+    for k, name in enumerate(("ism-molecular", "ism-atomic")):
+        model = record["models"][name]
+        values = np.array([[np.nan if x is None else x for x in line] for line in model["map"]])
+        image = axes[k].pcolormesh(density, temperature, values, vmin=-3.5, vmax=-0.5, cmap="viridis")
+        axes[k].set(title=f"{name}, worst variable", xlabel="log10 n [cm$^{-3}$]", ylabel="log10 T [K]")
+        figure.colorbar(image, ax=axes[k], label="log10 error")
+        years = [row["years"] for row in model["sweep"]]
+        for key, style in (("net", "C0o-"), ("nothing", "k--"), ("noise", "k:")):
+            for i, alpha in ((0, 0.4), (1, 1.0)):
+                values = [max(row[key][i], -12) for row in model["sweep"]]
+                axes[2 + k].plot(years, values, style, alpha=alpha, label=f"{key}, {('50', '99')[i]} %")
+        axes[2 + k].set(xscale="log", xlabel="dt [yr]", ylabel="log10 error", title=f"{name}, wide cells")
+    axes[3].legend(fontsize=7, loc="center right")
+    return figure
+
+
+def cost_variance(record):
+    """Distributions of the cost of a cell."""
+    figure, axes = plt.subplots(1, len(record["populations"]), figsize=(15, 3.2), layout="constrained", sharey=True)
+    edges = 10.0 ** np.array(record["edges"])
+    for axis, (name, case) in zip(axes, record["populations"].items()):
+        for solver, row in case["costs"].items():
+            axis.stairs(np.array(row["histogram"]) / case["cells"] + 1e-6, edges, label=solver)
+        axis.set(xscale="log", yscale="log", ylim=(1e-4, 1), title=name, xlabel="cost of a cell [us]")
+    axes[0].set_ylabel("share of cells per bin")
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+def rollout_drift(record):
+    """99 % error over the number of steps."""
+    figure, axes = plt.subplots(1, len(record["results"]), figsize=(14, 3.4), layout="constrained", sharey=True)
+    for axis, case in zip(axes, record["results"]):
+        for name, rows in case["rows"].items():
+            axis.plot([r["steps"] for r in rows], [min(r["errors"][1], 1e3) for r in rows], "o-", ms=4, label=name)
+        axis.set(xscale="log", yscale="log", xlabel="steps", title=f"{case['population']}, {case['years']:g} yr each")
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("error at the 99 % quantile")
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+def calibration(record):
+    """Share beyond the tolerance against the share accepted."""
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained", sharey=True)
+    for axis, name in zip(axes, ("wide", "relaxed", "hydro")):
+        for k, (rtol, values) in enumerate(record[name]["risk"].items()):
+            axis.plot(record["shares"], np.maximum(values, 1e-5), color=f"C{k}", label=f"rtol {rtol}")
+        axis.axhline(0.01, color="0.5", lw=1, ls="--")
+        axis.set(yscale="log", ylim=(1e-4, 1), title=name, xlabel="share of cells, by predicted error")
+    axes[0].set_ylabel("share beyond rtol")
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+FIGURES = {
+    "solver_cost": pareto,
+    "accuracy_vs_cost": pareto,
+    "surrogate_accuracy": surrogate_accuracy,
+    "cost_variance": cost_variance,
+    "rollout_drift": rollout_drift,
+    "calibration": calibration,
+}
+
+
+def main():
+    """Draw all."""
+    for name, draw in FIGURES.items():
+        figure = draw(read(name))
+        figure.savefig(RESULTS / f"{name}.png", dpi=90)
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What the command lines of all benchmarks share: --quick, --json, a progress bar, the record at the end."""
+
+import argparse
+
+from .timing import pin, save
+
+
+def make_parser(doc):
+    """A parser with the common options and `doc`, the docstring of the script."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="smallest sizes, to see it run: the numbers mean nothing")
+    parser.add_argument("--json", metavar="PATH", help="where the record goes (default: benchmarks/results/NAME.json; "
+                        "of a quick run: nowhere)")  # fmt: skip
+    return parser
+
+
+def start(parser, arguments=None):
+    """Parse the command line and bind the process to one core."""
+    options = parser.parse_args(arguments)
+    pin()
+    return options
+
+
+def progress(items, **named):
+    """`items` with a bar and an estimate, on a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, disable=None, leave=False, **named)
+
+
+def finish(name, options, data):
+    """Write the record and say where."""
+    if options.quick and not options.json:
+        print("\nquick run: nothing written")
+    else:
+        print(f"\nwritten to {save(name, data, options.json)}")
