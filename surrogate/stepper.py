@@ -200,7 +200,8 @@ def _check_scalar_dt(dt):
 _cache = threading.local()
 
 
-def step(cells, dt, *, model, rtol, params=None, mask=None, index=None, threads=1, audit=0.0, comm=None):
+def step(cells, dt, *, model="ism-molecular", rtol=1e-2, params=None, mask=None, index=None, threads=1, audit=0.0,
+         comm=None):  # fmt: skip
     """Advance cells in one line; see `Stepper.step` and `Model.stepper` for the arguments.
 
     Steppers are kept per thread, so that repeated calls do not set up anything anew.
@@ -208,7 +209,9 @@ def step(cells, dt, *, model, rtol, params=None, mask=None, index=None, threads=
     Parameters
     ----------
     model : str or path-like
-        As in `surrogate.load`.
+        As in `surrogate.load`; default "ism-molecular".
+    rtol : float
+        Default 1e-2.
 
     Returns
     -------

@@ -66,3 +66,11 @@ def test_models_of_one_start_follow_it_and_solve_all_else(name):
 def test_selftests_pass():
     for model in surrogate.models().values():
         assert model.selftest() < 1e-10
+
+
+def test_one_liner_needs_cells_and_time_alone():
+    cells = wide(get_system("ism-molecular"), 50, seed=16)[0]
+    same = cells.copy()
+    report = surrogate.step(cells, 1e4 * YEAR)
+    surrogate.load("ism-molecular").stepper(rtol=1e-2).step(same, 1e4 * YEAR)
+    assert report.n_cells == 50 and np.array_equal(cells, same)
