@@ -381,6 +381,16 @@ def test_cells_that_are_quick_to_solve_are_left_to_the_solver(library, trainer, 
     assert choosy.selftest() < 1e-10
 
 
+def test_outliers_do_not_open_the_domain(ism, trainer):
+    """Conditions that one cell in ten thousand had are outside, traces that one had are not."""
+    encoding, (cells, dt) = trainer.surrogate.encoding, (torch.from_numpy(x) for x in wide(ism, 20_000, 8))
+    cells[0, :9] *= 1e5 / cells[0, :9].sum()
+    cells[1, 8] = 0.0
+    domain = cal.Domain.of(encoding, cells, dt)
+    assert list(domain.holds(encoding, cells[:2], dt[:2])) == [False, True]
+    assert domain.holds(encoding, cells, dt).mean() > 0.99
+
+
 def test_few_cells_left_to_the_net_are_calibrated_with_all_others():
     def population(n, n_cheap, seed):
         rng = np.random.default_rng(seed)

@@ -74,3 +74,14 @@ def test_one_liner_needs_cells_and_time_alone():
     report = surrogate.step(cells, 1e4 * YEAR)
     surrogate.load("ism-molecular").stepper(rtol=1e-2).step(same, 1e4 * YEAR)
     assert report.n_cells == 50 and np.array_equal(cells, same)
+
+
+@pytest.mark.parametrize("name", ["ism-molecular", "ism-atomic"])
+@pytest.mark.parametrize("factor", [10.0, 0.1])
+def test_gas_denser_or_thinner_than_any_trained_is_solved(name, factor):
+    """The net was trained on 0.01 to 1000 cm^-3; some cold cells of a simulation beyond that do not open the rest."""
+    cells, dt = wide(get_system(name), 500, seed=17)
+    edge = {10.0: 1e3, 0.1: 1e-2}[factor]
+    cells[:, :-1] *= factor * edge / cells[:, :-1].sum(1, keepdims=True)
+    report = surrogate.load(name).stepper(rtol=0.3).step(cells, dt)
+    assert (report.status == 1).all()

@@ -15,13 +15,15 @@ from .systems import get_system
 
 #: attempts at a tolerance of 1e-2 below which the solver takes a cell: two cost about as much as the net
 CHEAP = 2.5
+#: share of the training cells that may lie beyond each side of the domain
+TRIM = 1e-3
 #: cells from which on the coverage of a population is a question of its own
 FEWEST = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """Box of the training set: features, and proportions of the conserved quantities.
+    """Box of the training set, all but its outliers: features, and proportions of the conserved quantities.
 
     Attributes
     ----------
@@ -38,13 +40,18 @@ class Domain:
     law_upper: np.ndarray
 
     @classmethod
-    def of(cls, encoding, state, dt, margin=1e-6):
-        """The box that just holds the given cells, widened by `margin` of its size (laws: absolutely).
+    def of(cls, encoding, state, dt, trim=TRIM, margin=1e-6):
+        """The box of the given cells: what they are found in, rather than the few that went furthest.
 
-        A side of no length, where all cells agree, is given one, for round-off.
+        Temperature, density and the like leave out the share `trim` of the cells at either end: few of one population, dense
+        and cold, would otherwise open the domain to dense and hot gas, in which nothing was trained. Fractions, which may
+        be traces, and times do not. The box is widened by `margin` of its size (laws: absolutely); a side of no length, where
+        all cells agree, is given one, for round-off.
         """
         features = encoding.features(state, dt).numpy()
         lower, upper = features.min(0), features.max(0)
+        trimmed = [k for k in range(encoding.n_features - 1) if k >= len(encoding.names) or not encoding.total[k]]
+        lower[trimmed], upper[trimmed] = np.quantile(features[:, trimmed], [trim, 1 - trim], axis=0)
         pad = margin * np.maximum(upper - lower, 1e-3 * (np.abs(lower) + np.abs(upper)))
         signed, ratios = (x.numpy() for x in law_ratios(encoding, state))
         return cls(lower - pad, upper + pad, signed, ratios.min(0) - margin, ratios.max(0) + margin)
