@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory
 
-Each in a fresh process: import, load, advance 4096 cells, then the peak of the resident memory [MB]. Disk: what must be
+Each in a fresh process: import, load, advance 4096 cells that want all parts of the net, then the peak of the resident memory [MB]. Disk: what must be
 installed beside Python [MB]. `TorchScript` runs what `surrogate export` writes of the same net; `ONNX Runtime` a
 perceptron of the same width without anything around it. Ours from C: the program links the library and no Python.
 """
@@ -24,6 +24,8 @@ def peak():
 CELLS = """
 import numpy as np
 cells = np.tile([6.4e-1, 1e-3, 6.2e1, 6.2e-1, 2.6e1, 2.6e-1, 7e-2, 1e1, 1e-1, 1e3], (4096, 1))
+cells[:, :9] *= np.tile(np.geomspace(1e-4, 10, 64), 64)[:, None]
+cells[:, 9] = np.repeat(np.geomspace(30, 9e5, 64), 64)
 dt = np.full(4096, 1e11)
 """
 PROGRAMS = {
@@ -35,6 +37,7 @@ PROGRAMS = {
     "session.run(None, {'x': np.ones((4096, 12), np.float32)})",
 }
 HOST = r"""
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <surrogate.h>
@@ -54,7 +57,9 @@ int main(void)
                         SURR_F_COMPACT, &slot);
     surr_plan_set_d(plan, "rtol", -1, 0.1);
     if (surr_plan_commit(plan) || surr_work_create(plan, 4096, &work)) return 2;
-    for (int c = 0; c < 4096; c++) memcpy(q[c], gas, sizeof gas);
+    for (int c = 0; c < 4096; c++)
+        for (int k = 0; k < 10; k++)
+            q[c][k] = k < 9 ? gas[k] * pow(10, 5.0 * (c % 64) / 63 - 4) : 30 * pow(3e4, (double)(c / 64) / 63);
     if (surr_step_block(plan, work, 4096, 1e11, q[0], 10, 1, NULL, NULL, stat) < 0) return 3;
     char line[256];
     FILE *status = fopen("/proc/self/status", "r");
@@ -88,7 +93,7 @@ def peak_of_host(directory):
         cwd=directory,
     ).stdout.split()
     (directory / "host.c").write_text(HOST)
-    subprocess.run(["cc", "host.c", *config, "-o", "host"], check=True, cwd=directory)
+    subprocess.run(["cc", "host.c", *config, "-lm", "-o", "host"], check=True, cwd=directory)
     return (
         int(subprocess.run(["./host"], check=True, capture_output=True, text=True, cwd=directory).stdout.split()[0])
         / 1024
