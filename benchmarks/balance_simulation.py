@@ -18,15 +18,15 @@ Plan and choice of cells are the code that runs (bindings/src/balance.c); ranks,
 Efficiency: mean over longest time of a rank; where work is shared, mean work over the length of the step.
 """
 
-import argparse
 import time
 
 import numpy as np
 
 from surrogate import balance
 
+from .options import finish, make_parser, start
 from .ranks import distribute, run, with_pool
-from .timing import RESULTS, save
+from .timing import RESULTS
 
 FLOOR = 100.0  # attempts, as in surrogate/mpi.py
 MACHINE = {"attempt": 0.8e-6, "pack": 0.05e-6, "latency": (1e-6, 3e-6), "bandwidth": (5e9, 5e9), "overhead": 1e-6,
@@ -153,9 +153,9 @@ def compare(path, pool, options):
     return rows
 
 
-def main():
+def main(arguments=None):
     """Simulate, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[10, 100, 1000, 10_000, 100_000])
     parser.add_argument("--cells", type=int, default=20_000, help="per rank")
     parser.add_argument("--hard", type=float, default=0.3, help="fraction of hard cells on the ranks in the shock")
@@ -163,7 +163,7 @@ def main():
     parser.add_argument("--min-gain", type=float, default=0.03)
     parser.add_argument("--measured", action="store_true", help="run on 2, 4 and 8 ranks as well")
     parser.add_argument("--repeats", type=int, default=9)
-    options = parser.parse_args()
+    options = start(parser, arguments, bind=False, ranks=[10, 100], cells=1000, repeats=1)
 
     def work(path):
         pool, rows = dict(np.load(path)), []
@@ -178,11 +178,12 @@ def main():
                 rows.append(simulate(pool, n, options.cells, hard, owners, interval=interval,
                                      tolerance=options.min_gain))
                 print(row(rows[-1]), flush=True)
-        draw(rows, RESULTS / "balance_simulation.png")
+        if not options.quick:
+            draw(rows, RESULTS / "balance_simulation.png")
         compared = compare(path, pool, options) if options.measured else []
         return {"assumed": MACHINE, "results": rows, "compared": compared}
 
-    print(f"written to {save('balance_simulation', with_pool(work))}")
+    finish("balance_simulation", options, with_pool(work))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ def pareto(record):
     cases = record["populations"]
     figure, axes = plt.subplots(1, len(cases), figsize=(1.5 + 3.6 * len(cases), 4.2), layout="constrained", sharey=True)
     for axis, (name, case) in zip(axes, cases.items()):
+        axis.set_prop_cycle(color=plt.get_cmap("tab20").colors)
         for solver in dict.fromkeys(r["solver"] for r in case["rows"]):
             points = [(r["us"], r["errors"][P99]) for r in case["rows"] if r["solver"] == solver]
             bold = {"lw": 2.5, "color": "k"} if solver == "step" else {}
@@ -46,7 +47,7 @@ def surrogate_accuracy(record):
                 values = [max(row[key][i], -12) for row in model["sweep"]]
                 axes[2 + k].plot(years, values, style, alpha=alpha, label=f"{key}, {('50', '99')[i]} %")
         axes[2 + k].set(xscale="log", xlabel="dt [yr]", ylabel="log10 error", title=f"{name}, wide cells")
-    axes[3].legend(fontsize=7, loc="center right")
+    figure.legend(*axes[3].get_legend_handles_labels(), loc="outside right center", fontsize=7)
     return figure
 
 

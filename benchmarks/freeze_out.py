@@ -9,7 +9,6 @@ integrated from m/T = 1 to 5e4; error: |Y/Y_ref - 1|, the reference our solver a
 right-hand side and Jacobian, those for SciPy compiled by numba.
 """
 
-import argparse
 import tempfile
 import time
 import warnings
@@ -26,7 +25,8 @@ import surrogate
 
 from .baselines import Baseline, BaselineError
 from .errors import quantiles
-from .timing import median_seconds, pin, save
+from .options import finish, make_parser, start
+from .timing import median_seconds
 
 Z_END = np.log(5e4)
 RTOLS = (1e-2, 1e-3, 1e-4, 1e-6)
@@ -127,15 +127,14 @@ def print_table(title, rows):
               f"{e[4]:>9.1e}")  # fmt: skip
 
 
-def main():
+def main(arguments=None):
     """Run, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--points", type=int, default=100_000)
     parser.add_argument("--opponent-points", type=int, default=1000, help="for the C libraries; SciPy gets a fiftieth")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-opponents", action="store_true", help="our own solver only; nothing is fetched")
-    options = parser.parse_args()
-    pin()
+    options = start(parser, arguments, points=200, opponent_points=50, repeats=1)
     results = {}
     with tempfile.TemporaryDirectory() as directory:
         for name in ("freeze-out-constant", "freeze-out"):
@@ -153,7 +152,7 @@ def main():
                 rows += measure_scipy(system, cells[fewer], params[fewer], reference[fewer], atol)
             print_table(f"{name}: {len(cells)} points", rows)
             results[name] = rows
-    print(f"\nresults: {save('freeze_out', {'points': options.points, 'systems': results})}")
+    finish("freeze_out", options, {"points": options.points, "systems": results})
 
 
 if __name__ == "__main__":

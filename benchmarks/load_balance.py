@@ -5,10 +5,9 @@
 See `benchmarks.ranks` for what is measured. Two ranks; 10 % of all cells are hard and all on the first; then none.
 """
 
-import argparse
 
+from .options import finish, make_parser, start
 from .ranks import HEADER, row, run, with_pool
-from .timing import save
 
 
 def measure(pool, options):
@@ -24,20 +23,20 @@ def measure(pool, options):
     return rows
 
 
-def main():
+def main(arguments=None):
     """Measure, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[2])
     parser.add_argument("--cells", type=int, default=20_000, help="per rank")
     parser.add_argument("--repeats", type=int, default=21)
-    options = parser.parse_args()
+    options = start(parser, arguments, bind=False, cells=200, repeats=1)
     rows = with_pool(lambda pool: measure(pool, options))
     for r in rows:
         if r["hard"] == 0:
             print(f"{r['ranks']} ranks, net {r['net']}, nothing hard: sharing costs "
                   f"{100 * (r['world_over_off'] - 1):+.1f} % of the "
                   f"chemistry, {100 * (r['cpu_world_over_off'] - 1):+.1f} % in CPU time")  # fmt: skip
-    print(f"written to {save('load_balance', {'results': rows})}")
+    finish("load_balance", options, {"results": rows})
 
 
 if __name__ == "__main__":

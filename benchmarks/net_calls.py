@@ -61,9 +61,8 @@ def main(arguments=None):
     parser.add_argument("--model", default="ism-molecular", help="a shipped model")
     parser.add_argument("--isa", nargs="+", default=["auto"])
     parser.add_argument("--repeats", type=int, default=1000)
-    options = start(parser, arguments)
+    options = start(parser, arguments, repeats=20)
     model, rows = surrogate.load(options.model), []
-    repeats = 20 if options.quick else options.repeats
     cells, dt, expert = taken_cells(model, options.model, 512 if options.quick else 10_000)
     alike = expert == np.bincount(expert).argmax()
     print(
@@ -73,7 +72,7 @@ def main(arguments=None):
     for isa in options.isa:
         stepper = model.stepper(rtol=0.1, isa=isa)
         for n in progress((1, 8, 32, 128, 1024, 8192)):
-            calls = max(repeats // max(n // 128, 1), min(50, repeats))
+            calls = max(options.repeats // max(n // 128, 1), min(50, options.repeats))
             mixed = time_calls(stepper, cells, dt, n, calls)
             same = time_calls(stepper, cells[alike], dt[alike], n, calls)
             print(

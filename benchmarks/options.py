@@ -14,10 +14,13 @@ def make_parser(doc):
     return parser
 
 
-def start(parser, arguments=None):
-    """Parse the command line and bind the process to one core."""
+def start(parser, arguments=None, bind=True, **quick):
+    """Parse the command line, put the values in `quick` in place with --quick, bind the process to one core."""
     options = parser.parse_args(arguments)
-    pin()
+    for name, value in quick.items() if options.quick else ():
+        setattr(options, name, value)
+    if bind:
+        pin()
     return options
 
 

@@ -207,10 +207,9 @@ def main(arguments=None):
     parser.add_argument("--repeats", type=int, default=20000)
     parser.add_argument("--only", choices=RUNNERS, help=argparse.SUPPRESS)
     parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
-    options = start(parser, arguments)
-    repeats = 50 if options.quick else options.repeats
+    options = start(parser, arguments, repeats=50)
     if options.only:
-        us = RUNNERS[options.only](options.directory, repeats)
+        us = RUNNERS[options.only](options.directory, options.repeats)
         print(json.dumps({"us": us, "resident_mb": resident_mb()}))
         return
     import surrogate
@@ -223,7 +222,7 @@ def main(arguments=None):
         results = {}
         print(f"{'':<42}" + "".join(f"{f'{n} cells [us]':>15}" for n in CELLS) + f"{'resident [MB]':>15}")
         for name, text in progress(WHAT.items()):
-            results[name] = measure(name, directory, repeats)
+            results[name] = measure(name, directory, options.repeats)
             row = "".join(f"{results[name]['us'][n]:>15.2f}" for n in CELLS)
             print(f"{text:<42}{row}{results[name]['resident_mb']:>15.1f}", flush=True)
     finish("per_call_overhead", options, {"results": results})

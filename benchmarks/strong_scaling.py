@@ -7,11 +7,10 @@ beyond the cores of the machine share them: there the efficiency (against the sa
 tells what sharing costs, the time does not.
 """
 
-import argparse
 import os
 
+from .options import finish, make_parser, start
 from .ranks import HEADER, row, run, with_pool
-from .timing import save
 
 
 def measure(pool, options):
@@ -25,19 +24,19 @@ def measure(pool, options):
     return rows
 
 
-def main():
+def main(arguments=None):
     """Measure, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--cells", type=int, default=40_000, help="of all ranks")
     parser.add_argument("--repeats", type=int, default=11)
-    options = parser.parse_args()
+    options = start(parser, arguments, bind=False, ranks=[1, 2], cells=400, repeats=1)
     rows = with_pool(lambda pool: measure(pool, options))
     one = next((r["seconds"]["world"] for r in rows if r["ranks"] == 1), None)
     for r in rows if one else ():
         faster = one / r["seconds"]["world"]
         print(f"{r['ranks']} ranks on {min(r['ranks'], os.cpu_count())} cores: {faster:.2f} times as fast")
-    print(f"written to {save('strong_scaling', {'results': rows})}")
+    finish("strong_scaling", options, {"results": rows})
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import surrogate
 
 from .cases import SEED
 from .options import finish, make_parser, progress, start
+from .surrogate_accuracy import MODELS
 from .timing import RESULTS, ZOO, median_seconds
 
 OTHERS = ("ours", "lsodes-21", "lsodes-krome")
@@ -99,7 +100,7 @@ def main(arguments=None):
     if not source.exists():
         raise SystemExit(f"{source} is missing: run `python -m benchmarks.accuracy_vs_cost` first")
     record, results = json.loads(source.read_text()), {}
-    for path in sorted(ZOO.glob("*.h5")):
+    for path in (ZOO / f"{name}.h5" for name in MODELS):
         row = results[path.stem] = training(path, 64 if options.quick else 1024)
         hours = (row["training_s"] / 3600, row["labels_s"] / 3600)
         print(f"{path.stem:<22} training {hours[0]:.2f} core-h, {row['n_labels']} labels {hours[1]:.2f} core-h")

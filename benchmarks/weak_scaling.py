@@ -6,10 +6,9 @@
 measured, and `benchmarks.strong_scaling` for ranks beyond the cores.
 """
 
-import argparse
 
+from .options import finish, make_parser, start
 from .ranks import HEADER, row, run, with_pool
-from .timing import save
 
 
 def measure(pool, options):
@@ -22,15 +21,15 @@ def measure(pool, options):
     return rows
 
 
-def main():
+def main(arguments=None):
     """Measure, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--cells", type=int, default=10_000, help="per rank")
     parser.add_argument("--repeats", type=int, default=11)
-    options = parser.parse_args()
+    options = start(parser, arguments, bind=False, ranks=[1, 2], cells=200, repeats=1)
     rows = with_pool(lambda pool: measure(pool, options))
-    print(f"written to {save('weak_scaling', {'results': rows})}")
+    finish("weak_scaling", options, {"results": rows})
 
 
 if __name__ == "__main__":

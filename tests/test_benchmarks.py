@@ -20,7 +20,7 @@ from benchmarks.errors import P99, QUANTILES, worst_errors  # noqa: E402
 
 SCRIPTS = {
     "solver_cost": ["--no-opponents"], "accuracy_vs_cost": ["--no-opponents"], "cost_variance": ["--no-opponents"],
-    "surrogate_accuracy": [], "rollout_drift": [], "calibration": [], "net_calls": [],
+    "surrogate_accuracy": [], "rollout_drift": [], "calibration": [], "net_calls": [], "training_cost": [],
     "routing": ["--rtol", "0.1"], "net_kernel": [],
 }  # fmt: skip
 
@@ -55,6 +55,7 @@ def test_list_of_questions():
 @pytest.mark.parametrize("page", readme_tables.PAGES, ids=lambda page: page.parent.name)
 def test_pages_agree_with_records(page):
     text = page.read_text()
+    assert readme_tables.MARKED.search(text), "no marked table: the test would test nothing"
     assert readme_tables.fill(text) == text, "run `make tables`"
 
 
