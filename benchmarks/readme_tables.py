@@ -300,6 +300,16 @@ def per_call_overhead():
     return origin(record) + table(["", "1 cell [us]", "32 cells [us]", "resident [MB]"], rows)
 
 
+def routing():
+    """What policies of asking the net cost."""
+    record, rows = read("routing"), []
+    names = list(record["results"][0]["policies"])
+    for r in record["results"]:
+        texts = (f"{p['us']:.2f} {p['error']:.1f} {100 * p['net']:.0f} %" for p in r["policies"].values())
+        rows.append([f"{r['population']}, {r['rtol']:g}", *texts])
+    return origin(record) + table(["cells, rtol", *names], rows)
+
+
 def memory():
     """Resident memory and disk."""
     record = read("memory")
