@@ -54,8 +54,9 @@ def risk(measured, rtol):
 def shifted(model, case):
     """Share of the cells by status in each of several shifted populations, at rtol 0.1, and of the net's those within.
 
-    One cell in a thousand of the training set was denser than 1300 cm^-3, of `hydro` and near equilibrium: the box that held
-    them all had let dense gas far from equilibrium in, and 84 % of what the net took of it was off by more than rtol.
+    One cell in a thousand of the training set was denser than 1300 cm^-3, of `hydro` and near equilibrium: the box that
+    held them all had let dense gas far from equilibrium in, and 84 % of what the net took of it was off by more than
+    rtol.
     """
     names = [v.name for v in model.variables]
     species, helium, t = slice(0, len(names) - 1), [names.index(k) for k in ("He", "He+", "He++")], names.index("T")
