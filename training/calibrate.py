@@ -43,10 +43,10 @@ class Domain:
     def of(cls, encoding, state, dt, trim=TRIM, margin=1e-6):
         """The box of the given cells: what they are found in, rather than the few that went furthest.
 
-        Temperature, density and the like leave out the share `trim` of the cells at either end: few of one population, dense
-        and cold, would otherwise open the domain to dense and hot gas, in which nothing was trained. Fractions, which may
-        be traces, and times do not. The box is widened by `margin` of its size (laws: absolutely); a side of no length, where
-        all cells agree, is given one, for round-off.
+        Temperature, density and the like leave out the share `trim` of the cells at either end: few of one population,
+        dense and cold, would otherwise open the domain to dense and hot gas, in which nothing was trained. Fractions,
+        which may be traces, and times do not. The box is widened by `margin` of its size (laws: absolutely); a side of
+        no length, where all cells agree, is given one, for round-off.
         """
         features = encoding.features(state, dt).numpy()
         lower, upper = features.min(0), features.max(0)
