@@ -10,6 +10,7 @@ saves what the other solver costs at the step's own 99 % error less what the ste
 each with a learning rate schedule of its own length; CPU time of the experts' training and of the judges' after it.
 """
 
+import functools
 import json
 import re
 import resource
@@ -32,6 +33,7 @@ from .timing import RESULTS, ZOO, median_seconds
 OTHERS = ("ours", "lsodes-21", "lsodes-krome")
 
 
+@functools.cache
 def label_seconds(name, n):
     """Cost of one label of a network [core-s]."""
     model, system = surrogate.load(name), get_system(name)
@@ -119,7 +121,7 @@ def main(arguments=None):
             f"  {case:<14}"
             + "".join(f"{other} {'never' if x is None else format(x, '.1e'):<12}" for other, x in others.items())
         )
-    curve = learning_curve(name, options.curve)
+    curve = learning_curve(name, options.curve) if options.curve else []
     for r in curve:
         print(
             f"{r['minutes']:g} min ({r['cpu_minutes']:.1f} of CPU time), {r['iteration']} iterations: {r['log10'][:4]}"
