@@ -136,6 +136,20 @@ def with_pool(function):
         return function(path)
 
 
+def sweep(pool, options, cells_per_rank):
+    """Measure on every number of ranks, a tenth of the cells hard and all on the first half; prints as it goes.
+
+    `cells_per_rank` is a function of the number of ranks.
+    """
+    rows = []
+    print(HEADER)
+    for n_ranks in options.ranks:
+        rows.append(run(n_ranks, pool, cells=cells_per_rank(n_ranks), hard=0.1, owners=max(1, n_ranks // 2),
+                        repeats=options.repeats, net=False))  # fmt: skip
+        print(row(rows[-1]), flush=True)
+    return rows
+
+
 HEADER = (f"{'ranks':>6}{'cells':>8}{'hard':>6}{'owners':>7}{'net':>4}{'alone':>9}{'off':>9}{'world':>9} ms"
           f"{'eff.: off':>10}{'world':>6}{'CPU: off':>9}{'world':>6}{'imbalance':>13}{'kB':>6}")  # fmt: skip
 

@@ -10,18 +10,7 @@ tells what sharing costs, the time does not.
 import os
 
 from .options import finish, make_parser, start
-from .ranks import HEADER, row, run, with_pool
-
-
-def measure(pool, options):
-    rows = []
-    print(HEADER)
-    for n_ranks in options.ranks:
-        owners = max(1, n_ranks // 2)
-        rows.append(run(n_ranks, pool, cells=options.cells // n_ranks, hard=0.1, owners=owners,
-                        repeats=options.repeats, net=False))  # fmt: skip
-        print(row(rows[-1]), flush=True)
-    return rows
+from .ranks import sweep, with_pool
 
 
 def main(arguments=None):
@@ -31,7 +20,7 @@ def main(arguments=None):
     parser.add_argument("--cells", type=int, default=40_000, help="of all ranks")
     parser.add_argument("--repeats", type=int, default=11)
     options = start(parser, arguments, bind=False, ranks=[1, 2], cells=400, repeats=1)
-    rows = with_pool(lambda pool: measure(pool, options))
+    rows = with_pool(lambda pool: sweep(pool, options, lambda n: options.cells // n))
     one = next((r["seconds"]["world"] for r in rows if r["ranks"] == 1), None)
     for r in rows if one else ():
         faster = one / r["seconds"]["world"]

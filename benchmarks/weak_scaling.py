@@ -6,19 +6,8 @@
 measured, and `benchmarks.strong_scaling` for ranks beyond the cores.
 """
 
-
 from .options import finish, make_parser, start
-from .ranks import HEADER, row, run, with_pool
-
-
-def measure(pool, options):
-    rows = []
-    print(HEADER)
-    for n_ranks in options.ranks:
-        rows.append(run(n_ranks, pool, cells=options.cells, hard=0.1, owners=max(1, n_ranks // 2),
-                        repeats=options.repeats, net=False))  # fmt: skip
-        print(row(rows[-1]), flush=True)
-    return rows
+from .ranks import sweep, with_pool
 
 
 def main(arguments=None):
@@ -28,7 +17,7 @@ def main(arguments=None):
     parser.add_argument("--cells", type=int, default=10_000, help="per rank")
     parser.add_argument("--repeats", type=int, default=11)
     options = start(parser, arguments, bind=False, ranks=[1, 2], cells=200, repeats=1)
-    rows = with_pool(lambda pool: measure(pool, options))
+    rows = with_pool(lambda pool: sweep(pool, options, lambda _: options.cells))
     finish("weak_scaling", options, {"results": rows})
 
 

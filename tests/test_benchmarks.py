@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import surrogate
+from benchmarks import contenders, readme_tables
+from benchmarks.cases import make_case
+from benchmarks.errors import P99, QUANTILES, worst_errors
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT))  # benchmarks are not installed
-
-import surrogate  # noqa: E402
-from benchmarks import contenders, readme_tables  # noqa: E402
-from benchmarks.cases import make_case  # noqa: E402
-from benchmarks.errors import P99, QUANTILES, worst_errors  # noqa: E402
-
 SCRIPTS = {
     "solver_cost": ["--no-opponents"], "accuracy_vs_cost": ["--no-opponents"], "cost_variance": ["--no-opponents"],
     "surrogate_accuracy": [], "rollout_drift": [], "calibration": [], "net_calls": [], "training_cost": [],

@@ -4,13 +4,11 @@ The judges of a `Surrogate` learn when its experts have finished: from the featu
 prediction and log10 of the attempts that the solver needs.
 """
 
-import math
-
 import torch
 
 from .export import solver_model
 from .losses import pinball
-from .soap import BatchedSOAP
+from .soap import BatchedSOAP, cosine_schedule
 
 #: cells per region that the judges learn from, iterations, and cells per iteration
 CELLS, ITERATIONS, BATCH = 65536, 2000, 256
@@ -34,7 +32,7 @@ def fit_judge(judge, inputs, targets):
     optimizer = BatchedSOAP(parameters, lr=1e-2)
     own = torch.arange(n_experts, device=inputs.device).unsqueeze(1)
     for i in range(ITERATIONS):
-        optimizer.param_groups[0]["lr"] = 1e-2 * (0.5 * (1 + math.cos(math.pi * i / ITERATIONS)) + 1e-3)
+        optimizer.param_groups[0]["lr"] = 1e-2 * cosine_schedule(i / ITERATIONS)
         rows = torch.randint(n, (n_experts, BATCH), device=inputs.device)
         miss = targets[own, rows] - judge(inputs[own, rows])
         loss = sum(pinball(miss[..., k], level) for k, level in enumerate(LEVELS)) / BATCH

@@ -27,7 +27,7 @@ from .losses import Balance, LossConfig, Physics
 from .model_file import load_model, read_tensors, save_model, write_tensors
 from .nets import NetConfig, Router, Surrogate
 from .populations import DT_RANGES, POPULATIONS, check_population, draw, seed_of
-from .soap import BatchedSOAP
+from .soap import BatchedSOAP, cosine_schedule
 from .systems import SYSTEM_HELP, get_system
 
 #: optimisers and their learning rates
@@ -284,8 +284,7 @@ class Trainer:
     def _iterate(self):
         config = self.config
         fraction = min(self.seconds / (60 * config.minutes), 1.0)
-        schedule = 0.5 * (1 + math.cos(math.pi * fraction)) + 1e-3
-        lr = config.peak_lr * min(1.0, (self.iteration + 1) / config.warm_up) * schedule
+        lr = config.peak_lr * min(1.0, (self.iteration + 1) / config.warm_up) * cosine_schedule(fraction)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         rows = self._draw(config.batch)
