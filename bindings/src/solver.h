@@ -79,16 +79,23 @@ static inline vdouble start_time(const lanes *s)
 #endif
 }
 
-/* First step: the curvature J f + df/dt of the solution, in units of the tolerance, decides. */
+/* First step: as long as explicit Euler errs by FIRST squared of the tolerance, h^2/2 times the curvature J f + df/dt of
+ * the solution; or the whole interval, where this error is within the tolerance once it has passed (I - dt J)^-1 twice,
+ * as fast modes do that only decay: traces that transport has moved off their balance do not make for short steps. */
 static vdouble first_step(const lanes *s, double rtol, const vdouble *f, const vdouble *jac, const vdouble *dfdt)
 {
-    vdouble curvature[N_STATE], worst = vd_set(0.0);
-    for (int i = 0; i < N_STATE; i++) curvature[i] = HAS_TIME ? dfdt[i] : vd_set(0.0);
-    for (int k = 0; k < N_JAC; k++) curvature[jac_row[k]] += jac[k] * f[jac_col[k]];
+    vdouble x[N_STATE], w[N_LU], explicit = vd_set(0.0), damped = vd_set(0.0);
+    for (int i = 0; i < N_STATE; i++) x[i] = HAS_TIME ? 0.5 * dfdt[i] : vd_set(0.0);
+    for (int k = 0; k < N_JAC; k++) x[jac_row[k]] += 0.5 * jac[k] * f[jac_col[k]];
     for (int i = 0; i < N_STATE; i++)
-        worst = vd_max(worst, vd_abs(curvature[i]) / (rtol * vd_abs(s->y[i]) + s->atol[i] + 1e-300));
-    const vdouble h = FIRST * vd_sqrt(2.0 / vd_max(worst, vd_set(1e-300)));
-    return vd_min(h, s->dt);
+        explicit = vd_max(explicit, vd_abs(x[i]) / (rtol * vd_abs(s->y[i]) + s->atol[i] + 1e-300));
+    const vdouble pivots = mechanism_factor(1.0 / s->dt, jac, w);
+    mechanism_solve(w, x);
+    mechanism_solve(w, x);
+    for (int i = 0; i < N_STATE; i++)
+        damped = vd_max(damped, vd_abs(x[i]) / (rtol * vd_abs(s->y[i]) + s->atol[i] + 1e-300));
+    const vdouble h = FIRST / vd_sqrt(vd_max(explicit, vd_set(1e-300)));
+    return vd_select((damped < 1.0) & (pivots > PIVOT_MIN), s->dt, vd_min(h, s->dt));
 }
 
 /* Clip to the floors, then restore the invariants by y_k *= 1 + (A^T z)_k with A D A^T z = invariant - A y. Returns
