@@ -1,7 +1,7 @@
-"""What the net would err by and the solver would cost, told for each cell by a small perceptron before either runs.
+"""What the solver would cost and the net would err by, told for each cell by small perceptrons before either runs.
 
-The judges of a `Surrogate` learn when its experts have finished: from the features, log10 of the error of the expert's
-prediction and log10 of the attempts that the solver needs.
+The gauges and judges of a `Surrogate` learn when its experts have finished: from the features, log10 of the attempts
+that the solver needs, and log10 of the error of the expert's prediction.
 """
 
 import torch
@@ -10,32 +10,33 @@ from .export import solver_model
 from .losses import pinball
 from .soap import BatchedSOAP, cosine_schedule
 
-#: cells per region that the judges learn from, iterations, and cells per iteration
+#: cells per region that they learn from, iterations, and cells per iteration
 CELLS, ITERATIONS, BATCH = 65536, 2000, 256
 #: quantiles of the error and of the attempts that are learned; by trial more is accepted than with the median of errors
-LEVELS = (0.9, 0.5)
+ERROR_LEVEL, ATTEMPTS_LEVEL = 0.9, 0.5
 #: tolerance at which attempts are counted
 RTOL = 1e-2
 
 
-def fit_judge(judge, inputs, targets):
-    """Let the judges learn, by pinball loss.
+def fit_judge(judge, inputs, targets, level):
+    """Let judges or gauges learn a quantile, by pinball loss.
 
     Parameters
     ----------
     judge : Residual
     inputs : Tensor of shape (n_experts, n, n_in), float32
         Standardised features.
-    targets : Tensor of shape (n_experts, n, 2), float32
+    targets : Tensor of shape (n_experts, n), float32
+    level : float
+        0..1.
     """
-    parameters, (n_experts, n) = list(judge.parameters()), inputs.shape[:2]
+    parameters, (n_experts, n) = list(judge.parameters()), targets.shape
     optimizer = BatchedSOAP(parameters, lr=1e-2)
     own = torch.arange(n_experts, device=inputs.device).unsqueeze(1)
     for i in range(ITERATIONS):
         optimizer.param_groups[0]["lr"] = 1e-2 * cosine_schedule(i / ITERATIONS)
         rows = torch.randint(n, (n_experts, BATCH), device=inputs.device)
-        miss = targets[own, rows] - judge(inputs[own, rows])
-        loss = sum(pinball(miss[..., k], level) for k, level in enumerate(LEVELS)) / BATCH
+        loss = pinball(targets[own, rows] - judge(inputs[own, rows])[..., 0], level) / BATCH
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

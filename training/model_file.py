@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 #: raised when files of an older version can no longer be read
-FORMAT = 5
+FORMAT = 6
 
 
 def write_tensors(path, tensors, attributes, packed=False):

@@ -8,8 +8,8 @@ import torch
 
 from .architectures import ARCHITECTURES, Residual
 
-#: width and depth of the perceptron that predicts what net and solver would do
-JUDGE = {"width": 48, "depth": 2}
+#: width and depth of the perceptrons that predict what the solver would cost, and what the net would err by
+GAUGE, JUDGE = {"width": 16, "depth": 1}, {"width": 48, "depth": 2}
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ def sort_into_blocks(expert: torch.Tensor, n_experts: int) -> tuple[torch.Tensor
 class Surrogate(torch.nn.Module):
     """(state, dt) -> (new state, predicted error), with everything it was trained with.
 
-    Beside each expert stands a small perceptron, its judge. It sees the features alone and says log10 of two numbers:
-    the error to expect of the expert, the largest |y/y_ref - 1| over variables, and the attempts that the solver would
-    need; see judge.py.
+    Beside each expert stand two small perceptrons that see the features alone: its gauge says log10 of the attempts that
+    the solver would need, its judge log10 of the error to expect of the expert, the largest |y/y_ref - 1| over
+    variables; see judge.py.
     With ``config.linear`` the buffers `slope` (n_experts, n_in, n_vars) and `offset` (n_experts, 1, n_vars) give a
     linear function of the standardised features that is added to the change; zeros until they are fitted.
     """
@@ -140,7 +140,8 @@ class Surrogate(torch.nn.Module):
         n_experts, n_in = self.mean.shape
         n_vars = self.out_std.shape[1]
         self.experts = ARCHITECTURES[config.kind](config, n_in, n_vars, n_experts)
-        self.judge = Residual(NetConfig(**JUDGE, regions=(n_experts,)), n_in, 2, n_experts)
+        self.gauge = Residual(NetConfig(**GAUGE, regions=(n_experts,)), n_in, 1, n_experts)
+        self.judge = Residual(NetConfig(**JUDGE, regions=(n_experts,)), n_in, 1, n_experts)
         self.register_buffer("slope", torch.zeros(n_experts, n_in, n_vars) if config.linear else None)
         self.register_buffer("offset", torch.zeros(n_experts, 1, n_vars) if config.linear else None)
 
@@ -157,12 +158,13 @@ class Surrogate(torch.nn.Module):
         return change
 
     def predict_change(self, features, expert):
-        """Change per variable and what the judge says of it, for features and the numbers of their experts."""
+        """Change per variable and what judge and gauge say, for features and the numbers of their experts."""
         rows, owner, place = sort_into_blocks(expert, len(self.mean))
         x = (features - self.mean[expert]) / self.std[expert]
         x = torch.nn.functional.pad(x, (0, 0, 0, 1))  # what blocks are filled up with
         change = self.outputs(x[rows], owner)
-        judgement = self.judge(x[rows].to(self.judge.weights[0].dtype), owner)
+        x = x[rows].to(self.judge.weights[0].dtype)
+        judgement = torch.cat([self.judge(x, owner), self.gauge(x, owner)], -1)
         return change.flatten(0, 1)[place], judgement.flatten(0, 1)[place]
 
     def forward(self, state, dt):
@@ -183,7 +185,7 @@ class Surrogate(torch.nn.Module):
         return end, torch.where(good, 10.0 ** judgement[:, 0], torch.inf)
 
     def flow(self, state, dt):
-        """New state, what the judge says (n, 2), whether the invariants could be restored (n,)."""
+        """New state, what judge and gauge say (n, 2), whether the invariants could be restored (n,)."""
         features = self.encoding.features(state, dt)
         change, judgement = self.predict_change(features, self.router(features))
         end, good = self.encoding.decode(state, dt, change)

@@ -37,6 +37,7 @@ class Predictor(torch.nn.Module):
         super().__init__()
         self.surrogate = copy.deepcopy(surrogate).eval().requires_grad_(False)
         self.surrogate.experts.to(dtype)
+        self.surrogate.gauge.to(dtype)
         self.surrogate.judge.to(dtype)
         self.calibration_lower, self.calibration_width = calibration.lower, calibration.width
         for name in ("lower", "upper", "law_lower", "law_upper"):

@@ -21,7 +21,7 @@ from .encoding import Encoding
 from .evaluate import measure, relative_errors, score
 from .fused import FusedGradient
 from .history import draw_history
-from .judge import CELLS, fit_judge, solver_attempts
+from .judge import ATTEMPTS_LEVEL, CELLS, ERROR_LEVEL, fit_judge, solver_attempts
 from .label_file import load_labels
 from .losses import Balance, LossConfig, Physics
 from .model_file import load_model, read_tensors, save_model, write_tensors
@@ -356,19 +356,20 @@ class Trainer:
         self.n_lbfgs += n
 
     def _fit_judge(self):
-        """Teach the judges the errors of the averaged net and the cost of the solver."""
+        """Teach the gauges the cost of the solver, and the judges the errors of the averaged net."""
         n = min(CELLS, max(map(len, self.lists)))
-        rows, judge = self._draw(n), self.surrogate.judge
+        rows, shape = self._draw(n), (len(self.lists), n)
         with torch.no_grad():
             error = torch.cat([self._incurred(part) for part in rows.split(65536)])
         state, dt = self.train.state[rows].cpu(), self.train.dt[rows].cpu()
         attempts = solver_attempts(self.system, state, dt, self.config.threads).to(error.device)
-        targets = torch.stack([torch.log10(error + 1e-5), torch.log10(attempts)], 1).float()
-        shape = len(self.lists), n, -1
-        fit_judge(judge, self.inputs[rows].view(shape), targets.view(shape))
-        with torch.no_grad():
-            for p in judge.parameters():
-                p.copy_(rounded(p, self.config.resolution))
+        learners = ((self.surrogate.gauge, torch.log10(attempts), ATTEMPTS_LEVEL),
+                    (self.surrogate.judge, torch.log10(error + 1e-5), ERROR_LEVEL))  # fmt: skip
+        for judge, target, level in learners:
+            fit_judge(judge, self.inputs[rows].view(*shape, -1), target.float().view(shape), level)
+            with torch.no_grad():
+                for p in judge.parameters():
+                    p.copy_(rounded(p, self.config.resolution))
 
     def _incurred(self, rows):
         """Largest relative error of each cell, invariants restored; without labels what the first term makes of it."""

@@ -102,7 +102,7 @@ typedef struct queue {
     int64_t *origin;
     uint8_t *reason, *outcome;   /* why it needs the solver, and what came of it: SURR_CELL_QUEUED until then */
     int32_t *attempts;
-    float *expected;             /* attempts, as the judge has it; -1: unknown */
+    float *expected;             /* attempts, as the gauge has it; -1: unknown */
     uint16_t *bin;               /* of the cost table */
     cost_table costs;
     int64_t n_call, call_room;

@@ -1,12 +1,13 @@
 /* The net of a model: from cells and time steps to new cells and the error to expect.
  *
  * Include after the mechanism, solver.h and the generated net.h. Cells are encoded in lanes of doubles and sorted by the
- * region they lie in. A small perceptron for each region, the judge, says what error the net would make and how many
- * attempts the solver would need; only cells that are left after that are evaluated by the region's expert, in single
- * precision as the judge, and decoded in lanes of doubles, where the invariants are restored as in the solver. A cell's
- * result depends on that cell alone. The same steps in Python: training/encoding.py, training/nets.py.
+ * region they lie in. Each region has three perceptrons: a tiny one, the gauge, says how many attempts the solver would
+ * need; a small one, the judge, what error the net would make; the expert is the net. Each sees only the cells that the
+ * one before has left, in single precision; what the expert says is decoded in lanes of doubles, where the invariants are
+ * restored as in the solver. A cell's result depends on that cell alone. The same steps in Python: training/encoding.py,
+ * training/nets.py.
  *
- * The weights of a region are those of the judge, then of the expert; layers as dense.h wants them, one after the other:
+ * The weights of a region are those of gauge, judge and expert; layers as dense.h wants them, one after the other:
  * in, residual ones, out; after those of the expert its linear part where there is one, a layer from the inputs to the
  * outputs without activation. */
 #ifndef SURR_PREDICT_H
@@ -30,14 +31,13 @@
 
 #define PERCEPTRON_SIZE(N_IN, WIDTH, DEPTH, N_OUT) \
     (LAYER_SIZE(WIDTH, N_IN) + (DEPTH) * LAYER_SIZE(WIDTH, WIDTH) + LAYER_SIZE(N_OUT, WIDTH))
-#define JUDGE_SIZE PERCEPTRON_SIZE(NET_IN, NET_JUDGE_WIDTH, NET_JUDGE_DEPTH, N_JUDGEMENT)
+#define GAUGE_SIZE PERCEPTRON_SIZE(NET_IN, NET_GAUGE_WIDTH, NET_GAUGE_DEPTH, 1)
+#define JUDGE_SIZE PERCEPTRON_SIZE(NET_IN, NET_JUDGE_WIDTH, NET_JUDGE_DEPTH, 1)
 #define EXPERT_SIZE PERCEPTRON_SIZE(NET_IN, NET_WIDTH, NET_DEPTH, NET_OUT)
 
-enum { LOG_ERROR, LOG_ATTEMPTS, N_JUDGEMENT }; /* what the judge puts out, both log10 */
-#define JUDGEMENT_ROW DENSE_PADDED(N_JUDGEMENT)
-
 _Static_assert(NET_EXPERTS <= 256, "experts are counted in bytes");
-_Static_assert(NET_STRIDE == JUDGE_SIZE + EXPERT_SIZE + NET_LINEAR * LAYER_SIZE(NET_OUT, NET_IN), "weights of a region");
+_Static_assert(NET_STRIDE == GAUGE_SIZE + JUDGE_SIZE + EXPERT_SIZE + NET_LINEAR * LAYER_SIZE(NET_OUT, NET_IN),
+               "weights of a region");
 
 enum { ASKED, OUTSIDE, CHEAP, DOUBTED };
 
@@ -47,7 +47,7 @@ typedef struct chunk {
     const double *y, *dt, *params;
     float x[CHUNK][IN_ROW] ALIGNED;   /* standardised features */
     float out[CHUNK][OUT_ROW] ALIGNED; /* change per variable, of the cells that are asked */
-    float judgement[CHUNK][N_JUDGEMENT];
+    float log_attempts[CHUNK], log_error[CHUNK]; /* what gauge and judge say, log10 */
     unsigned char skipped[CHUNK];     /* ASKED or why not */
     unsigned char expert[CHUNK];
     int start[NET_EXPERTS + 1];       /* in `order`, where the cells of each expert begin */
@@ -173,7 +173,8 @@ static void sort_by_expert(chunk *c)
         }                                                                                                          \
         NAME##_out(n, s, at, h[(DEPTH) & 1], out);                                                                 \
     }
-PERCEPTRON(judge, NET_JUDGE_WIDTH, NET_JUDGE_DEPTH, N_JUDGEMENT)
+PERCEPTRON(gauge, NET_GAUGE_WIDTH, NET_GAUGE_DEPTH, 1)
+PERCEPTRON(judge, NET_JUDGE_WIDTH, NET_JUDGE_DEPTH, 1)
 PERCEPTRON(expert, NET_WIDTH, NET_DEPTH, NET_OUT)
 #if NET_LINEAR
 LAYER(expert_linear, NET_OUT, NET_IN, IN_ROW)
@@ -193,13 +194,20 @@ static int gather_span(const chunk *c, const short *order, int n_cell, float *x,
     return n;
 }
 
+static void gauge_span(chunk *c, const short *order, int n_cell)
+{
+    float x[SPAN * IN_ROW] ALIGNED, out[SPAN * DENSE_PADDED(1)] ALIGNED;
+    segment s[SPAN];
+    gauge(gather_span(c, order, n_cell, x, s), s, 0, n_cell, x, out);
+    for (int i = 0; i < n_cell; i++) c->log_attempts[order[i]] = out[i * DENSE_PADDED(1)];
+}
+
 static void judge_span(chunk *c, const short *order, int n_cell)
 {
-    float x[SPAN * IN_ROW] ALIGNED, out[SPAN * JUDGEMENT_ROW] ALIGNED;
+    float x[SPAN * IN_ROW] ALIGNED, out[SPAN * DENSE_PADDED(1)] ALIGNED;
     segment s[SPAN];
-    const int n = gather_span(c, order, n_cell, x, s);
-    judge(n, s, 0, n_cell, x, out);
-    for (int i = 0; i < n_cell; i++) memcpy(c->judgement[order[i]], out + i * JUDGEMENT_ROW, sizeof c->judgement[0]);
+    judge(gather_span(c, order, n_cell, x, s), s, GAUGE_SIZE, n_cell, x, out);
+    for (int i = 0; i < n_cell; i++) c->log_error[order[i]] = out[i * DENSE_PADDED(1)];
 }
 
 static void evaluate_span(chunk *c, const short *order, int n_cell)
@@ -207,10 +215,10 @@ static void evaluate_span(chunk *c, const short *order, int n_cell)
     float x[SPAN * IN_ROW] ALIGNED, out[SPAN * OUT_ROW] ALIGNED;
     segment s[SPAN];
     const int n = gather_span(c, order, n_cell, x, s);
-    expert(n, s, JUDGE_SIZE, n_cell, x, out);
+    expert(n, s, GAUGE_SIZE + JUDGE_SIZE, n_cell, x, out);
 #if NET_LINEAR
     float linear[SPAN * OUT_ROW] ALIGNED;
-    expert_linear(n, s, JUDGE_SIZE + EXPERT_SIZE, x, linear);
+    expert_linear(n, s, GAUGE_SIZE + JUDGE_SIZE + EXPERT_SIZE, x, linear);
     dense_add(n_cell * OUT_ROW, linear, out);
 #endif
     for (int i = 0; i < n_cell; i++) memcpy(c->out[order[i]], out + i * OUT_ROW, sizeof c->out[0]);
@@ -242,23 +250,32 @@ static inline vdouble calibrated(vdouble predicted)
     return vd_select(vd_isfinite(predicted), vd_exp(LN_10 * node), vd_set(FLT_MAX));
 }
 
-/* What the judge says of cells i, i + 1, ...: error[] and attempts[] as `predict` returns them, and whom to ask. */
-static void settle(chunk *c, int i, float *error, float *attempts)
+/* What the gauge says of cells i, i + 1, ...: attempts[], and error[] as it is where nobody else is asked. */
+static void settle_cost(chunk *c, int i, float *error, float *attempts)
 {
-    vdouble log_error, log_attempts;
+    vdouble log_attempts;
     for (int l = 0; l < SURR_LANES; l++) {
-        const int cell = i + l < c->n ? i + l : c->n - 1, known = c->skipped[cell] != OUTSIDE;
-        log_error[l] = known ? c->judgement[cell][LOG_ERROR] : 0.0f;
-        log_attempts[l] = known ? c->judgement[cell][LOG_ATTEMPTS] : 0.0f;
+        const int cell = i + l < c->n ? i + l : c->n - 1;
+        log_attempts[l] = c->skipped[cell] == OUTSIDE ? 0.0f : c->log_attempts[cell];
     }
-    const vdouble bound = calibrated(log_error), number = vd_exp(LN_10 * vd_min(log_attempts, vd_set(9.0)));
+    const vdouble number = vd_exp(LN_10 * vd_min(log_attempts, vd_set(9.0)));
     for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
         const int is_outside = c->skipped[i + l] == OUTSIDE;
-        error[i + l] = is_outside ? INFINITY : (float)bound[l];
+        error[i + l] = is_outside ? INFINITY : -1.0f;
         attempts[i + l] = is_outside ? -1.0f : (float)number[l];
-        if (is_outside || c->rtol == INFINITY) continue;
-        if (number[l] < NET_CHEAP) c->skipped[i + l] = CHEAP, error[i + l] = -1.0f;
-        else if (!(bound[l] <= c->rtol)) c->skipped[i + l] = DOUBTED;
+        if (!is_outside && c->rtol != INFINITY && number[l] < NET_CHEAP) c->skipped[i + l] = CHEAP;
+    }
+}
+
+/* What the judge says of cells order[0 .. n), n <= lanes. */
+static void settle_error(chunk *c, const short *order, int n, float *error)
+{
+    vdouble log_error;
+    for (int l = 0; l < SURR_LANES; l++) log_error[l] = c->log_error[order[l < n ? l : n - 1]];
+    const vdouble bound = calibrated(log_error);
+    for (int l = 0; l < n; l++) {
+        error[order[l]] = (float)bound[l];
+        if (!(bound[l] <= c->rtol)) c->skipped[order[l]] = DOUBTED;
     }
 }
 
@@ -296,6 +313,11 @@ static void decode(const chunk *c, const short *order, int n, double *end, float
     }
 }
 
+static inline int lanes_left(int i, int n)
+{
+    return n - i < SURR_LANES ? n - i : SURR_LANES;
+}
+
 static void predict(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,
                     float *error, float *attempts)
 {
@@ -308,14 +330,16 @@ static void predict(double rtol, int64_t n, const double *y, const double *dt, c
         c.params = params + first * N_PARAM;
         for (int i = 0; i < c.n; i += SURR_LANES) encode(&c, i);
         sort_by_expert(&c);
+        in_spans(&c, gauge_span);
+        for (int i = 0; i < c.n; i += SURR_LANES) settle_cost(&c, i, error + first, attempts + first);
+        sort_by_expert(&c);
         in_spans(&c, judge_span);
-        for (int i = 0; i < c.n; i += SURR_LANES) settle(&c, i, error + first, attempts + first);
+        for (int i = 0, n_asked = c.start[NET_EXPERTS]; i < n_asked; i += SURR_LANES)
+            settle_error(&c, c.order + i, lanes_left(i, n_asked), error + first);
         sort_by_expert(&c);
         in_spans(&c, evaluate_span);
-        const int n_asked = c.start[NET_EXPERTS];
-        for (int i = 0; i < n_asked; i += SURR_LANES)
-            decode(&c, c.order + i, n_asked - i < SURR_LANES ? n_asked - i : SURR_LANES, end + first * N_STATE,
-                   error + first);
+        for (int i = 0, n_asked = c.start[NET_EXPERTS]; i < n_asked; i += SURR_LANES)
+            decode(&c, c.order + i, lanes_left(i, n_asked), end + first * N_STATE, error + first);
     }
 }
 

@@ -90,32 +90,38 @@ int32_t surr_audit_quantile(const int64_t *count, double q, double *error)
     return SURR_OK;
 }
 
+/* End of the run of consecutive cells from todo[j] on, none of them but the first to be audited. */
+static int32_t end_of_run(const scratch *s, int32_t n_todo, int32_t j)
+{
+    const int audited = s->state[s->todo[j]] == SURR_CELL_AUDIT;
+    for (j++; j < n_todo && !audited; j++)
+        if (s->todo[j] != s->todo[j - 1] + 1 || s->state[s->todo[j]] == SURR_CELL_AUDIT) break;
+    return j;
+}
+
 /* The solver on the listed cells alone, packed side by side over the predictions. That of a cell to be audited stays
  * in the cell's place, which a cell that fails never returns to its host. */
 static void solve_listed(const surr_plan *p, scratch *s, int32_t n_todo)
 {
-    const size_t state = (size_t)p->model->desc->n_state * sizeof(double);
-    const size_t params = (size_t)p->model->desc->n_param * sizeof(double);
-    char *y = (char *)s->y, *packed = (char *)s->end;
-    for (int32_t j = 0; j < n_todo; j++) {
-        const size_t i = (size_t)s->todo[j];
+    const size_t n_state = (size_t)p->model->desc->n_state, n_param = (size_t)p->model->desc->n_param;
+    for (int32_t j = 0, end; j < n_todo; j = end) {
+        const size_t i = (size_t)s->todo[j], to = (size_t)j, n = (size_t)((end = end_of_run(s, n_todo, j)) - j);
         if (s->state[i] == SURR_CELL_AUDIT) swap_states(p, s, (int64_t)i, j);
-        else memcpy(packed + (size_t)j * state, y + i * state, state);
-        memcpy((char *)s->packed_params + (size_t)j * params, (char *)s->params + i * params, params);
-        s->packed_dt[j] = s->dt[i];
+        else memcpy(s->end + to * n_state, s->y + i * n_state, n * n_state * sizeof(double));
+        memcpy(s->packed_params + to * n_param, s->params + i * n_param, n * n_param * sizeof(double));
+        memcpy(s->packed_dt + to, s->dt + i, n * sizeof(double));
     }
     solve_cells(p, s->host, n_todo, s->end, s->packed_dt, s->packed_params, s->outcome, s->tries);
     for (int32_t j = 0; j < n_todo; j++) {
         const size_t i = (size_t)s->todo[j];
+        double *y = s->y + i * n_state, *solved = s->end + (size_t)j * n_state;
         s->attempts[i] = s->tries[j];
         if (s->outcome[j] != SURR_CELL_SOLVER) {
             s->state[i] = s->outcome[j];
             continue;
         }
-        if (s->state[i] == SURR_CELL_AUDIT)
-            audit_cell(p->model->desc, s->y + (int64_t)i * p->model->desc->n_state,
-                       s->end + (int64_t)j * p->model->desc->n_state, s->audit);
-        memcpy(y + i * state, packed + (size_t)j * state, state);
+        if (s->state[i] == SURR_CELL_AUDIT) audit_cell(p->model->desc, y, solved, s->audit);
+        memcpy(y, solved, n_state * sizeof(double));
     }
 }
 

@@ -28,6 +28,8 @@ def write_net(system, net):
     defines = {
         "NET_IN": n_in, "NET_OUT": len(variables), "NET_WIDTH": config["width"],
         "NET_DEPTH": config["depth"], "NET_LINEAR": int(config["linear"]), "NET_EXPERTS": n_experts,
+        "NET_GAUGE_WIDTH": arrays["gauge/weights/0"].shape[2],
+        "NET_GAUGE_DEPTH": _count(arrays, "gauge/weights") - 2,
         "NET_JUDGE_WIDTH": arrays["judge/weights/0"].shape[2],
         "NET_JUDGE_DEPTH": _count(arrays, "judge/weights") - 2, "NET_STRIDE": weights.shape[1],
         "NET_LEVELS": len(edges),
@@ -63,11 +65,11 @@ def _count(arrays, prefix):
 
 
 def _layers(arrays):
-    """(n_experts, stride): the layers as dense.h wants them of judge, expert and linear part.
+    """(n_experts, stride): the layers as dense.h wants them of gauge, judge, expert and linear part.
 
     The scale of the outputs is in the weights of the last layer.
     """
-    layers = _stack(arrays, "judge") + _stack(arrays, "experts")
+    layers = [layer for name in ("gauge", "judge", "experts") for layer in _stack(arrays, name)]
     layers[-1] *= arrays["out_std"].astype(np.float32)[:, None, :]
     if "slope" in arrays:
         layers.append(np.concatenate([arrays["offset"], arrays["slope"]], 1))
