@@ -1,7 +1,9 @@
 /* Batched stiff solver: lanes are cells, each with its own time and step; a finished lane takes the next cell.
  *
- * Include after a mechanism. A linearly implicit (Rosenbrock) method with exact Jacobian: L-stable, no Newton
+ * Include after a mechanism. Linearly implicit (Rosenbrock) methods with exact Jacobian: L-stable, no Newton
  * iteration that could stall, a fixed amount of work per attempt, hence the same instruction stream for all lanes.
+ * Every cell is looked at first, and is done if one cheap step over the whole interval will do; the others are
+ * integrated.
  * Linear invariants of the system survive every step up to round-off; what positivity takes is given back by a
  * projection that changes every component in proportion to itself.
  *
@@ -19,6 +21,10 @@
 #define GROW 8.0
 /* First step, in units of the one at which an explicit Euler step would err by the tolerance. */
 #define FIRST 3.0
+/* Share of the tolerance within which the quick attempt must be. */
+#define QUICK 0.1
+/* Cells looked at before those of them that are left are integrated: many, as the lanes run empty at the end. */
+#define SOLVER_BLOCK 4096
 /* An elimination that cancels more than this has lost the digits that the step needs. */
 #define PIVOT_MIN 1e-13
 /* Shortest step, in units of the interval, before a cell is given up. */
@@ -30,7 +36,6 @@
 typedef struct lanes {
     vdouble y[N_STATE], p[N_PARAM + 1], atol[N_STATE], invariant[N_CONSERVED + 1];
     vdouble t, dt, h, growth;      /* growth: bound on the next increase */
-    vmask fresh;                   /* no step taken yet: h is to be chosen */
     vdouble attempts;
     int64_t cell[SURR_LANES];      /* -1: idle */
 } lanes;
@@ -64,7 +69,6 @@ static void lane_load(lanes *s, int l, int64_t c, const surr_solver_options *o, 
     s->dt[l] = dt[c];
     s->h[l] = dt[c];
     s->growth[l] = GROW;
-    s->fresh[l] = -1;
     s->attempts[l] = 0.0;
     s->cell[l] = c;
 }
@@ -77,25 +81,6 @@ static inline vdouble start_time(const lanes *s)
     (void)s;
     return vd_set(0.0);
 #endif
-}
-
-/* First step: as long as explicit Euler errs by FIRST squared of the tolerance, h^2/2 times the curvature J f + df/dt of
- * the solution; or the whole interval, where this error is within the tolerance once it has passed (I - dt J)^-1 twice,
- * as fast modes do that only decay: traces that transport has moved off their balance do not make for short steps. */
-static vdouble first_step(const lanes *s, double rtol, const vdouble *f, const vdouble *jac, const vdouble *dfdt)
-{
-    vdouble x[N_STATE], w[N_LU], explicit = vd_set(0.0), damped = vd_set(0.0);
-    for (int i = 0; i < N_STATE; i++) x[i] = HAS_TIME ? 0.5 * dfdt[i] : vd_set(0.0);
-    for (int k = 0; k < N_JAC; k++) x[jac_row[k]] += 0.5 * jac[k] * f[jac_col[k]];
-    for (int i = 0; i < N_STATE; i++)
-        explicit = vd_max(explicit, vd_abs(x[i]) / (rtol * vd_abs(s->y[i]) + s->atol[i] + 1e-300));
-    const vdouble pivots = mechanism_factor(1.0 / s->dt, jac, w);
-    mechanism_solve(w, x);
-    mechanism_solve(w, x);
-    for (int i = 0; i < N_STATE; i++)
-        damped = vd_max(damped, vd_abs(x[i]) / (rtol * vd_abs(s->y[i]) + s->atol[i] + 1e-300));
-    const vdouble h = FIRST / vd_sqrt(vd_max(explicit, vd_set(1e-300)));
-    return vd_select((damped < 1.0) & (pivots > PIVOT_MIN), s->dt, vd_min(h, s->dt));
 }
 
 /* Clip to the floors, then restore the invariants by y_k *= 1 + (A^T z)_k with A D A^T z = invariant - A y. Returns
@@ -145,39 +130,35 @@ static vmask restore(const vdouble *invariant, vdouble *y)
     return good;
 }
 
-/* One step of length h from s->y: result in y1, error in units of the tolerance returned (NaN: breakdown). */
-static vdouble attempt(lanes *s, double rtol, vdouble *y1)
+/* A step of length h by method m from s->y, where f, df/dt and the factors w of I/(h gamma) - J belong: result in y1,
+ * error in units of the tolerance returned (NaN: breakdown). Changes f. */
+static vdouble step(const tableau *m, const lanes *s, double rtol, vdouble h, vdouble *f, const vdouble *dfdt,
+    const vdouble *w, vdouble *y1)
 {
-    vdouble f[N_STATE], jac[N_JAC], w[N_LU], dfdt[N_STATE], u[STAGES][N_STATE];
-    const vdouble t0 = start_time(s) + s->t;
-    mechanism_jacobian(t0, s->y, s->p, f, jac, dfdt);
-    if (vm_any(s->fresh)) s->h = vd_select(s->fresh, first_step(s, rtol, f, jac, dfdt), s->h);
-    s->fresh = (vmask){0};
-    s->h = vd_select(s->t + 1.01 * s->h >= s->dt, s->dt - s->t, s->h);
-    const vdouble h = s->h, inverse = 1.0 / h;
-    const vdouble pivots = mechanism_factor(inverse / GAMMA, jac, w);
-    for (int i = 0; i < STAGES; i++) {
+    vdouble u[STAGES_MAX][N_STATE];
+    const vdouble t0 = start_time(s) + s->t, inverse = 1.0 / h;
+    for (int i = 0; i < m->stages; i++) {
         int moved = 0;
-        for (int j = 0; j < i; j++) moved |= A[i][j] != 0.0;
+        for (int j = 0; j < i; j++) moved |= m->a[i][j] != 0.0;
         if (moved) {
             for (int k = 0; k < N_STATE; k++) {
                 vdouble x = s->y[k];
-                for (int j = 0; j < i; j++) x += A[i][j] * u[j][k];
+                for (int j = 0; j < i; j++) x += m->a[i][j] * u[j][k];
                 y1[k] = x;
             }
-            mechanism_rhs(t0 + ALPHA[i] * h, y1, s->p, f);
+            mechanism_rhs(t0 + m->alpha[i] * h, y1, s->p, f);
         }
         for (int k = 0; k < N_STATE; k++) {
             vdouble x = vd_set(0.0);
-            for (int j = 0; j < i; j++) x += C[i][j] * u[j][k];
+            for (int j = 0; j < i; j++) x += m->c[i][j] * u[j][k];
             u[i][k] = f[k] + x * inverse;
-            if (HAS_TIME && DELTA[i] != 0.0) u[i][k] += (DELTA[i] * h) * dfdt[k];
+            if (HAS_TIME && m->delta[i] != 0.0) u[i][k] += (m->delta[i] * h) * dfdt[k];
         }
         mechanism_solve(w, u[i]);
     }
     vdouble error = vd_set(0.0), sum = vd_set(0.0); /* max drops NaN, the sum does not */
     for (int k = 0; k < N_STATE; k++) {
-        const vdouble e = u[STAGES - 1][k];
+        const vdouble e = u[m->stages - 1][k];
         y1[k] += e;
         const vdouble tolerance = rtol * vd_abs(y1[k]) + s->atol[k] + 1e-300;
         const vdouble ratio = vd_abs(e) / tolerance;
@@ -185,19 +166,106 @@ static vdouble attempt(lanes *s, double rtol, vdouble *y1)
         sum += ratio;
     }
     error = vd_select(restore(s->invariant, y1), error, vd_set(1e3));
-    return vd_select((pivots > PIVOT_MIN) & vd_isfinite(sum), error, vd_set(NAN));
+    return vd_select(vd_isfinite(sum), error, vd_set(NAN));
 }
 
-static void solve(const surr_solver_options *o, int64_t n, double *y, const double *dt, const double *params,
-    uint8_t *status, int32_t *attempts)
+/* Largest of x in units of the tolerance at the start. */
+static vdouble largest(const lanes *s, double rtol, const vdouble *x)
+{
+    vdouble worst = vd_set(0.0);
+    for (int k = 0; k < N_STATE; k++)
+        worst = vd_max(worst, vd_abs(x[k]) / (rtol * vd_abs(s->y[k]) + s->atol[k] + 1e-300));
+    return worst;
+}
+
+/* Chooses the first step of each lane and tries it where it is the whole interval. Returns the lanes that are finished,
+ * with the result in y1.
+ *
+ * The curvature of the solution, (J f + df/dt)/2, makes the error of explicit Euler. Where it comes from fast modes,
+ * which only decay, it says nothing of the step that an L-stable method can take: traces that transport has moved off
+ * their balance would make for short steps. What counts is what is left after (I/(h gamma) - J)^-1 has been applied
+ * twice. Where this is within the tolerance for the whole interval, Rodas3 is tried on it, for half the cost of a step
+ * of Rodas5P; its error must be well within the tolerance. Elsewhere the first step is FIRST times the one at which
+ * Euler errs by the tolerance. */
+static vmask quick_attempt(lanes *s, const surr_solver_options *o, vdouble *y1)
+{
+    vdouble f[N_STATE], jac[N_JAC], w[N_LU], dfdt[N_STATE], x[N_STATE];
+    mechanism_jacobian(start_time(s), s->y, s->p, f, jac, dfdt);
+    for (int k = 0; k < N_STATE; k++) x[k] = HAS_TIME ? 0.5 * dfdt[k] : vd_set(0.0);
+    for (int k = 0; k < N_JAC; k++) x[jac_row[k]] += 0.5 * jac[k] * f[jac_col[k]];
+    const vdouble euler = FIRST / vd_sqrt(vd_max(largest(s, o->rtol, x), vd_set(1e-300)));
+    const vdouble pivots = mechanism_factor(1.0 / (RODAS3.gamma * s->dt), jac, w);
+    mechanism_solve(w, x);
+    mechanism_solve(w, x);
+    const vmask whole = (largest(s, o->rtol, x) < 1.0) & (pivots > PIVOT_MIN);
+    s->h = vd_select(whole, s->dt, vd_min(euler, s->dt));
+    if (!vm_any(whole) || o->max_attempts < 2) return (vmask){0};
+    s->attempts = vd_select(whole, vd_set(1.0), vd_set(0.0));
+    return whole & (step(&RODAS3, s, o->rtol, s->dt, f, dfdt, w, y1) <= QUICK);
+}
+
+/* Cells of a block that are to be integrated. */
+typedef struct listed {
+    int n;
+    int16_t cell[SOLVER_BLOCK], attempts[SOLVER_BLOCK];
+    double h[SOLVER_BLOCK];
+} listed;
+
+/* Finishes the cells that take one quick attempt and lists the others. */
+static void look_at(const surr_solver_options *o, int n, double *y, const double *dt, const double *params,
+    uint8_t *status, int32_t *attempts, listed *todo)
 {
     lanes s;
-    int64_t next = 0;
-    int busy = 0;
-    if (n <= 0) return;
+    todo->n = 0;
+    for (int first = 0; first < n; first += SURR_LANES) {
+        vdouble y1[N_STATE];
+        for (int l = 0; l < SURR_LANES; l++) lane_load(&s, l, first + l < n ? first + l : n - 1, o, y, dt, params);
+        const vmask finished = quick_attempt(&s, o, y1);
+        for (int l = 0; l < SURR_LANES && first + l < n; l++) {
+            const int c = first + l;
+            if (finished[l]) {
+                for (int k = 0; k < N_STATE; k++) y[c * N_STATE + k] = y1[k][l];
+                status[c] = STATUS_SOLVER;
+                attempts[c] = 1;
+            } else {
+                todo->cell[todo->n] = (int16_t)c;
+                todo->attempts[todo->n] = (int16_t)s.attempts[l];
+                todo->h[todo->n++] = s.h[l];
+            }
+        }
+    }
+}
+
+/* One step of length s->h, cut to what is left: as `step`. */
+static vdouble attempt(lanes *s, double rtol, vdouble *y1)
+{
+    vdouble f[N_STATE], jac[N_JAC], w[N_LU], dfdt[N_STATE];
+    mechanism_jacobian(start_time(s) + s->t, s->y, s->p, f, jac, dfdt);
+    s->h = vd_select(s->t + 1.01 * s->h >= s->dt, s->dt - s->t, s->h);
+    const vdouble pivots = mechanism_factor(1.0 / (RODAS5P.gamma * s->h), jac, w);
+    const vdouble error = step(&RODAS5P, s, rtol, s->h, f, dfdt, w, y1);
+    return vd_select(pivots > PIVOT_MIN, error, vd_set(NAN));
+}
+
+/* Put the listed cell number i into lane l. */
+static void lane_load_listed(lanes *s, int l, const listed *todo, int i, const surr_solver_options *o, const double *y,
+    const double *dt, const double *params)
+{
+    lane_load(s, l, todo->cell[i], o, y, dt, params);
+    s->h[l] = todo->h[i];
+    s->attempts[l] = todo->attempts[i];
+}
+
+/* The listed cells; a lane that has finished takes the next one. */
+static void integrate(const surr_solver_options *o, const listed *todo, double *y, const double *dt,
+    const double *params, uint8_t *status, int32_t *attempts)
+{
+    lanes s;
+    int next = 0, busy = 0;
+    if (todo->n == 0) return;
     for (int l = 0; l < SURR_LANES; l++) {
-        lane_load(&s, l, next < n ? next : 0, o, y, dt, params);
-        if (next < n) next++, busy++;
+        lane_load_listed(&s, l, todo, next < todo->n ? next : 0, o, y, dt, params);
+        if (next < todo->n) next++, busy++;
         else s.cell[l] = -1;
     }
     while (busy) {
@@ -205,7 +273,7 @@ static void solve(const surr_solver_options *o, int64_t n, double *y, const doub
         const vdouble error = attempt(&s, o->rtol, y1);
         const vmask sane = vd_isfinite(error), accept = (error <= 1.0) & sane;
         const vdouble bounded = vd_min(vd_max(error, vd_set(1e-12)), vd_set(1e12));
-        vdouble factor = SAFETY * vd_exp((-1.0 / ORDER) * vd_log(bounded));
+        vdouble factor = SAFETY * vd_exp((-1.0 / RODAS5P.order) * vd_log(bounded));
         factor = vd_min(vd_max(factor, vd_set(SHRINK)), s.growth);
         factor = vd_select(sane, factor, vd_set(SHRINK));
         s.growth = vd_select(accept, vd_set(GROW), vd_set(1.0));
@@ -223,9 +291,22 @@ static void solve(const surr_solver_options *o, int64_t n, double *y, const doub
             status[c] = finished[l] ? STATUS_SOLVER : STATUS_FAILED;
             if (finished[l])
                 for (int k = 0; k < N_STATE; k++) y[c * N_STATE + k] = s.y[k][l];
-            if (next < n) lane_load(&s, l, next++, o, y, dt, params);
+            if (next < todo->n) lane_load_listed(&s, l, todo, next++, o, y, dt, params);
             else s.cell[l] = -1, busy--;
         }
+    }
+}
+
+static void solve(const surr_solver_options *o, int64_t n, double *y, const double *dt, const double *params,
+    uint8_t *status, int32_t *attempts)
+{
+    listed todo;
+    for (int64_t first = 0; first < n; first += SOLVER_BLOCK) {
+        const int m = n - first < SOLVER_BLOCK ? (int)(n - first) : SOLVER_BLOCK;
+        double *of_y = y + first * N_STATE;
+        const double *of_params = params + first * N_PARAM;
+        look_at(o, m, of_y, dt + first, of_params, status + first, attempts + first, &todo);
+        integrate(o, &todo, of_y, dt + first, of_params, status + first, attempts + first);
     }
 }
 
