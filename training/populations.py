@@ -204,9 +204,9 @@ def hydro(system, n, seed, advance, n_side=24, n_steps=48, every=4):
     n_side : int
         A run has ``n_side * n_side`` cells.
     n_steps : int
-        Time steps of a run. All parts of the time step are in it, but only the first of `every` contributes cells, a
-        tenth of them.
+        Time steps of a run.
     every : int
+        One in so many steps contributes a tenth of its cells.
 
     Returns
     -------
