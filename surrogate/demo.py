@@ -55,28 +55,68 @@ def make_patch(n_side, seed=7):
     return patch
 
 
-def make_gas(options, comm):
-    """The start: clumps in pressure equilibrium, aged until near equilibrium, and a hot spot."""
-    from surrogate.hydro import Gas
+def make_gas(side, *, box, density, pressure, temperature, spot, seed, advance, age=1e6, flow=0.0, comm=None,
+             species=None):  # fmt: skip
+    """The start: clumps in pressure equilibrium, aged until near equilibrium, and a hot spot.
 
-    gas = Gas(options.side, options.box * PARSEC, comm)
-    thinner = options.density / 5.0  # than the patch
-    patch = {name: thinner * values[gas.rows] for name, values in make_patch(options.side, options.seed).items()}
+    Parameters
+    ----------
+    side : int
+        The gas has ``side * side`` cells.
+    box : float
+        Side of the box [pc].
+    density, pressure : float
+        Of the medium: median n_H [cm^-3], and pressure over k [K/cm^3].
+    temperature, spot : float
+        Of the hot spot [K], and its radius over the box.
+    seed : int
+        Of the clumps.
+    advance : callable
+        ``advance(cells, dt)`` advances a dict of arrays in place, as `Stepper.step`.
+    age : float
+        Of the medium [yr].
+    flow : float
+        Speed [km/s] of two streams in x that collide at the edge of the box.
+    comm : mpi4py communicator, optional
+    species : sequence of str, optional
+        Formulas; those of `surrogate.hydro` if not given.
+
+    Returns
+    -------
+    surrogate.hydro.Gas
+    """
+    from surrogate.hydro import SPECIES, Gas
+
+    gas = Gas(side, box * PARSEC, comm, species or SPECIES)
+    thinner = density / 5.0  # than the patch
+    patch = {name: thinner * values[gas.rows] for name, values in make_patch(side, seed).items()}
     hydrogen = nuclei_and_charge(patch)[0]
-    patch["T"] = np.clip(options.pressure / hydrogen, 50.0, 8000.0)
-    load(options.model).stepper(rtol=1e-4, net=False).step(patch, 1e6 * YEAR)
-    x = (np.arange(options.side) + 0.5) / options.side
+    medium = in_species(patch, gas.species) | {"T": np.clip(pressure / hydrogen, 50.0, 8000.0)}
+    advance(medium, age * YEAR)
+    x = (np.arange(side) + 0.5) / side
     distance = np.hypot(x[None, :] - 0.5, x[gas.rows, None] - 0.25)
-    is_hot = distance < options.spot
+    is_hot = distance < spot
     hot = {"H+": 1 - 3e-5, "H": 2e-5, "H-": 1e-12, "H2": 1e-12, "H2+": 1e-12, "He++": X_HELIUM * (1 - 2e-5),
            "He+": X_HELIUM * 1e-5, "He": X_HELIUM * 1e-5}  # fmt: skip
     hot["H+"] = 1 - hot["H"] - hot["H-"] - 2 * (hot["H2"] + hot["H2+"])
     hot["e-"] = hot["H+"] + hot["H2+"] + hot["He+"] + 2 * hot["He++"] - hot["H-"]
-    for name, fraction in hot.items():
-        patch[name][is_hot] = fraction * hydrogen[is_hot]
-    patch["T"][is_hot] = options.temperature
-    gas.set_gas(patch, patch["T"])
+    for name, fraction in in_species(hot, gas.species).items():
+        medium[name][is_hot] = (fraction * hydrogen)[is_hot]
+    medium["T"][is_hot] = temperature
+    gas.set_gas(medium, medium["T"], (-1e5 * flow * np.sin(2 * np.pi * x), 0.0))
     return gas
+
+
+def in_species(densities, species):
+    """Densities by name in another set of species: what it lacks falls apart into atoms, what it has more is zero."""
+    from surrogate.hydro import count
+
+    new = {name: densities.get(name, 0.0 * densities["e-"]) for name in species}
+    for name in sorted(densities.keys() - {*species, "T"}):
+        for atom in ("H", "He"):
+            new[atom] = new[atom] + count(atom, name) * densities[name]
+        new["e-"] = new["e-"] - (name.count("+") - name.count("-")) * densities[name]
+    return new
 
 
 def nuclei_and_charge(patch):
@@ -98,10 +138,15 @@ class Run:
         self.stepper = load(options.model).stepper(rtol=options.rtol, net=name == "surrogate", comm=comm,
                                                    threads=options.threads, balance=options.balance)  # fmt: skip
         go_on = options.restart and self.path.exists()
-        self.gas = Gas.load(self.path, comm) if go_on else make_gas(options, comm)
+        self.gas = Gas.load(self.path, comm) if go_on else self._start(comm)
         self.start = self.gas.budget()
         self.first = self.gas.n_steps
         self.reports, self.cost = [], np.zeros((self.gas.rows.stop - self.gas.rows.start, options.side))
+
+    def _start(self, comm):
+        names = ("side", "box", "density", "pressure", "temperature", "spot", "flow", "seed")
+        solver = load(self.options.model).stepper(rtol=1e-4, net=False)
+        return make_gas(**{name: getattr(self.options, name) for name in names}, advance=solver.step, comm=comm)
 
     def advance(self):
         """All steps, with a bar on the first rank, snapshots and frames."""
@@ -296,6 +341,7 @@ def make_parser():
     parser.add_argument("--pressure", type=float, default=4000.0, help="of the medium, over k [K/cm^3] (default 4000)")
     parser.add_argument("--temperature", type=float, default=8e5, help="of the hot spot [K] (default 8e5)")
     parser.add_argument("--spot", type=float, default=0.12, help="radius of the hot spot over the box (default 0.12)")
+    parser.add_argument("--flow", type=float, default=0.0, help="speed of two colliding streams [km/s] (default 0)")
     parser.add_argument("--seed", type=int, default=7, help="of the clumps (default 7)")
     parser.add_argument("--every", type=int, default=50, help="steps between snapshots and frames (default 50)")
     parser.add_argument("--movie", action="store_true", help="a film of the frames (needs ffmpeg)")

@@ -12,6 +12,7 @@ E. F. Toro, Riemann Solvers and Numerical Methods for Fluid Dynamics, 3rd ed., S
 """
 
 import os
+import re
 import time
 from dataclasses import dataclass
 
@@ -21,10 +22,8 @@ GAMMA = 5.0 / 3.0
 K_BOLTZMANN = 1.380649e-16  # erg/K
 MASS_H, MASS_HE = 1.6735328e-24, 6.6464731e-24  # g
 SPECIES = ("e-", "H-", "H", "H+", "He", "He+", "He++", "H2", "H2+")
-MAIN = [SPECIES.index(name) for name in ("H", "H+", "H2")]  # whose extrema the limiter respects
-RHO, MX, MY, ENERGY, FIRST = 0, 1, 2, 3, 4  # rows of the fields; FIRST: species [cm^-3]
-TEMPERATURE = FIRST + len(SPECIES)
-N_FIELDS = TEMPERATURE + 1
+MAIN = ("H", "H+", "H2")  # whose extrema the limiter respects
+RHO, MX, MY, ENERGY, FIRST, TEMPERATURE = 0, 1, 2, 3, 4, -1  # rows of the fields; FIRST up to TEMPERATURE: the species
 GHOSTS = 2
 FLOOR = 10.0  # K, for the pressure within a sweep and after it
 
@@ -54,25 +53,35 @@ class Sums:
 class Gas:
     """A square of gas, cut into slabs of rows.
 
+    Parameters
+    ----------
+    n : int
+        Cells along a side.
+    size : float
+        Side [cm].
+    comm : mpi4py communicator, optional
+    species : sequence of str
+        Formulas, electrons ``e-``. Of their nuclei only H and He have weight.
+
     Attributes
     ----------
-    fields : ndarray of shape (N_FIELDS, rows + 2 * GHOSTS, n)
-        Mass density, momenta, total energy, number densities, temperature of this rank's rows and of two more below and
-        above.
+    fields : ndarray of shape (FIRST + len(species) + 1, rows + 2 * GHOSTS, n)
+        Mass density, momenta, total energy, number densities [cm^-3], temperature of this rank's rows and of two more
+        below and above.
     time : float
         [s]
     n_steps : int
     sums : Sums
     """
 
-    def __init__(self, n, size, comm=None):
-        self.n, self.size, self.comm = n, size, comm or Alone()
+    def __init__(self, n, size, comm=None, species=SPECIES):
+        self.n, self.size, self.comm, self.species = n, size, comm or Alone(), tuple(species)
         self.dx = size / n
         rows = np.array_split(np.arange(n), self.comm.size)[self.comm.rank]
         if len(rows) < GHOSTS:
             raise ValueError(f"{n} rows on {self.comm.size} ranks: give every rank {GHOSTS} rows or more")
         self.rows = slice(int(rows[0]), int(rows[-1]) + 1)
-        self.fields = np.zeros((N_FIELDS, len(rows) + 2 * GHOSTS, n))
+        self.fields = np.zeros((FIRST + len(self.species) + 1, len(rows) + 2 * GHOSTS, n))
         self.time, self.n_steps, self.sums = 0.0, 0, Sums()
 
     @property
@@ -83,9 +92,9 @@ class Gas:
     def set_gas(self, densities, temperature, velocity=(0.0, 0.0)):
         """Fill the own rows: number densities by name [cm^-3], temperature [K], velocity [cm/s]."""
         own = self.own
-        for k, name in enumerate(SPECIES):
+        for k, name in enumerate(self.species):
             own[FIRST + k] = densities[name]
-        hydrogen, helium = nuclei(own)
+        hydrogen, helium = nuclei(own, self.species)
         own[RHO] = MASS_H * hydrogen + MASS_HE * helium
         own[MX], own[MY] = own[RHO] * velocity[0], own[RHO] * velocity[1]
         own[TEMPERATURE] = temperature
@@ -103,7 +112,7 @@ class Gas:
         own[ENERGY] = thermal_energy(own) + kinetic_energy(own)
         floored = own[ENERGY].sum()
         middle = time.perf_counter()
-        cells = dict(zip((*SPECIES, "T"), own[FIRST:]))
+        cells = dict(zip((*self.species, "T"), own[FIRST:]))
         report = chemistry(cells, dt)
         end = time.perf_counter()
         own[ENERGY] = thermal_energy(own) + kinetic_energy(own)
@@ -125,16 +134,17 @@ class Gas:
         """Advance the hydrodynamics along one axis."""
         if axis == -2:
             self._exchange_rows()
-            padded = self.fields[:TEMPERATURE]
+            padded = self.fields
         else:
-            own = self.own[:TEMPERATURE]
+            own = self.own
             padded = np.concatenate([own[..., -GHOSTS:], own, own[..., :GHOSTS]], axis=-1)
-        flux = fluxes(padded, axis, dt_over_dx)
+        main = [k for k, name in enumerate(self.species) if name in MAIN]
+        flux = fluxes(padded, axis, dt_over_dx, main)
         self.own[:TEMPERATURE] -= dt_over_dx * np.diff(flux, axis=axis)
 
     def _exchange_rows(self):
         up, down = (self.comm.rank + 1) % self.comm.size, (self.comm.rank - 1) % self.comm.size
-        f, received = self.fields, np.empty((N_FIELDS, GHOSTS, self.n))
+        f, received = self.fields, np.empty((len(self.fields), GHOSTS, self.n))
         self.comm.Sendrecv(f[:, -2 * GHOSTS : -GHOSTS].copy(), up, 0, received, down, 0)
         f[:, :GHOSTS] = received
         self.comm.Sendrecv(f[:, GHOSTS : 2 * GHOSTS].copy(), down, 1, received, up, 1)
@@ -142,7 +152,7 @@ class Gas:
 
     def budget(self):
         """Totals over all ranks: energy [erg/cm], energy given off and added by the floor, H and He nuclei [1/cm]."""
-        hydrogen, helium = nuclei(self.own)
+        hydrogen, helium = nuclei(self.own, self.species)
         area = self.dx**2
         mine = (self.own[ENERGY].sum() * area, self.sums.cooled, self.sums.heated, hydrogen.sum() * area,
                 helium.sum() * area)  # fmt: skip
@@ -151,7 +161,7 @@ class Gas:
     # ---- files -----------------------------------------------------------------------------------------------------
 
     def gather(self):
-        """The fields of all ranks on rank 0, shape (N_FIELDS, n, n); None elsewhere."""
+        """The fields of all ranks on rank 0, shape (n_fields, n, n); None elsewhere."""
         parts = self.comm.gather(self.own.copy()) if self.comm.size > 1 else [self.own.copy()]
         return np.concatenate(parts, axis=1) if parts else None
 
@@ -164,7 +174,7 @@ class Gas:
             return
         with h5py.File(f"{path}.tmp", "w") as file:
             file.create_dataset("fields", data=fields, compression="gzip", shuffle=True)
-            file["fields"].attrs["rows"] = ["rho", "mx", "my", "energy", *SPECIES, "T"]
+            file["fields"].attrs["rows"] = ["rho", "mx", "my", "energy", *self.species, "T"]
             file.attrs.update(time=self.time, n_steps=self.n_steps, size=self.size, sums=sums, **attributes)
         os.replace(f"{path}.tmp", path)
 
@@ -174,7 +184,8 @@ class Gas:
         import h5py
 
         with h5py.File(path) as file:
-            gas = cls(file["fields"].shape[1], float(file.attrs["size"]), comm)
+            species = file["fields"].attrs["rows"][FIRST:TEMPERATURE]
+            gas = cls(file["fields"].shape[1], float(file.attrs["size"]), comm, species)
             gas.own[...] = file["fields"][:, gas.rows]
             gas.time, gas.n_steps = float(file.attrs["time"]), int(file.attrs["n_steps"])
             share = file.attrs["sums"] / gas.comm.size
@@ -185,10 +196,22 @@ class Gas:
 # ---- one cell -----------------------------------------------------------------------------------------------------
 
 
-def nuclei(fields):
+def nuclei(fields, species=SPECIES):
     """Hydrogen and helium nuclei per volume."""
-    e = dict(zip(SPECIES, fields[FIRST:]))
-    return e["H"] + e["H+"] + e["H-"] + 2 * (e["H2"] + e["H2+"]), e["He"] + e["He+"] + e["He++"]
+    densities = dict(zip(species, fields[FIRST:]))
+
+    def total(element):
+        by_count = {}
+        for name in sorted(densities):
+            by_count.setdefault(count(element, name), []).append(densities[name])
+        return sum(n * sum(parts) for n, parts in by_count.items())
+
+    return total("H"), total("He")
+
+
+def count(element, species):
+    """Nuclei of an element in a species, by its formula."""
+    return sum(int(n or 1) for symbol, n in re.findall(r"([A-Z][a-z]?)(\d*)", species) if symbol == element)
 
 
 def kinetic_energy(fields):
@@ -216,8 +239,11 @@ def temperature_of(fields):
 # ---- fluxes -------------------------------------------------------------------------------------------------------
 
 
-def fluxes(fields, axis, dt_over_dx):
-    """Fluxes through the faces of the inner cells of `fields`, which has two ghosts on either side along `axis`."""
+def fluxes(fields, axis, dt_over_dx, main):
+    """Fluxes through the faces of the inner cells of `fields`, which has two ghosts on either side along `axis`.
+
+    One row per conserved quantity: all rows but the temperature. `main`: which species are those of `MAIN`.
+    """
 
     def cut(x, first, last):
         ends = slice(first, x.shape[axis] + last)
@@ -230,7 +256,7 @@ def fluxes(fields, axis, dt_over_dx):
     left, right = (cut(flow, a, b) - cut(flow, a - 1, b - 1) for a, b in ((1, -1), (2, 0)))
     d_flow = minmod(left, right)
     d_species = common_slopes(cut(species, 1, -1), *(cut(species, a, b) - cut(species, a - 1, b - 1)
-                                                     for a, b in ((1, -1), (2, 0))))  # fmt: skip
+                                                     for a, b in ((1, -1), (2, 0))), main)  # fmt: skip
     flow, species = cut(flow, 1, -1), cut(species, 1, -1)
     half = 0.5 * dt_over_dx
     rho, u, _, p = flow
@@ -241,10 +267,10 @@ def fluxes(fields, axis, dt_over_dx):
     flow[3] -= half * GAMMA * p * d_u
     species = species - half * u * d_species
     lower, upper = (cut(flow + 0.5 * d_flow, 0, -1), cut(flow - 0.5 * d_flow, 1, 0))
-    flux = np.empty((TEMPERATURE, *lower.shape[1:]))
+    flux = np.empty((len(fields) - 1, *lower.shape[1:]))
     flux[[RHO, along, across, ENERGY]] = hllc(lower, upper)
     donor = np.where(flux[RHO] > 0, cut(species + 0.5 * d_species, 0, -1), cut(species - 0.5 * d_species, 1, 0))
-    flux[FIRST:TEMPERATURE] = flux[RHO] * donor
+    flux[FIRST:] = flux[RHO] * donor
     return flux
 
 
@@ -252,15 +278,15 @@ def minmod(a, b):
     return np.where(a * b > 0, np.where(np.abs(a) < np.abs(b), a, b), 0.0)
 
 
-def common_slopes(x, left, right):
+def common_slopes(x, left, right, main):
     """Slopes of all species, central ones times one factor: what is conserved, as nuclei and charge, stays so.
 
-    The factor keeps H, H+ and H2 between their neighbours, and all species positive.
+    The factor keeps the `main` species between their neighbours, and all species positive.
     """
     central = 0.5 * (left + right)
     size = np.maximum(np.abs(central), np.maximum(x, 1e-290))
-    factor = (x / size).min(axis=0)
-    for k in MAIN:
+    factor = np.where(central == 0, 1.0, x / size).min(axis=0)  # a species that is not there has no say
+    for k in main:
         allowed = np.where(left[k] * right[k] > 0, np.minimum(np.abs(left[k]), np.abs(right[k])), 0.0)
         is_flat = central[k] == 0
         factor = np.minimum(factor, np.where(is_flat, 1.0, allowed / np.where(is_flat, 1.0, np.abs(central[k]))))

@@ -105,6 +105,30 @@ def test_a_run_goes_on_from_its_snapshot(tmp_path):
     assert (gas.time, gas.n_steps) == (again.time, again.n_steps)
 
 
+def test_species_that_are_not_there_change_nothing(tmp_path):
+    gas, more = make_tube(32), hydro.Gas(32, 1e20, species=("CO", *hydro.SPECIES))
+    densities = dict(zip(hydro.SPECIES, gas.own[hydro.FIRST :]))
+    more.set_gas({"CO": 0.0, **densities}, gas.own[hydro.TEMPERATURE])
+    for _ in range(5):
+        gas.step(still), more.step(still)
+    more.save(tmp_path / "gas.h5")
+    again = hydro.Gas.load(tmp_path / "gas.h5")
+    assert again.species == more.species
+    np.testing.assert_array_equal(again.own, more.own)
+    np.testing.assert_array_equal(np.delete(more.own, hydro.FIRST, axis=0), gas.own)
+    np.testing.assert_array_equal(more.budget(), gas.budget())
+
+
+def test_streams_collide():
+    start = {"side": 16, "box": 50.0, "density": 1.0, "pressure": 4e3, "temperature": 8e5, "spot": 0.1, "seed": 7}
+    gas = demo.make_gas(**start, flow=10.0, advance=still)
+    vx = gas.own[hydro.MX] / gas.own[hydro.RHO]
+    assert (vx[:, 0] < 0).all() and (vx[:, -1] > 0).all() and np.abs(vx).max() == pytest.approx(1e6, rel=0.02)
+    rest = demo.make_gas(**start, advance=still)
+    assert not rest.own[hydro.MX].any()
+    np.testing.assert_array_equal(rest.own[hydro.TEMPERATURE], gas.own[hydro.TEMPERATURE])
+
+
 def test_too_many_ranks_are_refused():
     class Many(hydro.Alone):
         rank, size = 19, 20

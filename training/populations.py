@@ -12,7 +12,7 @@ import operator
 import numpy as np
 from scipy.stats import qmc
 
-from surrogate.demo import make_patch
+from surrogate.demo import make_gas
 
 from .systems.network import MYR, YEAR
 
@@ -27,11 +27,24 @@ SEEDS_PER_SET = 2**20
 DT_RANGES = {
     "wide": (10 * YEAR, MYR),
     "relaxed": (10 * YEAR, MYR),
-    "hydro": (100 * YEAR, 0.1 * MYR),
+    "hydro": (100 * YEAR, 0.3 * MYR),
     "single": (10 * YEAR, MYR),
 }
 POPULATIONS = (*DT_RANGES, "box")
 
+
+#: the runs of `hydro`, log-uniform from run to run: what `surrogate.demo.make_gas` takes, with its units, and the
+#: Courant number, as the time step of a host follows from the fastest cell anywhere, or from something else
+RUNS = {
+    "box": (10, 1000),
+    "density": (0.03, 30),
+    "pressure": (1e3, 1e5),
+    "temperature": (1e5, 1e6),
+    "spot": (0.05, 0.2),
+    "age": (1e4, 1e7),
+    "flow": (0.1, 100),
+    "courant": (0.1, 0.4),
+}
 
 #: the one start of population `single`: T [K], total density [cm^-3] and fractions of it; electrons make it neutral.
 #: Branca & Pallottini 2023 (MNRAS 518, 5718), whose fractions with electrons sum to 1.0098 and 1.0000: taken as printed
@@ -175,13 +188,14 @@ def relaxed(system, n, seed, advance):
     return cells, dt
 
 
-def hydro(system, n, seed, advance, n_side=8, n_steps=16):
-    """Cells in the middle of a run of the demo, with the time steps of that run.
+def hydro(system, n, seed, advance, n_side=24, n_steps=48, every=4):
+    """Cells of runs of the demo's gas dynamics, as they are handed to the chemistry, with the time steps of the runs.
 
-    A run starts from `surrogate.demo.make_patch` with helium for the mass fractions `X` and `Y` and a mean density
-    0.1..3 times the demo's. It ages a log-uniform 10 kyr..10 Myr in 8 steps, then takes `n_steps` steps of varying
-    length within `DT_RANGES`, log-uniform from run to run. Each of them contributes the states before it of a quarter
-    of the cells. Most of these are near equilibrium; thin gas, and gas on its way to H2, is not.
+    A blast wave, or colliding streams, in clumpy gas (`surrogate.demo.make_gas`), where advection takes traces away
+    from their quasi-steady values, shocks heat, and hot ionised gas mixes with cold. The runs differ in `RUNS`; the
+    mass fractions are `X` and `Y` (as in all of the demo), species other than the demo's start from zero. Cells may
+    be colder, hotter, thinner or denser than in `wide`. Those that `advance` cannot advance stay as they are in that
+    step.
 
     Parameters
     ----------
@@ -192,6 +206,9 @@ def hydro(system, n, seed, advance, n_side=8, n_steps=16):
     n_side : int
         A run has ``n_side * n_side`` cells.
     n_steps : int
+        Time steps of a run.
+    every : int
+        One in so many steps contributes a tenth of its cells.
 
     Returns
     -------
@@ -199,33 +216,31 @@ def hydro(system, n, seed, advance, n_side=8, n_steps=16):
         As for `wide`, in random order.
     """
     rng = np.random.default_rng(seed)
-    low, high = DT_RANGES["hydro"]
-    n_taken = n_side**2 // 4
+    n_taken = n_side**2 // 10
+    n_runs = -(-n // (n_taken * -(-n_steps // every)))
     cells, dts = [], []
-    for _ in range(-(-n // (n_taken * n_steps))):
-        state = _patch(system, n_side, rng)
-        age = 0.01 * MYR * 1e3 ** rng.random()
-        for _ in range(8):
-            advance(state, np.full(len(state), age / 8))
-        middle = 2 * low * (high / low / 4) ** rng.random()
-        for dt in middle * 2 ** rng.uniform(-1, 1, n_steps):
+
+    def chemistry(fields, dt):
+        state = np.stack([fields[name].ravel() for name in system.names], axis=1)
+        times = np.full(len(state), dt)
+        if sampled:
             taken = rng.choice(len(state), n_taken, replace=False)
             cells.append(state[taken])
-            dts.append(np.full(n_taken, dt))
-            advance(state, np.full(len(state), dt))
+            dts.append(times[taken])
+        advance(state, times)
+        for name, column in zip(system.names, state.T):
+            fields[name][...] = column.reshape(fields[name].shape)
+
+    species = [name for name in system.names if name != "T"]
+    for run in _spread([*RUNS.values()], n_runs, seed):
+        sampled, start = False, dict(zip(RUNS, run))
+        courant = start.pop("courant")
+        gas = make_gas(n_side, **start, seed=rng.integers(2**32), advance=chemistry, species=species)
+        for i in range(n_steps):
+            sampled = i % every == 0
+            gas.step(chemistry, DT_RANGES["hydro"][1], courant)
     chosen = rng.permutation(n_taken * len(cells))[:n]
     return np.concatenate(cells)[chosen], np.concatenate(dts)[chosen]
-
-
-def _patch(system, n_side, rng):
-    """The demo's gas at another mean density, in the system's variables; ndarray of shape (n_side**2, n_vars)."""
-    patch = make_patch(n_side, seed=rng.integers(2**32))
-    state = np.stack([patch.get(name, np.zeros((n_side, n_side))).ravel() for name in system.names], axis=1)
-    species = [k for k, name in enumerate(system.names) if name != "T"]
-    density = state[:, species].sum(1) * 0.1 * 30 ** rng.random()
-    _compose(system, state)
-    state[:, species] *= (density / state[:, species].sum(1))[:, None]
-    return state
 
 
 def _compose(system, state):
