@@ -1,5 +1,6 @@
 /* What test_mpi.f90 needs of MPI, so that it can be compiled where MPI has no Fortran. */
 #include <mpi.h>
+#include <stddef.h>
 #include <stdint.h>
 
 void start_mpi(int32_t *comm, int32_t *rank, int32_t *n_rank)
