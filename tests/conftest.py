@@ -2,6 +2,7 @@
 
 import functools
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # benchmarks are not installed
+
+VECTOR_FLAGS = (
+    "-std=gnu11 -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast"
+    " -Wall -Wextra -Werror -shared -fPIC"
+).split()
+V4 = ("-march=x86-64-v4", "-mprefer-vector-width=512")
+#: name -> lanes, x86 flags, CPU features they need (as in /proc/cpuinfo)
+VECTORS = {
+    "1-v2": (1, ("-march=x86-64-v2",), {"sse4_2"}),
+    "1-v4": (1, V4, {"avx512f", "avx512dq", "avx512vl"}),
+    "2-v2": (2, ("-march=x86-64-v2",), {"sse4_2"}),
+    "4-v3": (4, ("-march=x86-64-v3",), {"avx2", "fma"}),
+    "8-v4": (8, V4, {"avx512f", "avx512dq", "avx512vl"}),
+}
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +70,31 @@ def toy(toys):
     import surrogate
 
     return surrogate.load(toys / "toy.so")
+
+
+@pytest.fixture(scope="session")
+def compile_lanes(cc, tmp_path_factory):
+    """``compile_lanes(name, lanes, flags) -> path``: tests/c/NAME.c as a shared library, these flags after ours."""
+
+    def compile_(name, lanes, flags=()):
+        library = tmp_path_factory.mktemp(name) / f"{name}.so"
+        source = [f"-I{ROOT / 'bindings' / 'src'}", ROOT / "tests" / "c" / f"{name}.c"]
+        subprocess.run([cc, *VECTOR_FLAGS, *flags, f"-DSURR_LANES={lanes}", *source, "-o", library], check=True)
+        return library
+
+    return compile_
+
+
+@pytest.fixture(scope="module", params=VECTORS)
+def compile_vector(request, compile_lanes):
+    """``compile_vector(name) -> (path, lanes)``: as `compile_lanes`, for every vector width that this CPU can run."""
+    lanes, flags, needs = VECTORS[request.param]
+    if platform.machine() != "x86_64":
+        if not request.param.startswith(("1-v2", "2-v2")):
+            pytest.skip(f"{request.param} is for x86-64, this is {platform.machine()}")
+        flags = ()
+    else:
+        info = Path("/proc/cpuinfo")
+        if missing := needs - set(info.read_text().split() if info.exists() else ()):
+            pytest.skip(f"this CPU cannot run {request.param}: no {', '.join(sorted(missing))}")
+    return lambda name: (compile_lanes(name, lanes, flags), lanes)

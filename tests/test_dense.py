@@ -5,13 +5,10 @@ tests/c/test_dense.c is compiled once per vector width, with the flags of the pr
 
 import ctypes
 import functools
-import platform
-import subprocess
 
 import mpmath
 import numpy as np
 import pytest
-from test_vecmath import BUILDS, FLAGS, INF, NAN, ROOT, cpu_features
 
 #: largest error allowed [ulp]; every third float was tried and gave 1.05, 0.97, 3.93, 4.53 and 2.61
 MAX_ULP = {"exp": 1.5, "log": 1.5, "sigmoid": 4.0, "silu": 5.0, "tanh": 3.0}
@@ -30,6 +27,7 @@ EPILOGUES = {
     "add": lambda x: x,
 }
 
+INF, NAN = np.inf, np.nan
 LOG_MIN_NORMAL, LOG_MAX_FINITE = np.float32(-87.33654), np.float32(88.72283)
 EPS = np.finfo(np.float32).eps
 TINY = np.finfo(np.float32).tiny
@@ -76,19 +74,9 @@ def pointer(array):
     return ctypes.c_void_p(None if array is None else array.ctypes.data)
 
 
-@pytest.fixture(scope="module", params=BUILDS)
-def vector(request, cc, tmp_path_factory):
-    lanes, arch_flags, needs = BUILDS[request.param]
-    if platform.machine() != "x86_64":
-        if not request.param.startswith(("1-v2", "2-v2")):
-            pytest.skip(f"{request.param} is for x86-64, this is {platform.machine()}")
-        arch_flags = ()
-    elif missing := needs - cpu_features():
-        pytest.skip(f"this CPU cannot run {request.param}: no {', '.join(sorted(missing))}")
-    library = tmp_path_factory.mktemp("dense") / "dense.so"
-    subprocess.run([cc, *FLAGS, *arch_flags, f"-DSURR_LANES={lanes}", f"-I{ROOT / 'bindings/src'}",
-                    str(ROOT / "tests/c/test_dense.c"), "-o", str(library)], check=True)  # fmt: skip
-    return FloatLibrary(library, lanes)
+@pytest.fixture(scope="module")
+def vector(compile_vector):
+    return FloatLibrary(*compile_vector("test_dense"))
 
 
 # ---- exp, log and activations ----

@@ -5,29 +5,10 @@ The C files are compiled once per vector width, with the flags of the project.
 
 import ctypes
 import functools
-import platform
-import shutil
-import subprocess
-from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
-FLAGS = (
-    "-std=gnu11 -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast"
-    " -Wall -Wextra -Werror -shared -fPIC"
-).split()
-V4 = ("-march=x86-64-v4", "-mprefer-vector-width=512")
-#: name -> lanes, x86 flags, CPU features they need (as in /proc/cpuinfo)
-BUILDS = {
-    "1-v2": (1, ("-march=x86-64-v2",), {"sse4_2"}),
-    "1-v4": (1, V4, {"avx512f", "avx512dq", "avx512vl"}),
-    "2-v2": (2, ("-march=x86-64-v2",), {"sse4_2"}),
-    "4-v3": (4, ("-march=x86-64-v3",), {"avx2", "fma"}),
-    "8-v4": (8, V4, {"avx512f", "avx512dq", "avx512vl"}),
-}
 
 #: largest error allowed [ulp]; a search over 4 million random points found 1.12, 1.53 and 1.64
 MAX_ULP = {"exp": 1.5, "log": 2.0, "pow": 2.0}
@@ -62,35 +43,9 @@ class VectorLibrary:
         return self._c.surr_test_mask(ctypes.c_void_p(x.ctypes.data))
 
 
-def cpu_features():
-    try:
-        words = Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return set()
-    return set(words)
-
-
-def build(folder, lanes, more_flags):
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler called cc")
-    library = folder / "vecmath.so"
-    command = [compiler, *FLAGS, *more_flags, f"-DSURR_LANES={lanes}"]
-    command += [f"-I{ROOT / 'bindings/src'}", str(ROOT / "tests/c/test_vecmath.c")]
-    subprocess.run([*command, "-o", str(library)], check=True)
-    return VectorLibrary(library, lanes)
-
-
-@pytest.fixture(scope="module", params=BUILDS)
-def vector(request, tmp_path_factory):
-    lanes, arch_flags, needs = BUILDS[request.param]
-    if platform.machine() != "x86_64":
-        if not request.param.startswith(("1-v2", "2-v2")):
-            pytest.skip(f"{request.param} is for x86-64, this is {platform.machine()}")
-        arch_flags = ()
-    elif missing := needs - cpu_features():
-        pytest.skip(f"this CPU cannot run {request.param}: no {', '.join(sorted(missing))}")
-    return build(tmp_path_factory.mktemp("vecmath"), lanes, arch_flags)
+@pytest.fixture(scope="module")
+def vector(compile_vector):
+    return VectorLibrary(*compile_vector("test_vecmath"))
 
 
 # ---- points and exact values, shared by all widths ----
@@ -260,8 +215,8 @@ def test_isfinite_abs_and_sqrt_match_numpy(vector):
         assert_same_bits(vector("sqrt", x), np.sqrt(x))
 
 
-def test_isfinite_survives_fast_math(tmp_path):
-    vector = build(tmp_path, 2, ["-ffast-math"])
+def test_isfinite_survives_fast_math(compile_lanes):
+    vector = VectorLibrary(compile_lanes("test_vecmath", 2, ["-ffast-math"]), 2)
     assert_same_bits(vector("isfinite", VALUES), np.isfinite(VALUES).astype(float))
 
 

@@ -2,7 +2,7 @@
 !>
 !>     code = surr_mpi_create(MPI_COMM_WORLD, balancer)      ! an integer; with mpi_f08: MPI_COMM_WORLD%MPI_VAL
 !>     code = chemistry%queue(q(5:14, 1:nx, j), dt)          ! as often as this rank likes
-!>     code = surr_mpi_flush(balancer, chemistry%work, before, after)   ! all ranks, every time step
+!>     code = surr_mpi_flush(balancer, chemistry%work, before, after, c_null_ptr)   ! all ranks, every time step
 module surrogate_mpi
   use, intrinsic :: iso_c_binding, only: c_char, c_double, c_int32_t, c_int64_t, c_ptr
   implicit none

@@ -2,13 +2,13 @@
 program test_fortran
   use, intrinsic :: iso_c_binding
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan
+  use checks, only: check, conclude
   use surrogate
   implicit none
 
   integer, parameter :: n = 200
   integer(c_int64_t), parameter :: n_cell = n, n_listed = n / 2
   real(c_double), parameter :: dt = 300.0_c_double
-  integer :: n_failures = 0
   type(c_ptr) :: model, plan, work
   character(len=1024) :: directory
 
@@ -38,18 +38,9 @@ program test_fortran
   call test_sizes()
   call test_twin()
   call test_stepper()
-  if (n_failures > 0) error stop 'Fortran module: FAILED'
-  print '(a)', 'Fortran module: passed'
+  call conclude('Fortran module')
 
 contains
-
-  subroutine check(condition, what)
-    logical, intent(in) :: condition
-    character(len=*), intent(in) :: what
-    if (condition) return
-    n_failures = n_failures + 1
-    print '(4a)', 'not true: ', what, '; last error: ', trim(surr_error_text())
-  end subroutine
 
   subroutine test_model()
     integer(c_int32_t) :: n_state, n_param, is_param

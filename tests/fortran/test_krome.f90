@@ -2,6 +2,7 @@
 program test_krome
   use, intrinsic :: iso_c_binding
   use, intrinsic :: ieee_arithmetic, only: ieee_is_nan, ieee_quiet_nan, ieee_value
+  use checks, only: check, conclude
   use krome_main
   use krome_user
   use surrogate, only: surrogate_stepper, SURR_CELL_BAD_INPUT, SURR_E_IO, SURR_OK
@@ -10,7 +11,6 @@ program test_krome
   !> Where the species of x are among the variables of the model.
   integer, parameter :: place(krome_nmols) = [1, 2, 3, 5, 8, 4, 6, 9, 7], n = 64
   real(c_double), parameter :: dt = 1e5_c_double * krome_seconds_per_year
-  integer :: n_failures = 0
 
   call krome_use_model('no-such-model', 1e-3_c_double)
   call test_init()
@@ -19,18 +19,9 @@ program test_krome
   call test_bad_cell()
   call test_threads()
   call krome_close()
-  if (n_failures > 0) error stop 'KROME shim: FAILED'
-  print '(a)', 'KROME shim: passed'
+  call conclude('KROME shim')
 
 contains
-
-  subroutine check(condition, what)
-    logical, intent(in) :: condition
-    character(len=*), intent(in) :: what
-    if (condition) return
-    n_failures = n_failures + 1
-    print '(2a)', 'not true: ', what
-  end subroutine
 
   subroutine test_init()
     integer :: ierr
