@@ -18,6 +18,8 @@ def find_mpiexec():
 def run_ranks(n_ranks, arguments, **options):
     """Run ``python *arguments`` on `n_ranks` ranks, more than cores if need be; as `subprocess.run`.
 
+    An exception on one rank ends them all; without mpi4py's runner the others would wait for it.
+
     Raises
     ------
     FileNotFoundError
@@ -33,5 +35,5 @@ def run_ranks(n_ranks, arguments, **options):
         "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
     }
     environment = settings | dict(options.pop("env", os.environ))
-    command = [launcher, "-n", str(n_ranks), sys.executable, *map(str, arguments)]
+    command = [launcher, "-n", str(n_ranks), sys.executable, "-m", "mpi4py", *map(str, arguments)]
     return subprocess.run(command, env=environment, **options)

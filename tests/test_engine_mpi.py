@@ -21,8 +21,9 @@ def run(program, n_ranks, *arguments, timeout=120):
     """Run one of the programs below on `n_ranks` ranks."""
     if find_mpiexec() is None:
         pytest.skip("MPI is not installed: pip install 'stiff-surrogate[mpi]'")
-    arguments = ["-W", "error", __file__, program, *arguments]
-    return run_ranks(n_ranks, arguments, capture_output=True, text=True, timeout=timeout)
+    environment = os.environ | {"PYTHONWARNINGS": "error"}
+    arguments = [__file__, program, *arguments]
+    return run_ranks(n_ranks, arguments, capture_output=True, text=True, timeout=timeout, env=environment)
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
