@@ -1,8 +1,9 @@
-# make demo    a blast wave in clumpy gas on two MPI ranks, with the surrogate and with the solver alone; demo/demo.png
-# make test    everything: C, Fortran, Python and MPI tests
-# make tables  write README.md and benchmarks/README.md anew, tables and pictures, from benchmarks/results/*.json
-# make build   install anew what a change in C or in the code generator affects
-# make clean   remove what the others made
+# make demo        a blast wave in clumpy gas on two MPI ranks, with the surrogate and with the solver alone; demo/demo.png
+# make test        everything: C, Fortran, Python and MPI tests
+# make test-mpich  the MPI tests again, with MPICH in place of Open MPI
+# make tables      write README.md and benchmarks/README.md anew, tables and pictures, from benchmarks/results/*.json
+# make build       install anew what a change in C or in the code generator affects
+# make clean       remove what the others made
 #
 # Needs Python >= 3.10, a C compiler and make. All else goes into .venv; nothing is installed outside it, except
 # gfortran where apt-get can (root in a container). Without a GPU, name an index with CPU-only builds of torch first:
@@ -10,12 +11,13 @@
 PYTHON ?= python3
 TORCH  ?= $(shell grep ^torch constraints.txt)
 BUILD  := build/cmake
+MPICH  := build/mpich
 PIP    := .venv/bin/pip --disable-pip-version-check
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
 
-.PHONY: demo test build tables ctest pytest install-demo install-test fortran clean
+.PHONY: demo test test-mpich build tables ctest pytest install-demo install-test fortran clean
 
 demo: install-demo
 	.venv/bin/surrogate demo --ranks 2
@@ -39,6 +41,18 @@ ctest: install-test fortran
 
 pytest: install-test
 	.venv/bin/pytest
+
+# An environment on top of .venv: mpi4py's wheels take the MPI of the one in which they run.
+test-mpich: install-test fortran
+	.venv/bin/python -m venv $(MPICH)
+	$(MPICH)/bin/pip --disable-pip-version-check install -q mpich
+	.venv/bin/python -c 'from sysconfig import get_path; print("import site; site.addsitedir(%r)" % get_path("purelib"))' \
+	  > "$$($(MPICH)/bin/python -c 'from sysconfig import get_path; print(get_path("purelib"))')/below.pth"
+	$(MPICH)/bin/python -c 'from mpi4py.MPI import Get_library_version as f; assert "MPICH" in f(), f(); print(f().split("\n")[0])'
+	PATH="$(CURDIR)/$(MPICH)/bin:$$PATH" cmake -S . -B $(BUILD)/mpich -DCMAKE_BUILD_TYPE=Release
+	cmake --build $(BUILD)/mpich --parallel 2
+	ctest --test-dir $(BUILD)/mpich --output-on-failure -R '^test_mpi'
+	$(MPICH)/bin/python -m pytest -m mpi
 
 # An editable install needs its build tools in the same environment; see build-system.requires in pyproject.toml.
 .venv/ready: pyproject.toml
