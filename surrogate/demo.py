@@ -21,6 +21,8 @@ YEAR = 3.1536e7  # s
 PARSEC = 3.0857e18  # cm
 #: 99 % of the cells of the surrogate run end within this many rtol of the solver run, in T, H2 and electrons
 MARGIN = 5.0
+#: frames of a film: about so many, ten per second; the names of their files, the number of the step
+N_FRAMES, FRAMES = 50, "??????.png"
 X_HELIUM = 0.107176  # He nuclei per H nucleus: mass fractions 0.3 and 0.7, for which the model was trained
 
 
@@ -130,10 +132,11 @@ def nuclei_and_charge(patch):
 class Run:
     """One run with its chemistry, and what it has cost so far (this rank)."""
 
-    def __init__(self, name, options, comm):
+    def __init__(self, name, options, comm, frames=None):
         from surrogate.hydro import Gas
 
         self.name, self.options, self.comm = name, options, comm
+        self.frames = frames  # directory for the frames of a film, or None
         self.path = Path(options.out) / f"{name}.h5"
         self.stepper = load(options.model).stepper(rtol=options.rtol, net=name == "surrogate", comm=comm,
                                                    threads=options.threads, balance=options.balance)  # fmt: skip
@@ -149,21 +152,26 @@ class Run:
         return make_gas(**{name: getattr(self.options, name) for name in names}, advance=solver.step, comm=comm)
 
     def advance(self):
-        """All steps, with a bar on the first rank, snapshots and frames."""
+        """All steps, with a bar on the first rank, snapshots and the frames of a film."""
         steps = range(self.first, self.options.steps)
         is_first = self.gas.comm.rank == 0
         if is_first and self.options.progress:
             from tqdm import tqdm
 
             steps = tqdm(steps, desc=f"{self.name:>9}", unit="step")
+        if self.frames:
+            forget_frames(self.frames, self.first)
+            draw_frame(self.gas, self.frames)
         for i in steps:
             report, _ = self.gas.step(self.stepper.step)
             self.reports.append(report)
             self.cost += report.cost.reshape(self.cost.shape)
-            if (i + 1) % self.options.every == 0 or i + 1 == self.options.steps:
+            is_last = i + 1 == self.options.steps
+            if (i + 1) % self.options.every == 0 or is_last:
                 self.gas.save(self.path)
-                if self.options.movie and self.name == "surrogate":
-                    draw_frame(self.gas, Path(self.options.out) / "frames" / f"{i + 1:06d}.png")
+            if self.frames and ((i + 1) % max(self.options.steps // N_FRAMES, 1) == 0 or is_last):
+                draw_frame(self.gas, self.frames)
+            self.gas.comm.allgather(None)  # who waits for the first rank's files must not book it as hydro
 
     def summary(self):
         """Numbers for the table; collective."""
@@ -242,16 +250,23 @@ def make_axes(rows):
     return plt.subplots(rows, 3, figsize=(14, 4.2 * rows), layout="constrained", squeeze=False)
 
 
-def draw_frame(gas, path):
-    """One picture of a movie; collective."""
+def forget_frames(directory, first):
+    """Remove the frames of an earlier run from step `first` on."""
+    for frame in directory.glob(FRAMES):
+        if frame.stem.isdigit() and int(frame.stem) >= first:
+            frame.unlink(missing_ok=True)  # another rank may have been quicker
+
+
+def draw_frame(gas, directory):
+    """One picture of a film, named after the step; collective."""
     fields = gas.gather()
     if fields is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     figure, axes = make_axes(1)
     draw_maps(axes[0], fields)
     figure.suptitle(f"{gas.time / YEAR / 1e3:.0f} kyr")
-    save_figure(figure, path)
+    save_figure(figure, directory / f"{gas.n_steps:06d}.png")
 
 
 def draw(fields, reference, costs, n_ranks, path):
@@ -273,12 +288,13 @@ def draw(fields, reference, costs, n_ranks, path):
     save_figure(figure, path)
 
 
-def make_movie(directory):
-    """Join the frames, where there is ffmpeg."""
-    path = directory / "blast.mp4"
-    subprocess.run(["ffmpeg", "-y", "-loglevel", "error", "-framerate", "10", "-pattern_type", "glob", "-i",
-                    str(directory / "frames" / "*.png"), "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p",
-                    str(path)], check=True)  # fmt: skip
+def make_movie(frames, path):
+    """Join the frames, in a form that browsers and slides play; `path` ends in .mp4."""
+    temporary = path.with_suffix(".tmp.mp4").absolute()
+    subprocess.run(["ffmpeg", "-nostdin", "-y", "-loglevel", "error", "-framerate", "10", "-pattern_type", "glob",
+                    "-i", FRAMES, "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p",
+                    "-movflags", "+faststart", str(temporary)], check=True, cwd=frames)  # fmt: skip
+    os.replace(temporary, path)
     return path
 
 
@@ -320,8 +336,8 @@ def print_results(runs, options, n_ranks):
     picture = Path(options.out) / "demo.png"
     draw(fields[0], fields[-1], rows[runs[-1].name]["cost"], n_ranks, picture)
     print(f"picture: {picture}")
-    if options.movie:
-        print(f"movie: {make_movie(Path(options.out))}")
+    if runs[0].frames:
+        print(f"film: {make_movie(runs[0].frames, Path(options.out) / 'blast.mp4')}")
     return None if len(rows) < 2 else errors
 
 
@@ -343,8 +359,8 @@ def make_parser():
     parser.add_argument("--spot", type=float, default=0.12, help="radius of the hot spot over the box (default 0.12)")
     parser.add_argument("--flow", type=float, default=0.0, help="speed of two colliding streams [km/s] (default 0)")
     parser.add_argument("--seed", type=int, default=7, help="of the clumps (default 7)")
-    parser.add_argument("--every", type=int, default=50, help="steps between snapshots and frames (default 50)")
-    parser.add_argument("--movie", action="store_true", help="a film of the frames (needs ffmpeg)")
+    parser.add_argument("--every", type=int, default=50, help="steps between snapshots (default 50)")
+    parser.add_argument("--movie", action="store_true", help="a film of 50 frames, blast.mp4 (needs ffmpeg)")
     parser.add_argument("--restart", action="store_true", help="go on from the snapshots in the directory")
     parser.add_argument("--out", default="demo", help="directory for snapshots and pictures (default demo)")
     parser.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
@@ -357,7 +373,7 @@ def main(argv=None):
     arguments = sys.argv[1:] if argv is None else list(argv)
     options = make_parser().parse_args(arguments)
     if options.movie and not shutil.which("ffmpeg"):
-        raise ValueError("--movie needs ffmpeg, which is not installed")
+        raise ValueError("--movie needs ffmpeg, which is not installed (Debian, Ubuntu: apt-get install ffmpeg)")
     if options.ranks > 1 and not options.mpi:
         from surrogate.launch import find_mpiexec, run_ranks
 
@@ -372,7 +388,8 @@ def main(argv=None):
     Path(options.out).mkdir(parents=True, exist_ok=True)
     names = ("surrogate", "solver") if options.chemistry == "both" else (options.chemistry,)
     start = time.perf_counter()
-    runs = [Run(name, options, comm) for name in names]
+    frames = Path(options.out) / "frames" if options.movie else None
+    runs = [Run(name, options, comm, frames if name == names[0] else None) for name in names]
     for run in runs:
         run.advance()
     print_results(runs, options, comm.size if comm else 1)

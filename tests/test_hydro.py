@@ -3,6 +3,8 @@
 The file is its own MPI program, see `main`.
 """
 
+import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -153,6 +155,29 @@ def test_demo_restarts_and_tells(tmp_path, capsys):
     a, b = (hydro.Gas.load(tmp_path / x / "solver.h5") for x in "ab")
     np.testing.assert_array_equal(a.own, b.own)
     assert (tmp_path / "a" / "demo.png").stat().st_size > 10_000
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed (apt-get install ffmpeg): no film")
+def test_film_shows_the_frames_of_this_run(tmp_path):
+    from matplotlib.image import imread
+
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    (frames / "000999.png").write_bytes(b"left by an earlier run")
+    assert demo.main([*OPTIONS, "--chemistry", "solver", "--movie", "--out", str(tmp_path)]) == 0
+    pictures = sorted(frames.iterdir())
+    assert [path.stem for path in pictures] == [f"{step:06d}" for step in range(6)]
+    drawn = np.array([imread(path)[..., :3] for path in pictures])
+    decode = ["ffmpeg", "-loglevel", "error", "-i", tmp_path / "blast.mp4", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    film = np.frombuffer(subprocess.run(decode, check=True, capture_output=True).stdout, np.uint8).reshape(drawn.shape)
+    apart = np.abs(film[:, None] / 255 - drawn[None]).mean((2, 3, 4))
+    assert apart.diagonal().max() < 0.02 and np.argmin(apart, axis=1).tolist() == list(range(6))
+
+
+def test_film_without_ffmpeg_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match="needs ffmpeg"):
+        demo.main([*OPTIONS, "--movie", "--out", str(tmp_path)])
 
 
 @pytest.mark.mpi
