@@ -152,7 +152,8 @@ SURR_API int32_t surr_plan_set_s(surr_plan *p, const char *key, int32_t key_len,
  * gets n cells in the model's units, state[c*n_state + k] (in and out), dt[c] [s] and params[c*n_param + k]. It returns
  * 0, or another number if it gave all n of them up. Cells that come back negative, infinite or out of the range of
  * surr_model_field have failed too (34). It runs in the host's floating-point environment, with "threads" above 1 on
- * several threads at once. */
+ * several threads at once. Ranks that share work (surrogate_mpi.h) time it; results are the same on any number of them if
+ * those of a cell do not depend on the others of a call. */
 SURR_API int32_t surr_plan_set_fallback(surr_plan *p,
                                         int32_t (*advance)(void *context, int64_t n, double *state, const double *dt,
                                                            const double *params),

@@ -46,17 +46,21 @@ SURR_API int32_t surr_queue_size(const surr_work *w, int64_t *n_cell);
 SURR_API int32_t surr_queue_width(const surr_work *w, int32_t *n_out, int32_t *n_back);
 /* cost[n_cell], 1 or more: the attempts that the judge of the net expects (1 where it knows nothing), times the ratio of
  * what was needed to what was expected in this work, for cells that waited for the same reason, of similar temperature,
- * density and time step; averaged with a weight that halves with every flush. */
+ * density and time step; averaged with a weight that halves with every flush. A solver of the host's
+ * (surr_plan_set_fallback) counts no attempts: microseconds of its calls take their place, here and below. */
 SURR_API int32_t surr_queue_costs(const surr_work *w, double *cost);
 /* Packs the n cells which[] (none twice) into packed[n * n_out]: first all time steps, then all variables, then all
  * parameters. They go on waiting. */
 SURR_API int32_t surr_queue_take(const surr_work *w, int64_t n, const int64_t *which, double *packed);
-/* Results of the same cells, from the first n * n_back numbers. *attempts (may be NULL): made for them, all together. */
-SURR_API int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *attempts);
+/* Results of the same cells, from the first n * n_back numbers. *spent (may be NULL): attempts made for them, all
+ * together. */
+SURR_API int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *spent);
 /* Solves n of the cells that wait here, or, in place, n packed ones from anywhere: the plan must be that of the rank
  * they come from. surr_work_seconds tells how long it took. */
 SURR_API int32_t surr_queue_solve(surr_work *w, int64_t n, const int64_t *which);
-SURR_API int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *attempts);
+SURR_API int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *spent);
+/* Attempts made for the cells of the last surr_flush, wherever they were solved. */
+SURR_API int32_t surr_queue_work(const surr_work *w, double *spent);
 
 /* For transports: makes this text (value, bound, advice) the thread's surr_last_error, and returns code. */
 SURR_API int32_t surr_set_error(int32_t code, const char *text);

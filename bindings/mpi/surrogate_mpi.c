@@ -34,7 +34,7 @@ struct surr_balancer {
     double *amount;
     int64_t moved[N_MOVED];
     double seconds[N_SECONDS];
-    int64_t others, elsewhere; /* attempts made here for others, elsewhere for this rank */
+    int64_t others, elsewhere; /* attempts (or microseconds) here for others, elsewhere for this rank */
     int is_dead;               /* a wait was given up: MPI may still write into what was not freed */
 };
 
@@ -268,12 +268,12 @@ static int32_t take_back(surr_balancer *b, surr_work *w, int n, const parcel *pa
 {
     for (int i = 0; i < n; i++) {
         int count = 0;
-        int64_t attempts = 0;
+        int64_t spent = 0;
         MPI_Get_count(&statuses[i], MPI_DOUBLE, &count);
         if (parcels[i].n == 0 || count != parcels[i].n * n_back) continue; /* then the flush solves them */
-        int32_t code = surr_queue_put(w, parcels[i].n, parcels[i].which, parcels[i].back, &attempts);
+        int32_t code = surr_queue_put(w, parcels[i].n, parcels[i].which, parcels[i].back, &spent);
         if (code != SURR_OK) return code;
-        b->elsewhere += attempts;
+        b->elsewhere += spent;
     }
     return SURR_OK;
 }
@@ -322,11 +322,11 @@ static void answer(surr_balancer *b, surr_work *w, parcel *p, int32_t n_out, int
                    MPI_Request *reply)
 {
     int count = 0;
-    int64_t attempts = 0;
+    int64_t spent = 0;
     MPI_Get_count(status, MPI_DOUBLE, &count);
     p->n = count / n_out;
-    if (surr_cells_solve(w, p->n, p->out, &attempts) != SURR_OK) p->n = 0;
-    b->others += attempts;
+    if (surr_cells_solve(w, p->n, p->out, &spent) != SURR_OK) p->n = 0;
+    b->others += spent;
     MPI_Isend(p->out, (int)(p->n * n_back), MPI_DOUBLE, p->peer, TAG_RESULTS, b->peers, reply);
     b->moved[MOVED_BYTES] += p->n * n_back * (int64_t)sizeof(double);
     b->moved[MOVED_MESSAGES]++;
@@ -414,9 +414,9 @@ static int32_t ask_costs(surr_work *w, int64_t *n_cell, double **cost, double *l
 }
 
 /* Imbalances and the errors of all ranks. */
-static int32_t conclude(surr_balancer *b, int32_t code, const int64_t *stat, double *before, double *after)
+static int32_t conclude(surr_balancer *b, int32_t code, double own, double *before, double *after)
 {
-    const double own = (double)stat[7], here = (double)(stat[7] + b->others - b->elsewhere);
+    const double here = own + (double)(b->others - b->elsewhere);
     double most[3] = {own, here, code < 0}, sum[2] = {own, here};
     int size;
     int32_t failed = reduce(b, MPI_MAX, 3, most);
@@ -434,7 +434,7 @@ static int32_t conclude(surr_balancer *b, int32_t code, const int64_t *stat, dou
 int32_t surr_mpi_flush(surr_balancer *b, surr_work *w, double *imbalance_before, double *imbalance_after, int64_t *stat)
 {
     int64_t n_cell, own_stat[SURR_NSTAT] = {0};
-    double *cost, load;
+    double *cost, load, own = 0.0;
     if (!b) return surr_set_error(SURR_E_ARG, "the balancer is NULL: create one first");
     if (b->is_dead) return surr_set_error(SURR_E_MPI, "this balancer has given up another rank: end the run");
     memset(b->moved, 0, sizeof b->moved);
@@ -448,7 +448,8 @@ int32_t surr_mpi_flush(surr_balancer *b, surr_work *w, double *imbalance_before,
     if (moved == SURR_OK && !failed && size > 1 && b->scope != SCOPE_OFF) moved = exchange(b, w, n_cell, cost, load);
     free(cost);
     if (code == SURR_OK) code = surr_flush(w, own_stat);
+    if (code >= 0) surr_queue_work(w, &own);
     if (stat) memcpy(stat, own_stat, sizeof own_stat);
     if (moved < 0) code = moved;
-    return b->is_dead ? code : conclude(b, code, own_stat, imbalance_before, imbalance_after);
+    return b->is_dead ? code : conclude(b, code, own, imbalance_before, imbalance_after);
 }

@@ -1,5 +1,7 @@
 /* What a waiting cell will cost, in step attempts of the solver: what the judge of the net expects (1 where there is none,
- * or the cell is outside its domain) times what similar cells have needed before, over what was expected of them. */
+ * or the cell is outside its domain) times what similar cells have needed before, over what was expected of them. An
+ * attempt takes as long for one cell as for another, to 5 %, so that no clock is needed. A solver of the host's counts
+ * no attempts: its calls are timed, and microseconds take their place. */
 #include "engine.h"
 
 #include "surrogate_balance.h"
@@ -35,26 +37,40 @@ static void average(double *known, double sum, double n)
 
 static double expected(const queue *q, int64_t i) { return q->expected[i] > 1.0f ? q->expected[i] : 1.0; }
 
-/* Called before the queue forgets its cells. A solver that counts no attempts teaches nothing. */
-void cost_learn(queue *q)
-{
-    double sum[COST_BINS] = {0.0}, n[COST_BINS] = {0.0}, sum_reason[N_REASON] = {0.0}, n_reason[N_REASON] = {0.0};
-    for (int64_t i = 0; i < q->n; i++) {
-        if (q->attempts[i] < 1) continue;
-        sum[q->bin[i]] += q->attempts[i];
-        n[q->bin[i]] += expected(q, i);
-        sum_reason[q->reason[i]] += q->attempts[i];
-        n_reason[q->reason[i]] += expected(q, i);
-    }
-    for (int b = 0; b < COST_BINS; b++) average(&q->costs.bin[b], sum[b], n[b]);
-    for (int r = 0; r < N_REASON; r++) average(&q->costs.reason[r], sum_reason[r], n_reason[r]);
-}
-
 static double cost_of(const queue *q, int64_t i)
 {
     const double in_bin = q->costs.bin[q->bin[i]], in_reason = q->costs.reason[q->reason[i]];
     const double ratio = in_bin > 0.0 ? in_bin : in_reason > 0.0 ? in_reason : q->expected[i] < 0.0f ? UNKNOWN : 1.0;
     return ratio * expected(q, i);
+}
+
+/* Notes what n cells, those of the list or from the first on, have taken in one call of the solver: their attempts, or,
+ * of the host's, the time of the call, shared out in proportion to what was expected. */
+void cost_book(const surr_plan *p, queue *q, const int64_t *which, int64_t first, int64_t n, double seconds)
+{
+    double sum = 0.0;
+    for (int64_t k = 0; k < n; k++) sum += cost_of(q, which ? which[k] : first + k);
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t i = which ? which[k] : first + k;
+        q->spent[i] = (float)(p->fallback == FALLBACK_HOST ? 1e6 * seconds * cost_of(q, i) / sum : q->attempts[i]);
+    }
+}
+
+/* Called before the queue forgets its cells. */
+void cost_learn(queue *q)
+{
+    double sum[COST_BINS] = {0.0}, n[COST_BINS] = {0.0}, sum_reason[N_REASON] = {0.0}, n_reason[N_REASON] = {0.0};
+    q->work = 0.0;
+    for (int64_t i = 0; i < q->n; i++) {
+        if (!(q->spent[i] > 0.0f)) continue;
+        q->work += q->spent[i];
+        sum[q->bin[i]] += q->spent[i];
+        n[q->bin[i]] += expected(q, i);
+        sum_reason[q->reason[i]] += q->spent[i];
+        n_reason[q->reason[i]] += expected(q, i);
+    }
+    for (int b = 0; b < COST_BINS; b++) average(&q->costs.bin[b], sum[b], n[b]);
+    for (int r = 0; r < N_REASON; r++) average(&q->costs.reason[r], sum_reason[r], n_reason[r]);
 }
 
 int32_t surr_queue_costs(const surr_work *w, double *cost)
@@ -64,5 +80,12 @@ int32_t surr_queue_costs(const surr_work *w, double *cost)
         const double c = cost_of(&w->queue, i);
         cost[i] = c > 1.0 ? c : 1.0;
     }
+    return SURR_OK;
+}
+
+int32_t surr_queue_work(const surr_work *w, double *spent)
+{
+    if (!w || !spent) return surr_fail(SURR_E_ARG, "work or spent is NULL");
+    *spent = w->queue.work;
     return SURR_OK;
 }

@@ -1,7 +1,8 @@
 /* Waiting cells on their way to another rank and back, and cells of others that are solved here.
  *
  * Packed cells are three arrays, one after the other: time steps [n], variables [n][n_state], parameters [n][n_param]. The
- * solver works on them in place; outcomes replace the time steps, so that the first n * (1 + n_state) numbers go back. */
+ * solver works on them in place; outcomes replace the time steps, so that the first n * (1 + n_state) numbers go back. What
+ * cells have taken travels as whole attempts, or microseconds of the host's solver. */
 #include "engine.h"
 
 #include "surrogate_balance.h"
@@ -60,18 +61,18 @@ int32_t surr_queue_take(const surr_work *w, int64_t n, const int64_t *which, dou
 
 /* An outcome in the place of a double: bits, never computed with. */
 typedef struct outcome {
-    int32_t status, attempts;
+    int32_t status, spent;
 } outcome;
 _Static_assert(sizeof(outcome) == sizeof(double), "an outcome takes the place of a time step");
 
 static int is_outcome(outcome o)
 {
-    return (o.status == SURR_CELL_SOLVER || o.status == SURR_CELL_FAILED) && o.attempts >= 0;
+    return (o.status == SURR_CELL_SOLVER || o.status == SURR_CELL_FAILED) && o.spent >= 0;
 }
 
-int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *attempts)
+int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *spent)
 {
-    if (attempts) *attempts = 0;
+    if (spent) *spent = 0;
     int32_t code = check_list(w, n, which);
     if (code != SURR_OK || n == 0) return code;
     if (!packed) return surr_fail(SURR_E_ARG, "packed is NULL: give the results of %lld cells", (long long)n);
@@ -89,8 +90,9 @@ int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const doub
         outcome o;
         memcpy(&o, packed + i, sizeof o);
         q->outcome[c] = (uint8_t)o.status;
-        q->attempts[c] = o.attempts;
-        if (attempts) *attempts += o.attempts;
+        q->attempts[c] = w->plan->fallback == FALLBACK_HOST ? 0 : o.spent;
+        q->spent[c] = (float)o.spent;
+        if (spent) *spent += o.spent;
         memcpy(q->y + c * n_state, packed + n + i * n_state, (size_t)n_state * sizeof *q->y);
     }
     return SURR_OK;
@@ -119,13 +121,16 @@ static void solve_some(void *context, scratch *s, int64_t first, int32_t n)
         memcpy(s->params + (int64_t)i * d->n_param, q->params + c * d->n_param, params);
         s->dt[i] = q->dt[c];
     }
+    double t1 = seconds_now();
     solve_cells(p, s->host, n, s->y, s->dt, s->params, s->state, s->attempts);
+    double seconds = seconds_now() - t1;
     for (int32_t i = 0; i < n; i++) {
         const int64_t c = job->which[first + i];
         memcpy(q->y + c * d->n_state, s->y + (int64_t)i * d->n_state, state);
         q->outcome[c] = s->state[i];
         q->attempts[c] = s->attempts[i];
     }
+    cost_book(p, q, job->which + first, 0, n, seconds);
     s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
 }
 
@@ -138,10 +143,11 @@ static void solve_packed(void *context, scratch *s, int64_t first, int32_t n)
     const double *params = job->packed + job->n * (1 + d->n_state) + first * d->n_param;
     double t0 = seconds_now();
     solve_cells(p, s->host, n, y, dt, params, s->state, s->attempts);
+    const double each = 1e6 * (seconds_now() - t0) / n;
     for (int32_t i = 0; i < n; i++) {
-        const outcome o = {.status = s->state[i], .attempts = s->attempts[i]};
+        const outcome o = {s->state[i], p->fallback == FALLBACK_HOST ? 1 + (int32_t)each : s->attempts[i]};
         memcpy(dt + i, &o, sizeof o);
-        s->stat[7] += s->attempts[i];
+        s->stat[7] += o.spent;
     }
     s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
 }
@@ -158,16 +164,16 @@ int32_t surr_queue_solve(surr_work *w, int64_t n, const int64_t *which)
     return code;
 }
 
-int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *attempts)
+int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *spent)
 {
-    if (attempts) *attempts = 0;
+    if (spent) *spent = 0;
     if (!w) return surr_fail(SURR_E_ARG, "work is NULL: create one first, one per thread");
     if (n < 0 || (n > 0 && !packed))
         return surr_fail(SURR_E_ARG, "n is %lld, packed is %p: give packed cells", (long long)n, (void *)packed);
     int32_t code = work_enter(w);
     if (code != SURR_OK) return code;
     code = work_run(w, n, 0, solve_packed, &(solving){.work = w, .n = n, .packed = packed});
-    if (code == SURR_OK && attempts) *attempts = w->stat[7];
+    if (code == SURR_OK && spent) *spent = w->stat[7];
     work_leave(w);
     return code;
 }

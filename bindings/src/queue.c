@@ -9,7 +9,7 @@
 void queue_free(queue *q)
 {
     void *all[] = {q->y,      q->params,  q->dt,       q->rho,  q->form,   q->element, q->position, q->origin,
-                   q->reason, q->outcome, q->attempts, q->expected, q->bin, q->base, q->stride, q->status, q->dtype};
+                   q->reason, q->outcome, q->attempts, q->expected, q->spent, q->bin, q->base, q->stride, q->status, q->dtype};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 }
 
@@ -34,6 +34,7 @@ static int resize_cells(queue *q, const surr_model_desc *d, int64_t room)
            resize(&q->position, room, sizeof *q->position) && resize(&q->origin, room, sizeof *q->origin) &&
            resize(&q->reason, room, sizeof *q->reason) && resize(&q->outcome, room, sizeof *q->outcome) &&
            resize(&q->attempts, room, sizeof *q->attempts) && resize(&q->expected, room, sizeof *q->expected) &&
+           resize(&q->spent, room, sizeof *q->spent) &&
            resize(&q->bin, room, sizeof *q->bin);
 }
 
@@ -86,6 +87,7 @@ static void append_cells(queue *q, const surr_model_desc *d, const call *c, scra
         q->reason[at] = s->state[i];
         q->outcome[at] = SURR_CELL_QUEUED;
         q->expected[at] = c->plan->use_net ? s->expected[i] : -1.0f;
+        q->spent[at] = 0.0f;
         q->bin[at] = cost_bin(d, s->y + i * d->n_state, s->dt[i], s->state[i]);
         s->state[i] = SURR_CELL_QUEUED;
     }
@@ -208,9 +210,12 @@ static void solve_waiting(const surr_plan *p, queue *q, fp_state host, int64_t f
     const surr_model_desc *d = p->model->desc;
     for (int64_t i = first, end = first; i < first + n; i = end) {
         while (end < first + n && q->outcome[end] == SURR_CELL_QUEUED) end++;
-        if (end > i)
+        if (end > i) {
+            const double start = seconds_now();
             solve_cells(p, host, end - i, q->y + i * d->n_state, q->dt + i, q->params + i * d->n_param, q->outcome + i,
                         q->attempts + i);
+            cost_book(p, q, NULL, i, end - i, seconds_now() - start);
+        }
         while (end < first + n && q->outcome[end] != SURR_CELL_QUEUED) end++;
     }
 }
