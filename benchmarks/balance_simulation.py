@@ -1,7 +1,7 @@
 """How well would the plan share the work of up to 100,000 ranks?
 
-    python -m benchmarks.balance_simulation                       # a minute
-    python -m benchmarks.balance_simulation --measured            # and runs on 2, 4 and 8 ranks beside it: some minutes
+    python -m benchmarks.balance_simulation                # with real ranks beside simulated ones: some minutes
+    python -m benchmarks.balance_simulation --measured     # without: a minute
 
 Plan and choice of cells are the code that runs (bindings/src/balance.c); ranks, messages and time are simulated:
 
@@ -26,7 +26,6 @@ from surrogate import balance
 
 from .options import finish, make_parser, start
 from .ranks import distribute, run, with_pool
-from .timing import RESULTS
 
 FLOOR = 100.0  # attempts, as in surrogate/mpi.py
 MACHINE = {"attempt": 0.8e-6, "pack": 0.05e-6, "latency": (1e-6, 3e-6), "bandwidth": (5e9, 5e9), "overhead": 1e-6,
@@ -116,34 +115,15 @@ def row(r):
             f"{r['messages']:>10}{r['most_messages']:>9}{r['MB']:>8.1f}")  # fmt: skip
 
 
-def draw(rows, path):
-    """Efficiency over ranks."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    for key, label in (("off", "as distributed"), ("world", "shared")):
-        for interval, style in ((1, "-"), (10, "--")):
-            some = [r for r in rows if r["interval"] == interval]
-            if some and (key == "world" or interval == 1):
-                name = label + (f", plans for {interval} steps" if interval > 1 else "")
-                x, y = ([r["ranks"] for r in some], [r["efficiency"][key] for r in some])
-                axis.plot(x, y, style, marker="o", label=name)
-    axis.set(xscale="log", xlabel="ranks", ylabel="efficiency", ylim=(0, 1.05), title="simulated")
-    axis.legend()
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
 def compare(path, pool, options):
     """Real ranks beside simulated ones: 10 % of the cells hard, on half of the ranks."""
     rows = []
+    if not options.measured:
+        return rows
     print(f"{'ranks':>6}{'simulated: imbalance':>24}{'eff. off, shared':>18}{'measured: imbalance':>23}"
           f"{'(CPU) off, shared':>19}")  # fmt: skip
-    for n in (2, 4, 8):
-        scene = {"cells": options.cells, "hard": 0.1, "owners": n // 2}
+    for n in options.measured:
+        scene = {"cells": options.cells, "hard": 0.1, "owners": max(1, n // 2)}
         real = run(n, path, **scene, repeats=options.repeats, net=False)
         sim = simulate(pool, n, scene["cells"], scene["hard"], scene["owners"])
         rows.append({"simulated": sim, "measured": real})
@@ -161,9 +141,10 @@ def main(arguments=None):
     parser.add_argument("--hard", type=float, default=0.3, help="fraction of hard cells on the ranks in the shock")
     parser.add_argument("--owners", type=float, default=0.01, help="fraction of ranks in the shock")
     parser.add_argument("--min-gain", type=float, default=0.03)
-    parser.add_argument("--measured", action="store_true", help="run on 2, 4 and 8 ranks as well")
+    parser.add_argument("--measured", type=int, nargs="*", default=[1, 2, 4, 8], metavar="RANKS",
+                        help="run on so many as well (default 1 2 4 8)")  # fmt: skip
     parser.add_argument("--repeats", type=int, default=9)
-    options = start(parser, arguments, bind=False, ranks=[10, 100], cells=1000, repeats=1)
+    options = start(parser, arguments, bind=False, ranks=[10, 100], cells=1000, repeats=1, measured=[1, 2])
 
     def work(path):
         pool, rows = dict(np.load(path)), []
@@ -178,12 +159,9 @@ def main(arguments=None):
                 rows.append(simulate(pool, n, options.cells, hard, owners, interval=interval,
                                      tolerance=options.min_gain))
                 print(row(rows[-1]), flush=True)
-        if not options.quick:
-            draw(rows, RESULTS / "balance_simulation.png")
-        compared = compare(path, pool, options) if options.measured else []
-        return {"assumed": MACHINE, "results": rows, "compared": compared}
+        return {"assumed": MACHINE, "results": rows, "compared": compare(path, pool, options)}
 
-    finish("balance_simulation", options, with_pool(work))
+    finish("balance_simulation", options, with_pool(options, work))
 
 
 if __name__ == "__main__":

@@ -90,20 +90,73 @@ def calibration(record):
     return figure
 
 
+WAYS = {"off": "as the cells lie", "world": "shared", "alone": "fair parts, no messages"}
+
+
+def draw_steps(axis, record, title):
+    """Time of a step over the ranks."""
+    rows = record["results"]
+    for way, label in WAYS.items():
+        axis.plot([r["ranks"] for r in rows], [1e3 * r["seconds"][way] for r in rows], "o-", ms=4, label=label)
+    axis.axvline(record["machine"]["cores"], color="0.6", ls=":", label=f"{record['machine']['cores']} cores")
+    axis.set(yscale="log", ylabel="step [ms]", title=title)
+
+
+def draw_compared(axis, pairs):
+    """Efficiency of simulated and of real ranks."""
+    simulated, measured = ([pair[kind] for pair in pairs] for kind in ("simulated", "measured"))
+    ranks = [r["ranks"] for r in measured]
+    for k, (way, label) in enumerate(list(WAYS.items())[:2]):
+        axis.plot(ranks, [r["efficiency"][way] for r in simulated], f"C{k}-", label=f"{label}, simulated")
+        axis.plot(ranks, [r["cpu_efficiency"][way] for r in measured], f"C{k}o", label="real, in CPU time")
+        axis.plot(ranks, [1 / r["imbalance"][k] for r in measured], f"C{k}x", label="real, in attempts")
+    axis.set(ylim=(0, 1.05), ylabel="efficiency", title="simulated and real ranks")
+
+
+def draw_simulated(axis, results):
+    """Efficiency of many ranks."""
+    for way, color in (("off", "C0"), ("world", "C1")):
+        for interval, style in ((1, "o-"), (10, "s--"))[: 1 + (way == "world")]:
+            rows = [r for r in results if r["interval"] == interval]
+            label = WAYS[way] + (f", a plan for {interval} steps" if interval > 1 else "")
+            values = [r["efficiency"][way] for r in rows]
+            axis.plot([r["ranks"] for r in rows], values, f"{color}{style}", ms=4, label=label)
+    axis.set(ylim=(0, 1.05), title="simulated, a shock on 1 % of the ranks")
+
+
+def scaling(strong, weak, simulation):
+    """Measured: time of a step; simulated beside measured; simulated on many ranks."""
+    figure, axes = plt.subplots(1, 4, figsize=(16, 3.8), layout="constrained")
+    draw_steps(axes[0], strong, "strong scaling")
+    draw_steps(axes[1], weak, "weak scaling")
+    draw_compared(axes[2], simulation["compared"])
+    draw_simulated(axes[3], simulation["results"])
+    for axis in axes:
+        axis.set(xscale="log", xlabel="ranks")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7)
+    for axis in axes[:3]:
+        axis.set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
+        axis.minorticks_off()
+    return figure
+
+
+#: file -> function, and the records that it takes
 FIGURES = {
-    "solver_cost": pareto,
-    "accuracy_vs_cost": pareto,
-    "surrogate_accuracy": surrogate_accuracy,
-    "cost_variance": cost_variance,
-    "rollout_drift": rollout_drift,
-    "calibration": calibration,
+    "solver_cost": (pareto, "solver_cost"),
+    "accuracy_vs_cost": (pareto, "accuracy_vs_cost"),
+    "surrogate_accuracy": (surrogate_accuracy, "surrogate_accuracy"),
+    "cost_variance": (cost_variance, "cost_variance"),
+    "rollout_drift": (rollout_drift, "rollout_drift"),
+    "calibration": (calibration, "calibration"),
+    "scaling": (scaling, "strong_scaling", "weak_scaling", "balance_simulation"),
 }
 
 
 def main():
     """Draw all."""
-    for name, draw in FIGURES.items():
-        figure = draw(read(name))
+    for name, (draw, *records) in FIGURES.items():
+        figure = draw(*map(read, records))
         figure.savefig(RESULTS / f"{name}.png", dpi=90)
         plt.close(figure)
 

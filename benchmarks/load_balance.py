@@ -30,7 +30,7 @@ def main(arguments=None):
     parser.add_argument("--cells", type=int, default=20_000, help="per rank")
     parser.add_argument("--repeats", type=int, default=21)
     options = start(parser, arguments, bind=False, cells=200, repeats=1)
-    rows = with_pool(lambda pool: measure(pool, options))
+    rows = with_pool(options, lambda pool: measure(pool, options))
     for r in rows:
         if r["hard"] == 0:
             print(f"{r['ranks']} ranks, net {r['net']}, nothing hard: sharing costs "

@@ -1,6 +1,7 @@
 """What the command lines of all benchmarks share: --quick, --json, a progress bar, the record at the end."""
 
 import argparse
+import os
 
 from .timing import pin, save
 
@@ -19,6 +20,7 @@ def start(parser, arguments=None, bind=True, **quick):
     options = parser.parse_args(arguments)
     for name, value in quick.items() if options.quick else ():
         setattr(options, name, value)
+    options.load_before = os.getloadavg()[0]  # of the last minute: what else the machine had to do
     if bind:
         pin()
     return options
@@ -36,4 +38,4 @@ def finish(name, options, data):
     if options.quick and not options.json:
         print("\nquick run: nothing written")
     else:
-        print(f"\nwritten to {save(name, data, options.json)}")
+        print(f"\nwritten to {save(name, {'load_before': options.load_before, **data}, options.json)}")

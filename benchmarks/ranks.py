@@ -28,7 +28,7 @@ HARD_ATTEMPTS = 50
 YEAR = 3.1536e7  # s
 
 
-def make_pool(path, n=20_000, seed=5):
+def make_pool(path, n, seed=5):
     """Write easy and hard cells, their time steps and the attempts they need, without a net."""
     from surrogate.training import get_system
     from surrogate.training.populations import wide
@@ -128,11 +128,11 @@ def run(n_ranks, pool, *, cells, hard, owners, repeats, net):
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def with_pool(function):
-    """Call `function(path of a pool)`."""
+def with_pool(options, function):
+    """Call `function(path of a pool)`, a small one for a quick run."""
     with tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / "pool.npz")
-        make_pool(path)
+        make_pool(path, 1000 if options.quick else 20_000)
         return function(path)
 
 

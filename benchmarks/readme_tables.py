@@ -28,7 +28,8 @@ def table(head, rows):
 
 def origin(record):
     """Where the numbers come from, one line."""
-    return f"{record['machine']['cpu']}, commit {record['commit']}, `{record['command']}`.\n\n"
+    load = f", load before {record['load_before']:.1f}" if "load_before" in record else ""
+    return f"{record['machine']['cpu']}, commit {record['commit']}, `{record['command']}`{load}.\n\n"
 
 
 def number(x, form=".1f"):
@@ -328,6 +329,61 @@ def grackle_cost():
         rows.append([f"{row['years']:g}", given_up, *texts])
     head = ["dt [yr]", "given up", "Grackle [us] (50, 99 % error)", "ours at 0.1", "ours at 1e-2"]
     return origin(record) + table(head, rows)
+
+
+RANKS_HEAD = ["ranks", "cells per rank", "fair [ms]", "as they lie [ms]", "shared [ms]", "efficiency, as they lie"]
+RANKS_HEAD += ["shared", "in CPU time, as they lie", "shared", "imbalance", "sent [kB]"]
+
+
+def ranks_row(r):
+    """What the ranks of one row of `benchmarks.ranks` took."""
+    ms = (f"{1e3 * r['seconds'][key]:.1f}" for key in ("alone", "off", "world"))
+    efficiencies = (f"{r[kind][key]:.2f}" for kind in ("efficiency", "cpu_efficiency") for key in ("off", "world"))
+    before, after = r["imbalance"]
+    return [r["ranks"], r["cells_per_rank"], *ms, *efficiencies, f"{before:.2f} to {after:.2f}", f"{r['kB']:.0f}"]
+
+
+def strong_scaling(name="strong_scaling"):
+    """The same cells on more ranks."""
+    record = read(name)
+    return origin(record) + table(RANKS_HEAD, [ranks_row(r) for r in record["results"]])
+
+
+def weak_scaling():
+    """More cells on more ranks."""
+    return strong_scaling("weak_scaling")
+
+
+def load_balance():
+    """With a shock on one rank, and where nothing is hard."""
+    record = read("load_balance")
+    names = (f"{100 * r['hard']:.0f} % hard, {'net' if r['net'] else 'solver'}" for r in record["results"])
+    rows = [[name, *ranks_row(r)] for name, r in zip(names, record["results"])]
+    return origin(record) + table(["cells", *RANKS_HEAD], rows)
+
+
+def balance_simulation():
+    """The plan on up to 1e5 ranks."""
+    record, rows = read("balance_simulation"), []
+    for r in record["results"]:
+        (before, after), efficiency = r["imbalance"], r["efficiency"]
+        rows.append([r["ranks"], r["owners"], r["interval"], f"{before:.1f} to {after:.2f}",
+                     *(f"{efficiency[key]:.2f}" for key in ("off", "world")), f"{1e3 * r['seconds']['plan']:.2f}",
+                     r["most_messages"], f"{r['MB']:.0f}"])  # fmt: skip
+    head = ["ranks", "in the shock", "steps per plan", "imbalance", "efficiency, as they lie", "shared", "plan [ms]"]
+    return origin(record) + table([*head, "messages of a rank, at most", "sent [MB]"], rows)
+
+
+def balance_compared():
+    """Simulated ranks beside real ones."""
+    record, rows = read("balance_simulation"), []
+    for r in record["compared"]:
+        simulated, measured = r["simulated"], r["measured"]
+        pairs = [(x["imbalance"], x[kind]) for x, kind in ((simulated, "efficiency"), (measured, "cpu_efficiency"))]
+        texts = ([f"{a:.2f} to {b:.2f}", f"{e['off']:.2f}", f"{e['world']:.2f}"] for (a, b), e in pairs)
+        rows.append([measured["ranks"], *(text for three in texts for text in three)])
+    head = ["ranks", "simulated: imbalance", "efficiency, as they lie", "shared"]
+    return origin(record) + table([*head, "measured: imbalance", "efficiency in CPU time, as they lie", "shared"], rows)
 
 
 def fill(text):

@@ -20,7 +20,7 @@ def main(arguments=None):
     parser.add_argument("--cells", type=int, default=40_000, help="of all ranks")
     parser.add_argument("--repeats", type=int, default=11)
     options = start(parser, arguments, bind=False, ranks=[1, 2], cells=400, repeats=1)
-    rows = with_pool(lambda pool: sweep(pool, options, lambda n: options.cells // n))
+    rows = with_pool(options, lambda pool: sweep(pool, options, lambda n: options.cells // n))
     one = next((r["seconds"]["world"] for r in rows if r["ranks"] == 1), None)
     for r in rows if one else ():
         faster = one / r["seconds"]["world"]

@@ -17,7 +17,7 @@ def main(arguments=None):
     parser.add_argument("--cells", type=int, default=10_000, help="per rank")
     parser.add_argument("--repeats", type=int, default=11)
     options = start(parser, arguments, bind=False, ranks=[1, 2], cells=200, repeats=1)
-    rows = with_pool(lambda pool: sweep(pool, options, lambda _: options.cells))
+    rows = with_pool(options, lambda pool: sweep(pool, options, lambda _: options.cells))
     finish("weak_scaling", options, {"results": rows})
 
 

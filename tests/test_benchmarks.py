@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,20 @@ import surrogate
 from benchmarks import contenders, readme_tables
 from benchmarks.cases import make_case
 from benchmarks.errors import P99, QUANTILES, worst_errors
+from surrogate.launch import find_mpiexec
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = {
     "solver_cost": ["--no-opponents"], "accuracy_vs_cost": ["--no-opponents"], "cost_variance": ["--no-opponents"],
     "surrogate_accuracy": [], "rollout_drift": [], "calibration": [], "net_calls": [], "training_cost": [],
-    "routing": ["--rtol", "0.1"], "net_kernel": [],
+    "routing": ["--rtol", "0.1"], "net_kernel": [], "memory": [], "grackle_cost": [], "strong_scaling": [],
+    "weak_scaling": [], "load_balance": [], "balance_simulation": [],
+}  # fmt: skip
+#: what some need beyond the extras `test` and `training`
+NEEDS = {
+    "grackle_cost": (lambda: find_spec("gracklepy"), "Grackle is not installed (pip install gracklepy)"),
+    **dict.fromkeys(("strong_scaling", "weak_scaling", "load_balance", "balance_simulation"),
+                    (find_mpiexec, "MPI is not installed (pip install 'stiff-surrogate[mpi]')")),
 }  # fmt: skip
 
 
@@ -36,6 +45,9 @@ def core():
 @pytest.mark.usefixtures("core")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_quick_run(name, tmp_path, capsys):
+    is_there, reason = NEEDS.get(name, (lambda: True, ""))
+    if not is_there():
+        pytest.skip(reason)
     record = tmp_path / "record.json"
     importlib.import_module(f"benchmarks.{name}").main(["--quick", "--json", str(record), *SCRIPTS[name]])
     written = json.loads(record.read_text())

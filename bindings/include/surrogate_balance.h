@@ -44,7 +44,7 @@ SURR_API int32_t surr_balance_pick(int64_t n_cell, const double *cost, int32_t n
 SURR_API int32_t surr_queue_size(const surr_work *w, int64_t *n_cell);
 /* Doubles per cell that goes out, and that comes back: time step, variables, parameters; outcome, variables. */
 SURR_API int32_t surr_queue_width(const surr_work *w, int32_t *n_out, int32_t *n_back);
-/* cost[n_cell], 1 or more: the attempts that the judge of the net expects (1 where it knows nothing), times the ratio of
+/* cost[n_cell], 1 or more: the attempts that the gauge of the net expects (1 where it knows nothing), times the ratio of
  * what was needed to what was expected in this work, for cells that waited for the same reason, of similar temperature,
  * density and time step; averaged with a weight that halves with every flush. A solver of the host's
  * (surr_plan_set_fallback) counts no attempts: microseconds of its calls take their place, here and below. */

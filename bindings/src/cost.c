@@ -1,4 +1,4 @@
-/* What a waiting cell will cost, in step attempts of the solver: what the judge of the net expects (1 where there is none,
+/* What a waiting cell will cost, in step attempts of the solver: what the gauge of the net expects (1 where there is none,
  * or the cell is outside its domain) times what similar cells have needed before, over what was expected of them. An
  * attempt takes as long for one cell as for another, to 5 %, so that no clock is needed. A solver of the host's counts
  * no attempts: its calls are timed, and microseconds take their place. */
