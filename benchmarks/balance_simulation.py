@@ -5,9 +5,9 @@
 
 Plan and choice of cells are the code that runs (bindings/src/balance.c); ranks, messages and time are simulated:
 
-* Every rank has the same number of cells, each with the attempts of an easy or a hard cell measured here (see
-  `benchmarks.ranks`). A shock crosses some ranks, side by side, where `--hard` of the cells are hard.
-* An attempt costs `attempt`; a cell that moves costs `pack` on both ranks, on its way out and back (measured: 0.01 us
+* Every rank has the same number of cells, each with the work of an easy or a hard cell measured here (two for an attempt,
+  one for a cell of one attempt, see `benchmarks.ranks`). A shock crosses some ranks, side by side, where `--hard` of the cells are hard.
+* A unit of work takes `work`; a cell that moves costs `pack` on both ranks, on its way out and back (measured: 0.01 us
   out, 0.07 back). A message costs its sender and its receiver `overhead` and takes `latency`, plus its bytes over
   `bandwidth`, within a node or between nodes. Nodes have 64 ranks.
 * Plans are made from expected costs: those measured times a log-normal error of `judge` dex per cell.
@@ -27,13 +27,13 @@ from surrogate import balance
 from .options import finish, make_parser, start
 from .ranks import distribute, run, with_pool
 
-FLOOR = 100.0  # attempts, as in surrogate/mpi.py
-MACHINE = {"attempt": 0.8e-6, "pack": 0.05e-6, "latency": (1e-6, 3e-6), "bandwidth": (5e9, 5e9), "overhead": 1e-6,
+FLOOR = 250.0  # as in surrogate/mpi.py
+MACHINE = {"work": 0.38e-6, "pack": 0.05e-6, "latency": (1e-6, 3e-6), "bandwidth": (5e9, 5e9), "overhead": 1e-6,
            "ranks_per_node": 64, "bytes": (8 * 16, 8 * 11), "judge": 0.05}  # fmt: skip
 
 
 class Loads:
-    """Work of the ranks [attempts], measured and expected; cells of single ranks can be drawn again."""
+    """Work of the ranks, measured and expected; cells of single ranks can be drawn again."""
 
     def __init__(self, pool, counts, judge, seed=0):
         self.pool, self.counts, self.judge, self.seed = pool, counts, judge, seed
@@ -66,7 +66,7 @@ def simulate(pool, n_ranks, n_cells, hard, owners, machine=MACHINE, interval=1, 
     planning, picking = time.perf_counter() - start, []
     outside = node[moves.sender] != node[moves.receiver]
     latency, bandwidth = (np.where(outside, *machine[k][::-1]) for k in ("latency", "bandwidth"))
-    attempts, cells = np.zeros((2, len(moves.amount)))
+    work, cells = np.zeros((2, len(moves.amount)))
     for rank in np.unique(moves.sender):
         mine = np.flatnonzero(moves.sender == rank)
         true, expected = loads.cells(rank)
@@ -74,13 +74,13 @@ def simulate(pool, n_ranks, n_cells, hard, owners, machine=MACHINE, interval=1, 
         which, count = balance.pick(expected, moves.amount[mine])
         picking.append(time.perf_counter() - start)
         parts = np.split(which, np.cumsum(count))[:-1]
-        attempts[mine], cells[mine] = [true[part].sum() for part in parts], count
+        work[mine], cells[mine] = [true[part].sum() for part in parts], count
     out, back = (latency + cells * b / bandwidth for b in machine["bytes"])
     handling = machine["overhead"] + cells * machine["pack"]  # on either side, for the message and its answer
     after = loads.true.copy()
-    np.subtract.at(after, moves.sender, attempts)
-    np.add.at(after, moves.receiver, attempts)
-    busy = after * machine["attempt"]
+    np.subtract.at(after, moves.sender, work)
+    np.add.at(after, moves.receiver, work)
+    busy = after * machine["work"]
     for side in (moves.sender, moves.receiver):
         np.add.at(busy, side, 2 * handling)
     busy[moves.sender] += np.median(picking) if picking else 0.0
@@ -89,8 +89,8 @@ def simulate(pool, n_ranks, n_cells, hard, owners, machine=MACHINE, interval=1, 
     levels = max(np.log2(n_ranks), 1)
     exchange = (machine["latency"][1] * levels + 8 * n_ranks / machine["bandwidth"][1] + planning) / interval
     agreements = 4 * 2 * machine["latency"][1] * levels  # of errors and reports
-    ideal = loads.true.mean() * machine["attempt"]
-    unbalanced = loads.true.max() * machine["attempt"] + agreements
+    ideal = loads.true.mean() * machine["work"]
+    unbalanced = loads.true.max() * machine["work"] + agreements
     step = done.max() + exchange + agreements
     return {
         "ranks": n_ranks, "cells_per_rank": n_cells, "hard": hard, "owners": owners, "interval": interval,
@@ -149,7 +149,7 @@ def main(arguments=None):
     def work(path):
         pool, rows = dict(np.load(path)), []
         for name in ("easy", "hard"):
-            print(f"{name} cells: attempts at 10, 50, 90 %:", *np.quantile(pool[f"{name}_cost"], [0.1, 0.5, 0.9]))
+            print(f"{name} cells: work at 10, 50, 90 %:", *np.quantile(pool[f"{name}_cost"], [0.1, 0.5, 0.9]))
         print("assumed:", MACHINE)
         print(HEADER)
         for n in options.ranks:

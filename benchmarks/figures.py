@@ -99,7 +99,7 @@ def draw_steps(axis, record, title):
     for way, label in WAYS.items():
         axis.plot([r["ranks"] for r in rows], [1e3 * r["seconds"][way] for r in rows], "o-", ms=4, label=label)
     axis.axvline(record["machine"]["cores"], color="0.6", ls=":", label=f"{record['machine']['cores']} cores")
-    axis.set(yscale="log", ylabel="step [ms]", title=title)
+    axis.set(ylim=(0, None), ylabel="step [ms]", title=title)
 
 
 def draw_compared(axis, pairs):
@@ -109,7 +109,7 @@ def draw_compared(axis, pairs):
     for k, (way, label) in enumerate(list(WAYS.items())[:2]):
         axis.plot(ranks, [r["efficiency"][way] for r in simulated], f"C{k}-", label=f"{label}, simulated")
         axis.plot(ranks, [r["cpu_efficiency"][way] for r in measured], f"C{k}o", label="real, in CPU time")
-        axis.plot(ranks, [1 / r["imbalance"][k] for r in measured], f"C{k}x", label="real, in attempts")
+        axis.plot(ranks, [1 / r["imbalance"][k] for r in measured], f"C{k}x", label="real, in work")
     axis.set(ylim=(0, 1.05), ylabel="efficiency", title="simulated and real ranks")
 
 

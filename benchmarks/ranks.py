@@ -29,7 +29,7 @@ YEAR = 3.1536e7  # s
 
 
 def make_pool(path, n, seed=5):
-    """Write easy and hard cells, their time steps and the attempts they need, without a net."""
+    """Write easy and hard cells, their time steps and the work on them (as in `surrogate.waiting`), without a net."""
     from surrogate.training import get_system
     from surrogate.training.populations import wide
 
@@ -41,8 +41,8 @@ def make_pool(path, n, seed=5):
     easy_cost = stepper.step(easy.copy(), easy_dt).cost
     cost = stepper.step(cells.copy(), dt).cost
     hard = cost >= HARD_ATTEMPTS
-    np.savez(path, easy=easy, easy_dt=easy_dt, easy_cost=easy_cost, hard=cells[hard], hard_dt=dt[hard],
-             hard_cost=cost[hard])  # fmt: skip
+    np.savez(path, easy=easy, easy_dt=easy_dt, easy_cost=np.where(easy_cost > 1, 2 * easy_cost, 1), hard=cells[hard],
+             hard_dt=dt[hard], hard_cost=2 * cost[hard])  # fmt: skip
 
 
 def distribute(n_ranks, n_cells, hard, owners):

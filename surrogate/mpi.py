@@ -14,8 +14,8 @@ from surrogate.report import PHASES, Balance, audit_quantiles, fraction_accepted
 CELLS, RESULTS = 1, 2  # tags
 #: cells that a thread solves between two looks at the messages: some of the engine's blocks
 SLICE = 4096
-#: work that is worth a message of some 10 us, in step attempts of about 1 us
-FLOOR = 100.0
+#: work that is worth a message of some 10 us, in units of 0.4 us (`waiting.work_on`)
+FLOOR = 250.0
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Exchange:
     """What an exchange of cells did on this rank."""
 
     predicted: tuple = (1.0, 1.0)  # largest over mean load of the ranks, before and after
-    moved_attempts: int = 0  # made here for others, less those made elsewhere for this rank
+    moved_work: float = 0.0  # done here for others, less that done elsewhere for this rank
     n_cells: int = 0  # sent away
     n_bytes: int = 0  # sent, cells and results
     n_messages: int = 0
@@ -173,13 +173,13 @@ class Ranks:
         start = _spend(done, "wait", start)
         for part, result, status in zip(parts, results, statuses):
             if status.Get_count(MPI.DOUBLE) == result.size:
-                done.moved_attempts -= waiting.put(work, part, result)
+                done.moved_work -= waiting.put(work, part, result)
         _spend(done, "pack", start)
 
     def _help(self, work, n_own, from_, amount, threads, done):
         """Solve the own cells, then those of others as they come, and send the results back."""
         n_out, n_back = waiting.width(work)
-        arrived = [np.empty((int(most) + 1, n_out)) for most in amount]  # a cell costs one attempt or more
+        arrived = [np.empty((int(most) + 1, n_out)) for most in amount]  # a cell costs 1 or more
         requests = [self._peers.Irecv(x, source=r, tag=CELLS) for x, r in zip(arrived, from_)]
         self._pending = [*requests]
         self._solve_own(work, np.arange(n_own), threads, requests, done)
@@ -192,8 +192,8 @@ class Ranks:
             packed = arrived[i].reshape(-1)[:n_doubles]
             reply = packed[: n * n_back]
             try:
-                attempts, seconds = waiting.solve_packed(work, n, packed)
-                done.moved_attempts += attempts
+                spent, seconds = waiting.solve_packed(work, n, packed)
+                done.moved_work += spent
                 done.solver_seconds += seconds
             except (MemoryError, ModelError):
                 reply = packed[:0]  # then the owner solves them
@@ -231,8 +231,9 @@ class Ranks:
     def sum_report(self, report, done=None):
         """Return `report` with everything summed over the ranks; `done` is what the exchange did on this one."""
         done = done or Exchange()
-        own, here = report.solver_steps, report.solver_steps + done.moved_attempts
-        columns = {"cells": [report.n_cells, own, here], "counts": report.counts.values(),
+        own = waiting.work_on(report.cost)
+        here = own + done.moved_work
+        columns = {"cells": [report.n_cells, report.solver_steps, own, here], "counts": report.counts.values(),
                    "seconds": [report.seconds[phase] for phase in PHASES],
                    "moved": [done.n_cells, done.n_bytes, done.n_messages], "phases": done.seconds.values(),
                    "audit": report.audit_counts}  # fmt: skip
@@ -240,14 +241,14 @@ class Ranks:
         total = self.reduce([x for column in columns.values() for x in column], MPI.SUM)
         total = dict(zip(columns, np.split(total, ends)))
         most = self.reduce([own, here, report.seconds["solver"], *done.predicted], MPI.MAX)
-        n_cells, solver_steps, _ = (int(x) for x in total["cells"])
+        n_cells, solver_steps = (int(x) for x in total["cells"][:2])
         counts = dict(zip(report.counts, map(int, total["counts"])))
         seconds = dict(zip(PHASES, total["seconds"].tolist()))
         audit_counts = total["audit"].astype(np.int64)
         untouched = counts["masked"] + counts["bad input"] + counts["failed"]
         before, after, in_time = (
             float(x * self.comm.size / y) if y else 1.0
-            for x, y in zip(most, (solver_steps, total["cells"][2], seconds["solver"]))
+            for x, y in zip(most, (*total["cells"][2:], seconds["solver"]))
         )
         moved = dict(zip(("cells", "bytes", "messages"), map(int, total["moved"])))
         phases = dict(zip(done.seconds, total["phases"].tolist()))

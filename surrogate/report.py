@@ -30,8 +30,8 @@ class Balance:
     predicted : tuple of float
         Imbalance of the expected work of the cells that could move, before and after.
     measured : tuple of float
-        Imbalance of all step attempts of the solver: counted for the rank that owns the cell, and for the one that
-        solved it.
+        Imbalance of the solver's work (its attempts; half of one for a cell that takes only one): counted for the rank
+        that owns the cell, and for the one that solved it.
     seconds_imbalance : float
         Imbalance of the solver's seconds.
     cells, bytes, messages : int

@@ -25,10 +25,18 @@ def width(work):
 
 
 def costs(work):
-    """Step attempts that every waiting cell is expected to need."""
+    """Work that every waiting cell is expected to need, in the unit of `work_on`."""
     cost = np.empty(size(work))
     check(lib.surr_queue_costs(work, _doubles(cost)))
     return cost
+
+
+def work_on(cost):
+    """Work on cells that took `cost` attempts: two each, but one for the quick first attempt if that was enough.
+
+    As in bindings/src/cost.c.
+    """
+    return 2 * float(cost.sum()) - np.count_nonzero(cost == 1)
 
 
 def take(work, which):
@@ -39,10 +47,10 @@ def take(work, which):
 
 
 def put(work, which, results):
-    """Give cells their results; returns the attempts that were made for them."""
-    attempts = ffi.new("int64_t *")
-    check(lib.surr_queue_put(work, len(which), _cells(which), _doubles(results), attempts))
-    return attempts[0]
+    """Give cells their results; returns the work on them."""
+    spent = ffi.new("int64_t *")
+    check(lib.surr_queue_put(work, len(which), _cells(which), _doubles(results), spent))
+    return spent[0]
 
 
 def solve(work, which):
@@ -52,10 +60,10 @@ def solve(work, which):
 
 
 def solve_packed(work, n, packed):
-    """Solve `n` packed cells in place; returns the attempts made and the solver's seconds."""
-    attempts = ffi.new("int64_t *")
-    check(lib.surr_cells_solve(work, n, _doubles(packed), attempts))
-    return attempts[0], seconds(work)[lib.SURR_PHASE_SOLVER]
+    """Solve `n` packed cells in place; returns the work and the solver's seconds."""
+    spent = ffi.new("int64_t *")
+    check(lib.surr_cells_solve(work, n, _doubles(packed), spent))
+    return spent[0], seconds(work)[lib.SURR_PHASE_SOLVER]
 
 
 def seconds(work):

@@ -3,7 +3,7 @@
  * For those who move cells between ranks themselves. With MPI use surrogate_mpi.h, or comm= in Python: both are made of
  * the functions below, in libsurrogate, and differ in the transport alone. A flush on every rank is
  *
- *     surr_queue_costs                   what each waiting cell will cost, in step attempts of the solver
+ *     surr_queue_costs                   what each waiting cell will cost
  *     (all ranks tell each other their sums)
  *     surr_balance_plan                  who sends how much to whom: the same on every rank, a function of the sums
  *     surr_balance_pick                  which cells go
@@ -44,22 +44,21 @@ SURR_API int32_t surr_balance_pick(int64_t n_cell, const double *cost, int32_t n
 SURR_API int32_t surr_queue_size(const surr_work *w, int64_t *n_cell);
 /* Doubles per cell that goes out, and that comes back: time step, variables, parameters; outcome, variables. */
 SURR_API int32_t surr_queue_width(const surr_work *w, int32_t *n_out, int32_t *n_back);
-/* cost[n_cell], 1 or more: the attempts that the gauge of the net expects (1 where it knows nothing), times the ratio of
- * what was needed to what was expected in this work, for cells that waited for the same reason, of similar temperature,
- * density and time step; averaged with a weight that halves with every flush. A solver of the host's
- * (surr_plan_set_fallback) counts no attempts: microseconds of its calls take their place, here and below. */
+/* Work: 2 per step attempt of the solver, but 1 for a cell done by the quick first one: about 0.4 us; of a solver of the
+ * host's (surr_plan_set_fallback) microseconds. cost[n_cell], 1 or more: the work that the gauge of the net expects (1 where
+ * it knows nothing), times the ratio of what was needed to what was expected in this queue, for cells that waited for the
+ * same reason, of similar temperature, density and time step; averaged with a weight that halves with every flush. */
 SURR_API int32_t surr_queue_costs(const surr_work *w, double *cost);
 /* Packs the n cells which[] (none twice) into packed[n * n_out]: first all time steps, then all variables, then all
  * parameters. They go on waiting. */
 SURR_API int32_t surr_queue_take(const surr_work *w, int64_t n, const int64_t *which, double *packed);
-/* Results of the same cells, from the first n * n_back numbers. *spent (may be NULL): attempts made for them, all
- * together. */
+/* Results of the same cells, from the first n * n_back numbers. *spent (may be NULL): work on them, all together. */
 SURR_API int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *spent);
 /* Solves n of the cells that wait here, or, in place, n packed ones from anywhere: the plan must be that of the rank
  * they come from. surr_work_seconds tells how long it took. */
 SURR_API int32_t surr_queue_solve(surr_work *w, int64_t n, const int64_t *which);
 SURR_API int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *spent);
-/* Attempts made for the cells of the last surr_flush, wherever they were solved. */
+/* Work on the cells of the last surr_flush, wherever they were solved. */
 SURR_API int32_t surr_queue_work(const surr_work *w, double *spent);
 
 /* For transports: makes this text (value, bound, advice) the thread's surr_last_error, and returns code. */

@@ -20,7 +20,7 @@ enum { SCOPE_WORLD, SCOPE_NODE, SCOPE_OFF };
 enum { SECONDS_PLAN, SECONDS_PACK, SECONDS_WAIT, N_SECONDS };
 enum { MOVED_CELLS, MOVED_BYTES, MOVED_MESSAGES, N_MOVED };
 #define SLICE 4096   /* cells solved between two looks at the messages */
-#define FLOOR 100.0  /* work worth a message of some 10 us, in attempts of about 1 us */
+#define FLOOR 250.0  /* work worth a message of some 10 us, in units of 0.4 us */
 
 struct surr_balancer {
     MPI_Comm all, node, peers; /* peers: those who share work */
@@ -34,7 +34,7 @@ struct surr_balancer {
     double *amount;
     int64_t moved[N_MOVED];
     double seconds[N_SECONDS];
-    int64_t others, elsewhere; /* attempts (or microseconds) here for others, elsewhere for this rank */
+    int64_t others, elsewhere; /* work done here for others, elsewhere for this rank */
     int is_dead;               /* a wait was given up: MPI may still write into what was not freed */
 };
 
@@ -246,7 +246,7 @@ static int32_t finish(const surr_balancer *b, int32_t code, int n, parcel *parce
     return code;
 }
 
-/* No more than fits into one message; a cell costs one attempt or more. */
+/* No more than fits into one message; a cell costs 1 or more. */
 static double limit(double amount, int32_t n_out) { return amount < INT_MAX / n_out - 1 ? amount : INT_MAX / n_out - 1; }
 
 /* Packs and posts one parcel and its answer. Without memory it goes out empty. */

@@ -1,12 +1,14 @@
-/* What a waiting cell will cost, in step attempts of the solver: what the gauge of the net expects (1 where there is none,
- * or the cell is outside its domain) times what similar cells have needed before, over what was expected of them. An
- * attempt takes as long for one cell as for another, to 5 %, so that no clock is needed. A solver of the host's counts
- * no attempts: its calls are timed, and microseconds take their place. */
+/* What a waiting cell will cost: what the gauge of the net expects (the least where there is none, or the cell is outside
+ * its domain) times what similar cells have needed before, over what was expected of them.
+ *
+ * Work is counted in attempts, each two, but one for a cell that is done by the solver's quick first attempt, which takes
+ * half as long. So counted it is proportional to time, to 15 %, and no clock is needed. A solver of the host's counts no
+ * attempts: its calls are timed, and microseconds are its work. */
 #include "engine.h"
 
 #include "surrogate_balance.h"
 
-/* Attempts of a cell of which nothing is known: nothing is lost by a wrong guess that is the same for all. */
+/* Work of a cell of which nothing is known: nothing is lost by a wrong guess that is the same for all. */
 #define UNKNOWN 10.0
 
 /* Powers of 2^shift. */
@@ -35,7 +37,9 @@ static void average(double *known, double sum, double n)
     if (n > 0.0) *known = *known > 0.0 ? 0.5 * (*known + sum / n) : sum / n;
 }
 
-static double expected(const queue *q, int64_t i) { return q->expected[i] > 1.0f ? q->expected[i] : 1.0; }
+double work_of(double attempts) { return attempts < 1.5 ? 1.0 : 2.0 * attempts; }
+
+static double expected(const queue *q, int64_t i) { return work_of(q->expected[i]); }
 
 static double cost_of(const queue *q, int64_t i)
 {
@@ -44,15 +48,16 @@ static double cost_of(const queue *q, int64_t i)
     return ratio * expected(q, i);
 }
 
-/* Notes what n cells, those of the list or from the first on, have taken in one call of the solver: their attempts, or,
- * of the host's, the time of the call, shared out in proportion to what was expected. */
+/* Notes what n cells, those of the list or from the first on, have taken in one call of the solver. The time of the host's
+ * is shared out in proportion to what was expected. */
 void cost_book(const surr_plan *p, queue *q, const int64_t *which, int64_t first, int64_t n, double seconds)
 {
     double sum = 0.0;
     for (int64_t k = 0; k < n; k++) sum += cost_of(q, which ? which[k] : first + k);
     for (int64_t k = 0; k < n; k++) {
         const int64_t i = which ? which[k] : first + k;
-        q->spent[i] = (float)(p->fallback == FALLBACK_HOST ? 1e6 * seconds * cost_of(q, i) / sum : q->attempts[i]);
+        if (p->fallback == FALLBACK_HOST) q->spent[i] = (float)(1e6 * seconds * cost_of(q, i) / sum);
+        else q->spent[i] = q->attempts[i] > 0 ? (float)work_of(q->attempts[i]) : 0.0f;
     }
 }
 

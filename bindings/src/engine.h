@@ -103,7 +103,7 @@ typedef struct queue {
     uint8_t *reason, *outcome;   /* why it needs the solver, and what came of it: SURR_CELL_QUEUED until then */
     int32_t *attempts;
     float *expected;             /* attempts, as the gauge has it; -1: unknown */
-    float *spent;                /* attempts, or microseconds of the host's solver, which counts none; 0: unknown */
+    float *spent;                /* work, see cost.c; 0: unknown */
     uint16_t *bin;               /* of the cost table */
     cost_table costs;
     double work;                 /* spent on the cells of the last flush */
@@ -173,6 +173,7 @@ void queue_free(queue *q);
 
 /* cost.c: what a waiting cell will cost */
 uint16_t cost_bin(const surr_model_desc *d, const double *y, double dt, uint8_t reason);
+double work_of(double attempts);
 void cost_book(const surr_plan *p, queue *q, const int64_t *which, int64_t first, int64_t n, double seconds);
 void cost_learn(queue *q);
 

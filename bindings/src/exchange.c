@@ -1,8 +1,7 @@
 /* Waiting cells on their way to another rank and back, and cells of others that are solved here.
  *
  * Packed cells are three arrays, one after the other: time steps [n], variables [n][n_state], parameters [n][n_param]. The
- * solver works on them in place; outcomes replace the time steps, so that the first n * (1 + n_state) numbers go back. What
- * cells have taken travels as whole attempts, or microseconds of the host's solver. */
+ * solver works on them in place; outcomes replace the time steps, so that the first n * (1 + n_state) numbers go back. */
 #include "engine.h"
 
 #include "surrogate_balance.h"
@@ -61,13 +60,20 @@ int32_t surr_queue_take(const surr_work *w, int64_t n, const int64_t *which, dou
 
 /* An outcome in the place of a double: bits, never computed with. */
 typedef struct outcome {
-    int32_t status, spent;
+    int32_t status, attempts; /* or microseconds of the host's solver */
 } outcome;
+
+static int32_t attempts_of(const surr_plan *p, outcome o) { return p->fallback == FALLBACK_HOST ? 0 : o.attempts; }
+
+static double spent_of(const surr_plan *p, outcome o)
+{
+    return p->fallback == FALLBACK_HOST ? o.attempts : o.attempts > 0 ? work_of(o.attempts) : 0.0;
+}
 _Static_assert(sizeof(outcome) == sizeof(double), "an outcome takes the place of a time step");
 
 static int is_outcome(outcome o)
 {
-    return (o.status == SURR_CELL_SOLVER || o.status == SURR_CELL_FAILED) && o.spent >= 0;
+    return (o.status == SURR_CELL_SOLVER || o.status == SURR_CELL_FAILED) && o.attempts >= 0;
 }
 
 int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *spent)
@@ -90,9 +96,9 @@ int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const doub
         outcome o;
         memcpy(&o, packed + i, sizeof o);
         q->outcome[c] = (uint8_t)o.status;
-        q->attempts[c] = w->plan->fallback == FALLBACK_HOST ? 0 : o.spent;
-        q->spent[c] = (float)o.spent;
-        if (spent) *spent += o.spent;
+        q->attempts[c] = attempts_of(w->plan, o);
+        q->spent[c] = (float)spent_of(w->plan, o);
+        if (spent) *spent += (int64_t)spent_of(w->plan, o);
         memcpy(q->y + c * n_state, packed + n + i * n_state, (size_t)n_state * sizeof *q->y);
     }
     return SURR_OK;
@@ -147,7 +153,7 @@ static void solve_packed(void *context, scratch *s, int64_t first, int32_t n)
     for (int32_t i = 0; i < n; i++) {
         const outcome o = {s->state[i], p->fallback == FALLBACK_HOST ? 1 + (int32_t)each : s->attempts[i]};
         memcpy(dt + i, &o, sizeof o);
-        s->stat[7] += o.spent;
+        s->stat[7] += (int64_t)spent_of(p, o);
     }
     s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
 }
