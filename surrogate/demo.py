@@ -337,7 +337,7 @@ def print_results(runs, options, n_ranks):
     draw(fields[0], fields[-1], rows[runs[-1].name]["cost"], n_ranks, picture)
     print(f"picture: {picture}")
     if runs[0].frames:
-        print(f"film: {make_movie(runs[0].frames, Path(options.out) / 'blast.mp4')}")
+        print(f"film: {make_movie(runs[0].frames, Path(options.out) / 'demo.mp4')}")
     return None if len(rows) < 2 else errors
 
 
@@ -360,7 +360,7 @@ def make_parser():
     parser.add_argument("--flow", type=float, default=0.0, help="speed of two colliding streams [km/s] (default 0)")
     parser.add_argument("--seed", type=int, default=7, help="of the clumps (default 7)")
     parser.add_argument("--every", type=int, default=50, help="steps between snapshots (default 50)")
-    parser.add_argument("--movie", action="store_true", help="a film of 50 frames, blast.mp4 (needs ffmpeg)")
+    parser.add_argument("--movie", action="store_true", help="a film of 50 frames, demo.mp4 (needs ffmpeg)")
     parser.add_argument("--restart", action="store_true", help="go on from the snapshots in the directory")
     parser.add_argument("--out", default="demo", help="directory for snapshots and pictures (default demo)")
     parser.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")

@@ -168,7 +168,7 @@ def test_film_shows_the_frames_of_this_run(tmp_path):
     pictures = sorted(frames.iterdir())
     assert [path.stem for path in pictures] == [f"{step:06d}" for step in range(6)]
     drawn = np.array([imread(path)[..., :3] for path in pictures])
-    decode = ["ffmpeg", "-loglevel", "error", "-i", tmp_path / "blast.mp4", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    decode = ["ffmpeg", "-loglevel", "error", "-i", tmp_path / "demo.mp4", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     film = np.frombuffer(subprocess.run(decode, check=True, capture_output=True).stdout, np.uint8).reshape(drawn.shape)
     apart = np.abs(film[:, None] / 255 - drawn[None]).mean((2, 3, 4))
     assert apart.diagonal().max() < 0.02 and np.argmin(apart, axis=1).tolist() == list(range(6))
