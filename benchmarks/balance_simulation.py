@@ -6,8 +6,8 @@
 Plan and choice of cells are the code that runs (bindings/src/balance.c); ranks, messages and time are simulated:
 
 * Every rank has the same number of cells, each with the work of an easy or a hard cell measured here (two units for an
-  attempt, one for a cell that needs a single attempt; see `benchmarks.ranks`). A shock crosses some ranks, side by side,
-  where `--hard` of the cells are hard.
+  attempt, one for a cell that needs a single attempt; see `benchmarks.ranks`). A shock crosses some ranks, side by
+  side, where `--hard` of the cells are hard.
 * A unit of work takes `work`; a cell that moves costs `pack` on both ranks, on its way out and back (measured: 0.01 us
   out, 0.07 back). A message costs its sender and its receiver `overhead` and takes `latency`, plus its bytes over
   `bandwidth`, within a node or between nodes. Nodes have 64 ranks.
