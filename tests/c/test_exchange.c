@@ -63,19 +63,26 @@ static void test_elsewhere(surr_model *model, int64_t threads)
     surr_plan_free(plan), surr_plan_free(plan_2);
 }
 
-/* The toy's solver needs 1 + rate dt attempts: after a flush every kind of cell is known. */
+/* The toy's solver needs 1 + rate dt attempts, twice as much work, or 1: after a flush every kind of cell is known. */
 static void test_costs(surr_model *model)
 {
-    double cost[4], q[4][3] = {{1, 2, 100}, {1, 2, 100}, {1, 2, 900}, {1, 2, 2000}};
+    const double cells[4][3] = {{1, 2, 100}, {1, 2, 100}, {1, 2, 900}, {1, 2, 2000}};
+    double spent, cost[4], q[4][3];
+    memcpy(q, cells, sizeof q);
     const field plain[] = {{"A", SURR_Q_STATE, 0}, {"B", SURR_Q_STATE, 0}, {"T", SURR_Q_STATE, 0}};
     surr_plan *plan = open_plan(model, plain, 3);
     surr_work *work = commit(plan);
     CHECK(surr_queue_block(plan, work, 4, 4000.0, q[0], 3, 1, NULL, NULL, NULL) == SURR_OK);
     CHECK(surr_queue_costs(work, cost) == SURR_OK && cost[0] == cost[3] && cost[0] >= 1.0);
+    CHECK(surr_queue_block(plan, work, 1, 500.0, q[0], 3, 1, NULL, NULL, NULL) == SURR_OK);
     CHECK(surr_flush(work, NULL) == SURR_OK);
+    CHECK(surr_queue_work(work, &spent) == SURR_OK && spent == 4 * 10.0 + 1.0);
+    memcpy(q, cells, sizeof q);
     CHECK(surr_queue_block(plan, work, 2, 4000.0, q[0], 3, 1, NULL, NULL, NULL) == SURR_OK);
     CHECK(surr_queue_block(plan, work, 1, 40000.0, q[0], 3, 1, NULL, NULL, NULL) == SURR_OK); /* no such cell before */
-    CHECK(surr_queue_costs(work, cost) == SURR_OK && cost[0] == 5.0 && cost[1] == 5.0 && cost[2] == 5.0);
+    CHECK(surr_queue_block(plan, work, 1, 500.0, q[0], 3, 1, NULL, NULL, NULL) == SURR_OK);
+    CHECK(surr_queue_costs(work, cost) == SURR_OK && cost[0] == 10.0 && cost[1] == 10.0 && cost[3] == 1.0);
+    CHECK(cost[2] == spent / 5.0); /* the mean of all */
     surr_work_free(work);
     surr_plan_free(plan);
 }
@@ -101,6 +108,7 @@ static void test_errors(surr_model *model)
     CHECK_FAILS(surr_cells_solve(work, 1, NULL, NULL), SURR_E_ARG, "packed");
     CHECK_FAILS(surr_queue_costs(NULL, packed), SURR_E_ARG, "NULL");
     CHECK_FAILS(surr_queue_size(NULL, &n), SURR_E_ARG, "NULL");
+    CHECK_FAILS(surr_queue_work(work, NULL), SURR_E_ARG, "NULL");
     CHECK_FAILS(surr_queue_width(work, &out, NULL), SURR_E_ARG, "NULL");
     CHECK(surr_queue_solve(work, 0, NULL) == SURR_OK && surr_cells_solve(work, 0, NULL, NULL) == SURR_OK);
     CHECK(surr_flush(work, NULL) == SURR_OK);
