@@ -45,14 +45,15 @@ def left_out(record):
 def solver_cost(ours=("ours", "ours (AVX2)", "ours (SSE4)"), their_rtols=(1e-3, 1e-4, 1e-6)):
     """Cost and error of our solver and its opponents."""
     record = read("solver_cost")
-    head = ["solver", "rtol", "wide [us]", "99 %", "over ours", "relaxed [us]", "99 %", "over ours"]
-    rows = []
-    for pair in zip(*(record["populations"][name]["rows"] for name in ("wide", "relaxed"))):
-        solver, rtol = pair[0]["solver"], pair[0]["rtol"]
+    head, rows = ["solver", "rtol"], []
+    for name in record["populations"]:
+        head += [f"{name} [us]", "99 %", "over ours"]
+    for line in zip(*(case["rows"] for case in record["populations"].values())):
+        solver, rtol = line[0]["solver"], line[0]["rtol"]
         if rtol not in (OUR_RTOLS if solver in ours else () if "ours" in solver else their_rtols):
             continue
         cells = [solver, f"{rtol:.0e}"]
-        for row in pair:
+        for row in line:
             us = f"{row['us']:.1f}" + (f" ({row['failed']} failed)" if row["failed"] else "")
             cells += [us, f"{row['errors'][P99]:.1e}", number(row["ratio"]) if row["ratio"] else ""]
         rows.append(cells)

@@ -1,6 +1,6 @@
 """What does a cell cost at which incurred error, in our solver and in the established ones?
 
-    python -m benchmarks.solver_cost            # four minutes; fetches and builds the opponents at the first run
+    python -m benchmarks.solver_cost            # six minutes; fetches and builds the opponents at the first run
     python -m benchmarks.solver_cost --quick --no-opponents
 
 All solvers get the same cells, the same generated right-hand side and Jacobian (ours as vectors whose lanes are cells,
@@ -61,7 +61,7 @@ def main(arguments=None):
     results, left_out = {}, {}
     with tempfile.TemporaryDirectory() as directory:
         baseline = None if options.no_opponents else open_baseline(system, directory)
-        for name in ("wide", "relaxed"):
+        for name in ("wide", "relaxed", "hydro"):
             case = draw_case(model, system, name, n)
             rows = []
             for label, isa in (("ours", "auto"), ("ours (AVX2)", "v3"), ("ours (SSE4)", "base")):

@@ -13,8 +13,9 @@ from .model_file import load_model, read_arrays, save_model
 from .net_data import net_vectors
 from .systems import get_system
 
-#: attempts at a tolerance of 1e-2 below which the solver takes a cell: two cost about as much as the net
-CHEAP = 2.5
+#: attempts at a tolerance of 1e-2 below which the solver takes a cell. Two cost about as much as the net; from three on
+#: the net is quicker, but where a step needs as few, many follow, in which its errors add up and the solver's do not
+CHEAP = 4.0
 #: share of the training cells that may lie beyond each side of the domain
 TRIM = 1e-3
 #: cells from which on the coverage of a population is a question of its own

@@ -22,7 +22,7 @@ def write_tensors(path, tensors, attributes, packed=False):
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
-    with h5py.File(temporary, "w") as file:
+    with h5py.File(temporary, "w", libver=("v108", "v108")) as file:  # smaller headers than the earliest layout
         file.attrs["format"] = FORMAT
         for key, value in attributes.items():
             file.attrs[key] = json.dumps(value)
