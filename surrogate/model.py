@@ -31,7 +31,7 @@ class Variable:
     value: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A loaded model: immutable, to be shared by any number of steppers and threads.
 
@@ -56,9 +56,13 @@ class Model:
     variables: tuple[Variable, ...]
     parameters: tuple[Variable, ...]
     dt_range: tuple[float, float]
-    info: dict = field(repr=False, hash=False, compare=False)
-    handle: object = field(repr=False)
+    info: dict = field(hash=False, compare=False)
+    handle: object
     path: Path | None = None
+
+    def __repr__(self):
+        names = " ".join(v.name for v in self.variables)
+        return f"<{self.info.get('kind', 'model')} {self.name}: {names}; {len(self.parameters)} parameters>"
 
     def stepper(
         self,
