@@ -162,6 +162,7 @@ class Run:
         if self.frames:
             forget_frames(self.frames, self.first)
             draw_frame(self.gas, self.frames)
+            self.gas.comm.allgather(None)  # who waits for the first rank must not book it as hydro, here and below
         for i in steps:
             report, _ = self.gas.step(self.stepper.step)
             self.reports.append(report)
@@ -171,7 +172,7 @@ class Run:
                 self.gas.save(self.path)
             if self.frames and ((i + 1) % max(self.options.steps // N_FRAMES, 1) == 0 or is_last):
                 draw_frame(self.gas, self.frames)
-            self.gas.comm.allgather(None)  # who waits for the first rank's files must not book it as hydro
+            self.gas.comm.allgather(None)
 
     def summary(self):
         """Numbers for the table; collective."""
