@@ -125,8 +125,8 @@ def sort_into_blocks(expert: torch.Tensor, n_experts: int) -> tuple[torch.Tensor
 class Surrogate(torch.nn.Module):
     """(state, dt) -> (new state, predicted error), with everything it was trained with.
 
-    Beside each expert stand two small perceptrons that see the features alone: its gauge says log10 of the attempts that
-    the solver would need, its judge log10 of the error to expect of the expert, the largest |y/y_ref - 1| over
+    Beside each expert stand two small perceptrons that see the features alone: its gauge says log10 of the attempts
+    that the solver would need, its judge log10 of the error to expect of the expert, the largest |y/y_ref - 1| over
     variables; see judge.py.
     With ``config.linear`` the buffers `slope` (n_experts, n_in, n_vars) and `offset` (n_experts, 1, n_vars) give a
     linear function of the standardised features that is added to the change; zeros until they are fitted.
