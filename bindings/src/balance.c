@@ -141,6 +141,7 @@ int32_t surr_balance_plan(int32_t n_rank, const double *load, const int32_t *nod
 enum { N_CLASS = 2048 };
 typedef struct shelf {
     int64_t first[N_CLASS + 1]; /* of class k in `cell` */
+    int end;                    /* classes from here on are empty */
     int64_t *cell;              /* cell numbers, by class */
     int64_t *next;              /* forest: the root of i is the first place at or after i that is not taken */
 } shelf;
@@ -150,7 +151,10 @@ static int class_of(double cost) { return N_CLASS - 1 - (int)(bits_of(cost) >> 5
 static void fill_shelf(shelf *s, int64_t n_cell, const double *cost)
 {
     memset(s->first, 0, sizeof s->first);
+    s->end = 0;
     for (int64_t c = 0; c < n_cell; c++) s->first[class_of(cost[c]) + 1]++;
+    for (int k = 0; k < N_CLASS; k++)
+        if (s->first[k + 1]) s->end = k + 1;
     for (int k = 0; k < N_CLASS; k++) s->first[k + 1] += s->first[k];
     for (int64_t c = 0; c < n_cell; c++) s->cell[s->first[class_of(cost[c])]++] = c;
     for (int k = N_CLASS; k > 0; k--) s->first[k] = s->first[k - 1];
@@ -165,12 +169,19 @@ static int64_t untaken(int64_t *next, int64_t i)
     return i;
 }
 
-/* Takes from place `at` on, up to `end`, what fits into *room; returns the number of cells. */
+/* Takes from place `at` on, up to `end`, what fits into *room; returns the number of cells. Looks at no more than PATIENCE
+ * cells that do not: of the class of the room at most one fits, and to look for it among thousands, for every move, would
+ * take longer than all else. */
+enum { PATIENCE = 16 };
 static int64_t take_cells(shelf *s, const double *cost, int64_t at, int64_t end, double *room, int64_t *which)
 {
     int64_t n = 0;
-    for (int64_t i = untaken(s->next, at); i < end; i = untaken(s->next, i + 1)) {
-        if (cost[s->cell[i]] > *room) continue;
+    int left = PATIENCE;
+    for (int64_t i = untaken(s->next, at); i < end && left > 0; i = untaken(s->next, i + 1)) {
+        if (cost[s->cell[i]] > *room) {
+            left--;
+            continue;
+        }
         *room -= cost[s->cell[i]];
         which[n++] = s->cell[i];
         s->next[i] = i + 1;
@@ -183,7 +194,7 @@ static int64_t take_cells(shelf *s, const double *cost, int64_t at, int64_t end,
 static int64_t fill_move(shelf *s, const double *cost, double room, int64_t *which)
 {
     int64_t n = 0;
-    for (int k = 0; k < N_CLASS && is_positive(room); k++) {
+    for (int k = 0; k < s->end && is_positive(room); k++) {
         if (k < class_of(room)) k = class_of(room);
         n += take_cells(s, cost, s->first[k], s->first[k + 1], &room, which + n);
     }
