@@ -6,8 +6,8 @@
 Plan and choice of cells are the code that runs (bindings/src/balance.c); ranks, messages and time are simulated:
 
 * Every rank has the same number of cells, each with the work of an easy or a hard cell measured here (two units for an
-  attempt, one for a cell that needs a single attempt; see `benchmarks.ranks`). A shock crosses some ranks, side by
-  side, where `--hard` of the cells are hard.
+  attempt, one for a cell that needs a single attempt; see `benchmarks.ranks`). A shock crosses a share of the ranks,
+  side by side, where some of the cells are hard: three scenes, or those of `--scene HARD OWNERS`.
 * A unit of work takes `work`; a cell that moves costs `pack` on both ranks, on its way out and back (measured: 0.01 us
   out, 0.07 back). A message costs its sender and its receiver `overhead` and takes `latency`, plus its bytes over
   `bandwidth`, within a node or between nodes. Nodes have 64 ranks.
@@ -29,6 +29,8 @@ from .options import finish, make_parser, start
 from .ranks import distribute, run, with_pool
 
 FLOOR = 250.0  # as in surrogate/mpi.py
+#: scenes: share of hard cells in the shock, share of the ranks that it crosses
+SCENES = ((0.3, 0.01), (0.03, 0.01), (0.1, 0.1))
 MACHINE = {"work": 0.38e-6, "pack": 0.05e-6, "latency": (1e-6, 3e-6), "bandwidth": (5e9, 5e9), "overhead": 1e-6,
            "ranks_per_node": 64, "bytes": (8 * 16, 8 * 11), "judge": 0.05}  # fmt: skip
 
@@ -139,8 +141,8 @@ def main(arguments=None):
     parser = make_parser(__doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[10, 100, 1000, 10_000, 100_000])
     parser.add_argument("--cells", type=int, default=20_000, help="per rank")
-    parser.add_argument("--hard", type=float, default=0.3, help="fraction of hard cells on the ranks in the shock")
-    parser.add_argument("--owners", type=float, default=0.01, help="fraction of ranks in the shock")
+    parser.add_argument("--scene", type=float, nargs=2, action="append", metavar=("HARD", "OWNERS"),
+                        help="share of hard cells in the shock, share of the ranks in it; may be repeated")  # fmt: skip
     parser.add_argument("--min-gain", type=float, default=0.03)
     parser.add_argument("--measured", type=int, nargs="*", default=[1, 2, 4, 8], metavar="RANKS",
                         help="run on so many as well (default 1 2 4 8)")  # fmt: skip
@@ -152,14 +154,15 @@ def main(arguments=None):
         for name in ("easy", "hard"):
             print(f"{name} cells: work at 10, 50, 90 %:", *np.quantile(pool[f"{name}_cost"], [0.1, 0.5, 0.9]))
         print("assumed:", MACHINE)
-        print(HEADER)
-        for n in options.ranks:
-            owners = max(1, round(options.owners * n))
-            for interval in (1, 10):
-                hard = options.hard * owners / n
-                rows.append(simulate(pool, n, options.cells, hard, owners, interval=interval,
-                                     tolerance=options.min_gain))
-                print(row(rows[-1]), flush=True)
+        for hard, share in options.scene or SCENES:
+            print(f"{100 * hard:g} % of the cells hard on {100 * share:g} % of the ranks\n{HEADER}")
+            for n in options.ranks:
+                owners = max(1, round(share * n))
+                for interval in (1, 10):
+                    result = simulate(pool, n, options.cells, hard * owners / n, owners, interval=interval,
+                                      tolerance=options.min_gain)  # fmt: skip
+                    rows.append({"scene": [hard, share], **result})
+                    print(row(result), flush=True)
         return {"assumed": MACHINE, "results": rows, "compared": compare(path, pool, options)}
 
     finish("balance_simulation", options, with_pool(options, work))

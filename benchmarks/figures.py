@@ -114,14 +114,15 @@ def draw_compared(axis, pairs):
 
 
 def draw_simulated(axis, results):
-    """Efficiency of many ranks."""
-    for way, color in (("off", "C0"), ("world", "C1")):
-        for interval, style in ((1, "o-"), (10, "s--"))[: 1 + (way == "world")]:
-            rows = [r for r in results if r["interval"] == interval]
-            label = WAYS[way] + (f", a plan for {interval} steps" if interval > 1 else "")
+    """Efficiency of many ranks, a plan for every step."""
+    for k, scene in enumerate(dict.fromkeys(tuple(r["scene"]) for r in results)):
+        rows = [r for r in results if tuple(r["scene"]) == scene and r["interval"] == 1]
+        hard, share = (f"{100 * x:g} %" for x in scene)
+        for way, style in (("off", ":"), ("world", "-")):
+            label = f"{hard} hard on {share}, {WAYS[way]}"
             values = [r["efficiency"][way] for r in rows]
-            axis.plot([r["ranks"] for r in rows], values, f"{color}{style}", ms=4, label=label)
-    axis.set(ylim=(0, 1.05), title="simulated, a shock on 1 % of the ranks")
+            axis.plot([r["ranks"] for r in rows], values, f"C{k}o{style}", ms=4, label=label)
+    axis.set(ylim=(0, 1.05), title="simulated")
 
 
 def scaling(strong, weak, simulation):

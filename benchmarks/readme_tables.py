@@ -367,11 +367,14 @@ def balance_simulation():
     """The plan on up to 1e5 ranks."""
     record, rows = read("balance_simulation"), []
     for r in record["results"]:
-        (before, after), efficiency = r["imbalance"], r["efficiency"]
-        rows.append([r["ranks"], r["owners"], r["interval"], f"{before:.1f} to {after:.2f}",
-                     *(f"{efficiency[key]:.2f}" for key in ("off", "world")), f"{1e3 * r['seconds']['plan']:.2f}",
+        (before, after), efficiency, (hard, share) = r["imbalance"], r["efficiency"], r["scene"]
+        if r["ranks"] < 100:
+            continue
+        scene, imbalance = f"{100 * hard:g} % on {100 * share:g} %", f"{before:.1f} to {after:.2f}"
+        efficiencies = (f"{efficiency[key]:.2f}" for key in ("off", "world"))
+        rows.append([scene, r["ranks"], r["interval"], imbalance, *efficiencies, f"{1e3 * r['seconds']['plan']:.2f}",
                      r["most_messages"], f"{r['MB']:.0f}"])  # fmt: skip
-    head = ["ranks", "in the shock", "steps per plan", "imbalance", "efficiency, as they lie", "shared", "plan [ms]"]
+    head = ["hard", "ranks", "steps per plan", "imbalance", "efficiency, as they lie", "shared", "plan [ms]"]
     return origin(record) + table([*head, "messages of a rank, at most", "sent [MB]"], rows)
 
 
