@@ -141,7 +141,7 @@ SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_le
 /* Keys. set_d: "rtol" (required: the error per cell you can accept), "atol_frac" (1e-10 rtol: absolute error allowed,
  * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net).
  * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell),
- * "net" (1: the net takes the cells it vouches for, except where the solver needs two attempts or less; 0: the solver
+ * "net" (1: the net takes the cells it vouches for, except where few attempts of the solver will do; 0: the solver
  * takes all).
  * set_s: "fallback" (solver | none; see surr_plan_set_fallback), "on_failure" (flag | error), "isa" (auto | base | v3 |
  * v4). */
