@@ -15,7 +15,7 @@ import pytest
 from surrogate.model import ENGINE_DIR
 
 SOURCE = Path(__file__).resolve().parent / "c" / "count_instructions.c"
-LIMITS = {"solver": 16_000, "net": 14_500}  # a fifth above what gcc 12 makes: 13,350 and 11,960
+LIMITS = {"solver": 16_600, "net": 14_800}  # a fifth above what gcc 12 makes: 13,870 and 12,320
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("valgrind") or platform.machine() != "x86_64",
@@ -50,7 +50,7 @@ def test_instructions_of_an_attempt(count):
 
 
 def test_instructions_of_the_net(count):
-    instructions, by_net, solved, _ = count(str(ENGINE_DIR / "models" / "ism-molecular.so"), "1", "0.1", "3e12")
+    instructions, by_net, solved, _ = count(str(ENGINE_DIR / "models" / "ism-molecular.so"), "1", "0.5", "3e12")
     assert (by_net, solved) == (256, 0), "choose cells that the net takes"
     each = instructions / by_net
     assert 0.3 * LIMITS["net"] < each < LIMITS["net"], f"{each:.0f} instructions per cell"
