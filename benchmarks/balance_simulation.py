@@ -28,7 +28,6 @@ from surrogate import balance
 from .options import finish, make_parser, start
 from .ranks import distribute, run, with_pool
 
-FLOOR = 250.0  # as in surrogate/mpi.py
 #: scenes: share of hard cells in the shock, share of the ranks that it crosses
 SCENES = ((0.3, 0.01), (0.03, 0.01), (0.1, 0.1))
 MACHINE = {"work": 0.38e-6, "pack": 0.05e-6, "latency": (1e-6, 3e-6), "bandwidth": (5e9, 5e9), "overhead": 1e-6,
@@ -65,7 +64,7 @@ def simulate(pool, n_ranks, n_cells, hard, owners, machine=MACHINE, interval=1, 
     loads = Loads(pool, distribute(n_ranks, n_cells, hard, owners), machine["judge"])
     node = np.arange(n_ranks) // machine["ranks_per_node"]
     start = time.perf_counter()
-    moves = balance.plan(loads.expected, node, tolerance=tolerance, floor=FLOOR)
+    moves = balance.plan(loads.expected, node, tolerance=tolerance, floor=balance.FLOOR)
     planning, picking = time.perf_counter() - start, []
     outside = node[moves.sender] != node[moves.receiver]
     latency, bandwidth = (np.where(outside, *machine[k][::-1]) for k in ("latency", "bandwidth"))

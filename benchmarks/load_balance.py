@@ -5,7 +5,6 @@
 See `benchmarks.ranks` for what is measured. Two ranks; 10 % of all cells are hard and all on the first; then none.
 """
 
-
 from .options import finish, make_parser, start
 from .ranks import HEADER, row, run, with_pool
 

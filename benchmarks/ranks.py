@@ -22,6 +22,7 @@ import numpy as np
 
 import surrogate
 from surrogate.launch import run_ranks
+from surrogate.waiting import work_of
 
 MODEL, RTOL = "ism-molecular", 1e-2
 HARD_ATTEMPTS = 50
@@ -29,7 +30,7 @@ YEAR = 3.1536e7  # s
 
 
 def make_pool(path, n, seed=5):
-    """Write easy and hard cells, their time steps and the work on them (as in `surrogate.waiting`), without a net."""
+    """Write easy and hard cells, their time steps and the work on them, without a net."""
     from surrogate.training import get_system
     from surrogate.training.populations import wide
 
@@ -41,8 +42,8 @@ def make_pool(path, n, seed=5):
     easy_cost = stepper.step(easy.copy(), easy_dt).cost
     cost = stepper.step(cells.copy(), dt).cost
     hard = cost >= HARD_ATTEMPTS
-    np.savez(path, easy=easy, easy_dt=easy_dt, easy_cost=np.where(easy_cost > 1, 2 * easy_cost, 1), hard=cells[hard],
-             hard_dt=dt[hard], hard_cost=2 * cost[hard])  # fmt: skip
+    np.savez(path, easy=easy, easy_dt=easy_dt, easy_cost=work_of(easy_cost), hard=cells[hard], hard_dt=dt[hard],
+             hard_cost=work_of(cost[hard]))  # fmt: skip
 
 
 def distribute(n_ranks, n_cells, hard, owners):

@@ -8,6 +8,10 @@ from surrogate._engine import ffi, lib
 from surrogate.errors import check
 
 
+#: work that is worth a message of some 10 us, in units of 0.4 us (`waiting.work_of`)
+FLOOR = 250.0
+
+
 class Moves(NamedTuple):
     """A plan: rank ``sender[m]`` gives ``amount[m]`` of its work to rank ``receiver[m]``; in the order of senders."""
 

@@ -168,11 +168,14 @@ class Run:
             self.reports.append(report)
             self.cost += report.cost.reshape(self.cost.shape)
             is_last = i + 1 == self.options.steps
-            if (i + 1) % self.options.every == 0 or is_last:
+            is_saved = (i + 1) % self.options.every == 0 or is_last
+            is_drawn = self.frames and ((i + 1) % max(self.options.steps // N_FRAMES, 1) == 0 or is_last)
+            if is_saved:
                 self.gas.save(self.path)
-            if self.frames and ((i + 1) % max(self.options.steps // N_FRAMES, 1) == 0 or is_last):
+            if is_drawn:
                 draw_frame(self.gas, self.frames)
-            self.gas.comm.allgather(None)
+            if is_saved or is_drawn:
+                self.gas.comm.allgather(None)
 
     def summary(self):
         """Numbers for the table; collective."""

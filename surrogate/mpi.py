@@ -14,8 +14,6 @@ from surrogate.report import PHASES, Balance, audit_quantiles, fraction_accepted
 CELLS, RESULTS = 1, 2  # tags
 #: cells that a thread solves between two looks at the messages: some of the engine's blocks
 SLICE = 4096
-#: work that is worth a message of some 10 us, in units of 0.4 us (`waiting.work_on`)
-FLOOR = 250.0
 
 
 @dataclass
@@ -141,7 +139,8 @@ class Ranks:
         if self._age >= self._interval:
             self._age, self._loads = 0, np.empty(self._peers.size)
             self._wait([self._peers.Iallgather(np.array([load]), self._loads)])
-            self._moves = balance.plan(self._loads, self._nodes, tolerance=self.tolerance, floor=FLOOR)
+            self._moves = balance.plan(self._loads, self._nodes, tolerance=self.tolerance,
+                                       floor=balance.FLOOR)  # fmt: skip
         self._age += 1
         planned = self._loads[self._peers.rank]
         return min(1.0, load / planned) if planned else 0.0
@@ -231,7 +230,7 @@ class Ranks:
     def sum_report(self, report, done=None):
         """Return `report` with everything summed over the ranks; `done` is what the exchange did on this one."""
         done = done or Exchange()
-        own = waiting.work_on(report.cost)
+        own = float(waiting.work_of(report.cost).sum())
         here = own + done.moved_work
         columns = {"cells": [report.n_cells, report.solver_steps, own, here], "counts": report.counts.values(),
                    "seconds": [report.seconds[phase] for phase in PHASES],

@@ -25,18 +25,18 @@ def width(work):
 
 
 def costs(work):
-    """Work that every waiting cell is expected to need, in the unit of `work_on`."""
+    """Work that every waiting cell is expected to need, in the unit of `work_of`."""
     cost = np.empty(size(work))
     check(lib.surr_queue_costs(work, _doubles(cost)))
     return cost
 
 
-def work_on(cost):
-    """Work on cells that took `cost` attempts: two each, but one for the quick first attempt if that was enough.
+def work_of(cost):
+    """Work on each cell that took `cost` attempts: two each, but one for the quick first attempt if that was enough.
 
     As in bindings/src/cost.c.
     """
-    return 2 * float(cost.sum()) - np.count_nonzero(cost == 1)
+    return np.where(cost == 1, 1.0, 2.0 * cost)
 
 
 def take(work, which):

@@ -99,6 +99,10 @@ class Calibration:
         """Calibrated error for predicted errors, both plain numbers in an ndarray."""
         return calibrated(torch.as_tensor(predicted), self.lower, self.width, torch.as_tensor(self.nodes)).numpy()
 
+    def bound(self, measured):
+        """Calibrated error of what was `Measured`, infinite where the solver is quick; shape (n,)."""
+        return np.where(measured.attempts < self.cheap, np.inf, self(measured.predicted))
+
 
 def calibrated(predicted, lower, width, nodes):
     """Smallest tolerance at which a prediction may be accepted, Tensor of shape (n,); infinite without a number."""
@@ -209,7 +213,7 @@ def main(arguments=None):
     held_out = {}
     for path, measured in zip(options.labels, populations):
         is_cheap = measured.attempts < calibration.cheap
-        bound = np.where(is_cheap, np.inf, calibration(measured.predicted))
+        bound = calibration.bound(measured)
         shares = {f"{r:g}": round(float((bound <= r).mean()), 4) for r in (0.1, 1e-2, 1e-3)}
         quantiles = score(surrogate.encoding, measured)["quantiles"]
         held_out[load_labels(path, system=system).meta["population"]] = {

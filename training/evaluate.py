@@ -101,7 +101,7 @@ def evaluate_file(surrogate, domain, calibration, state, dt, end, rtols=(0.1, 3e
         result["nothing"] = [round(float(q), 2) for q in np.log10(np.quantile(nothing, QUANTILES))]
     inside, cheap = domain.holds(surrogate.encoding, state, dt), measured.attempts < calibration.cheap
     result["cheap"] = float((inside & cheap).mean())
-    bound = np.where(inside & ~cheap, calibration(measured.predicted), np.inf)
+    bound = np.where(inside, calibration.bound(measured), np.inf)
     result["decisions"] = []
     for rtol in rtols:
         accepted = bound <= rtol

@@ -37,7 +37,9 @@ static void average(double *known, double sum, double n)
     if (n > 0.0) *known = *known > 0.0 ? 0.5 * (*known + sum / n) : sum / n;
 }
 
-double work_of(double attempts) { return attempts < 1.5 ? 1.0 : 2.0 * attempts; }
+static double work_of(double attempts) { return attempts < 1.5 ? 1.0 : 2.0 * attempts; }
+
+double work_spent(int32_t attempts) { return attempts > 0 ? work_of(attempts) : 0.0; }
 
 static double expected(const queue *q, int64_t i) { return work_of(q->expected[i]); }
 
@@ -52,12 +54,12 @@ static double cost_of(const queue *q, int64_t i)
  * is shared out in proportion to what was expected. */
 void cost_book(const surr_plan *p, queue *q, const int64_t *which, int64_t first, int64_t n, double seconds)
 {
+    const int is_timed = p->fallback == FALLBACK_HOST;
     double sum = 0.0;
-    for (int64_t k = 0; k < n; k++) sum += cost_of(q, which ? which[k] : first + k);
+    for (int64_t k = 0; k < n && is_timed; k++) sum += cost_of(q, which ? which[k] : first + k);
     for (int64_t k = 0; k < n; k++) {
         const int64_t i = which ? which[k] : first + k;
-        if (p->fallback == FALLBACK_HOST) q->spent[i] = (float)(1e6 * seconds * cost_of(q, i) / sum);
-        else q->spent[i] = q->attempts[i] > 0 ? (float)work_of(q->attempts[i]) : 0.0f;
+        q->spent[i] = (float)(is_timed ? 1e6 * seconds * cost_of(q, i) / sum : work_spent(q->attempts[i]));
     }
 }
 

@@ -86,7 +86,7 @@ typedef struct scratch {
     int64_t audit[SURR_NAUDIT];
 } scratch;
 
-/* Attempts that cells have needed over those expected, by bins of similar cells and by reason; see cost.c. */
+/* Work that cells have needed over that expected, by bins of similar cells and by reason; see cost.c. */
 enum { COST_BINS = 1024, N_REASON = SURR_CELL_SOLVER + 1 };
 typedef struct cost_table {
     double bin[COST_BINS], reason[N_REASON]; /* 0: nothing known */
@@ -173,7 +173,7 @@ void queue_free(queue *q);
 
 /* cost.c: what a waiting cell will cost */
 uint16_t cost_bin(const surr_model_desc *d, const double *y, double dt, uint8_t reason);
-double work_of(double attempts);
+double work_spent(int32_t attempts);
 void cost_book(const surr_plan *p, queue *q, const int64_t *which, int64_t first, int64_t n, double seconds);
 void cost_learn(queue *q);
 

@@ -67,7 +67,7 @@ static int32_t attempts_of(const surr_plan *p, outcome o) { return p->fallback =
 
 static double spent_of(const surr_plan *p, outcome o)
 {
-    return p->fallback == FALLBACK_HOST ? o.attempts : o.attempts > 0 ? work_of(o.attempts) : 0.0;
+    return p->fallback == FALLBACK_HOST ? o.attempts : work_spent(o.attempts);
 }
 _Static_assert(sizeof(outcome) == sizeof(double), "an outcome takes the place of a time step");
 

@@ -49,7 +49,7 @@ static inline void invariants_of(const vdouble *y, vdouble *invariant)
     }
 }
 
-/* Put cell c into lane l. */
+/* Put cell c into lane l; its first step is for the caller to set. */
 static void lane_load(lanes *s, int l, int64_t c, const surr_solver_options *o, const double *y, const double *dt,
     const double *params)
 {
@@ -67,7 +67,6 @@ static void lane_load(lanes *s, int l, int64_t c, const surr_solver_options *o, 
     }
     s->t[l] = 0.0;
     s->dt[l] = dt[c];
-    s->h[l] = dt[c];
     s->growth[l] = GROW;
     s->attempts[l] = 0.0;
     s->cell[l] = c;
