@@ -7,7 +7,6 @@ import numpy as np
 from surrogate._engine import ffi, lib
 from surrogate.errors import check
 
-
 #: work that is worth a message of some 10 us, in units of 0.4 us (`waiting.work_of`)
 FLOOR = 250.0
 
