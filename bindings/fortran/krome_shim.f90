@@ -151,7 +151,7 @@ module krome_main
   character(len=4), parameter :: names(krome_nmols + 1) = &
     ['e-  ', 'H-  ', 'H   ', 'He  ', 'H2  ', 'H+  ', 'He+ ', 'H2+ ', 'He++', 'T   ']
 
-  character(len=256), save :: model_name = ''
+  character(len=4096), save :: model_name = '' ! a name, or a path
   real(c_double), save :: tolerance = -1
   type(c_ptr), save :: model = c_null_ptr, plan = c_null_ptr
   integer, save :: n_param = 0, param(5) = 0       ! krome_parameters of the model, and their values in it

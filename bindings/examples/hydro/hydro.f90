@@ -340,7 +340,7 @@ program hydro
   integer :: n = 128, ierr, steps = 0
   real(dp) :: box = 20, t_end = 10, cfl = 0.4_dp, rtol = 0.1_dp  ! [pc], [kyr]
   character(len=8) :: chemistry = 'net'
-  character(len=64) :: model = 'ism-molecular', output = 'blast.dat'
+  character(len=4096) :: model = 'ism-molecular', output = 'blast.dat' ! paths
   real(dp) :: t, dt, first(4), last(4), gained, added, seconds(2), clock, sums(1)
   namelist /run/ n, box, t_end, cfl, chemistry, model, rtol, output
 
@@ -383,7 +383,7 @@ program hydro
 contains
 
   subroutine read_options()
-    character(len=256) :: file
+    character(len=4096) :: file
     integer :: unit
     call get_command_argument(1, file)
     if (file == '') return
