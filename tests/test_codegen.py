@@ -1,5 +1,9 @@
 """The three back ends compute the same right-hand side and Jacobian, and the right ones."""
 
+import os
+import subprocess
+import sys
+
 import mpmath
 import numpy as np
 import pytest
@@ -128,3 +132,17 @@ def test_generated_code_differentiates_explicit_time():
     assert system.time is not None
     (derivative,) = system.derived.time_derivative
     assert float(derivative.subs({symbol("C"): 3.0, symbol("t"): 0.5})) == pytest.approx(3.0 * np.cos(0.5))
+
+
+def test_code_is_the_same_in_every_process():
+    """Python's hash seed orders its sets; the generated code must not depend on it, for two builds to agree in bits."""
+    show = (
+        "from surrogate.training import get_system; from surrogate.training.codegen.c import write_mechanism\n"
+        "print(write_mechanism(get_system('ism-atomic')))"
+    )
+    command = [sys.executable, "-c", show]
+    first, second = (
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True)
+        for seed in "12"
+    )
+    assert first.stdout == second.stdout != ""

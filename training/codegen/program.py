@@ -19,7 +19,7 @@ class Program:
         known = dict(system.derived.assignments)
         used, stack = {}, list(outputs)
         while stack:  # drop what the outputs do not need
-            for s in stack.pop().free_symbols:
+            for s in sorted(stack.pop().free_symbols, key=lambda s: s.name):
                 if s in known and s not in used:
                     used[s] = known[s]
                     stack.append(known[s])
