@@ -381,6 +381,28 @@ def test_cells_that_are_quick_to_solve_are_left_to_the_solver(library, trainer, 
     assert choosy.selftest() < 1e-10
 
 
+def test_errors_of_short_steps_count_relative_to_the_change(library, trainer, ism, tmp_path):
+    """Else many short steps would add up many errors; what minor species do is no change."""
+    model, domain = library
+    calibration = cal.Calibration(-5.0, 0.5, np.full(13, -2.0), 0.99, change=10.0)
+    with trainer._averaged():
+        careful = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, calibration)))
+    start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy() * 10.0 ** np.linspace(-4, 0, len(trainer.check.dt))
+    predicted, cells, solved = start.copy(), start.copy(), start.copy()
+    taken = model.stepper(rtol=0.1).step(predicted, dt).status == 0
+    model.stepper(rtol=0.02, net=False).step(solved, dt)
+    status = careful.stepper(rtol=0.02).step(cells, dt).status
+    least = np.where(np.arange(10) < 9, 1e-3 * start[:, :9].sum(1, keepdims=True), 0.0)
+    smaller = np.maximum(np.minimum(start, predicted), least)
+    e_folds = np.log1p(abs(predicted - start) / smaller).max(1)
+    trusted = taken & (e_folds >= 10.0 * 1e-2 / 0.02)
+    assert 0.1 < trusted[taken].mean() < 0.9
+    assert np.array_equal(status[taken] == 0, trusted[taken])
+    assert np.all(status[taken & ~trusted] == 2)
+    assert np.array_equal(cells, np.where(trusted[:, None], predicted, solved))
+    assert careful.selftest() < 1e-10
+
+
 def test_outliers_do_not_open_the_domain(ism, trainer):
     """Conditions that one cell in ten thousand had are outside, traces that one had are not."""
     encoding, (cells, dt) = trainer.surrogate.encoding, (torch.from_numpy(x) for x in wide(ism, 20_000, 8))
@@ -395,7 +417,7 @@ def test_few_cells_left_to_the_net_are_calibrated_with_all_others():
     def population(n, n_cheap, seed):
         rng = np.random.default_rng(seed)
         attempts = np.where(np.arange(n) < n_cheap, 1.0, 9.0)
-        return Measured(10 ** rng.normal(-3, 1, n), attempts, 10 ** rng.normal(-3, 1, n), None, None)
+        return Measured(10 ** rng.normal(-3, 1, n), attempts, np.ones(n), 10 ** rng.normal(-3, 1, n), None, None)
 
     large, small = population(3000, 500, 1), population(3000, 2900, 2)
     parts = cal.left_to_the_net([large, small], 2.5)

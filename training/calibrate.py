@@ -16,6 +16,9 @@ from .systems import get_system
 #: attempts at a tolerance of 1e-2 below which the solver takes a cell. Two cost about as much as the net; from three on
 #: the net is quicker, but where a step needs as few, many follow, in which its errors add up and the solver's do not
 CHEAP = 4.0
+#: e-folds of the variable that changes most below which errors count relative to the change. The net's error does not
+#: shrink with the step as a solver's does, and many short steps would add up many errors
+CHANGE = 1.0
 #: share of the training cells that may lie beyond each side of the domain
 TRIM = 1e-3
 #: cells from which on the coverage of a population is a question of its own
@@ -86,7 +89,8 @@ class Calibration:
     calibration population were within r, with the stated confidence.
 
     Cells that the solver is expected to finish within `cheap` attempts are not for the net: there the solver costs
-    about as much, and its errors do not add up.
+    about as much, and its errors do not add up. Predictions that change a cell by less than `change` e-folds are held to
+    a tolerance smaller in proportion.
     """
 
     lower: float
@@ -94,6 +98,7 @@ class Calibration:
     nodes: np.ndarray
     coverage: float
     cheap: float = 0.0
+    change: float = 0.0
 
     def __call__(self, predicted):
         """Calibrated error for predicted errors, both plain numbers in an ndarray."""
@@ -101,7 +106,13 @@ class Calibration:
 
     def bound(self, measured):
         """Calibrated error of what was `Measured`, infinite where the solver is quick; shape (n,)."""
-        return np.where(measured.attempts < self.cheap, np.inf, self(measured.predicted))
+        error = self(measured.predicted) * per_change(torch.as_tensor(measured.e_folds), self.change).numpy()
+        return np.where(measured.attempts < self.cheap, np.inf, error)
+
+
+def per_change(e_folds, change):
+    """What errors of predictions that change a cell by so much count for, Tensor of shape (n,)."""
+    return (change / e_folds.clamp_min(1e-30)).clamp_min(1.0)
 
 
 def calibrated(predicted, lower, width, nodes):
@@ -204,12 +215,15 @@ def main(arguments=None):
     parser.add_argument("--coverage", type=float, default=0.99, help="share of the accepted within rtol (default 0.99)")
     parser.add_argument("--cheap", type=float, default=CHEAP, metavar="N",
                         help=f"cells of fewer attempts go to the solver (default {CHEAP:g}; 0: none)")  # fmt: skip
+    parser.add_argument("--change", type=float, default=CHANGE, metavar="X",
+                        help="e-folds below which errors count relative to the change over the step "
+                             f"(default {CHANGE:g}; 0: never)")  # fmt: skip
     options = parser.parse_args(arguments)
     system, surrogate, metadata = load_trained(options.model)
     labels = [label_tensors(path, system, 1) for path in options.labels]
     populations = [measure(surrogate, *x) for x in labels]
     calibration = calibrate(left_to_the_net(populations, options.cheap), options.coverage)
-    calibration = replace(calibration, cheap=options.cheap)
+    calibration = replace(calibration, cheap=options.cheap, change=options.change)
     held_out = {}
     for path, measured in zip(options.labels, populations):
         is_cheap = measured.attempts < calibration.cheap

@@ -8,7 +8,7 @@ time, no change. Linear invariants are restored as in the solver: y_k *= 1 + (A^
 import numpy as np
 import torch
 
-from .system import FRACTION_FLOOR
+from .system import FRACTION_FLOOR, MAJOR_FRACTION
 
 
 class Encoding(torch.nn.Module):
@@ -93,6 +93,14 @@ class Encoding(torch.nn.Module):
         """What an absolute error of a value is to be divided by: the value, or the scale of a signed variable."""
         unit = torch.where(self.total, self.total_density(state), self.unit)
         return torch.where(self.log, torch.maximum(state, FRACTION_FLOOR * unit), unit)
+
+    def e_folds(self, start, end):
+        """How far cells have changed, shape (n,): the largest logarithm of the ratio of a positive variable, below
+        `MAJOR_FRACTION` of the total what changes that, or change of a signed one in units of its scale.
+        """
+        change, minor = (end - start).abs(), torch.where(self.total, MAJOR_FRACTION * self.total_density(start), 1e-300)
+        ratio = change / torch.maximum(torch.minimum(start, end), minor)
+        return torch.where(self.log, torch.log1p(ratio), change / self.unit).max(1).values
 
     def apply_change(self, state, dt, change):
         """New state from a predicted change, invariants restored; shape (n, n_vars), float64."""

@@ -27,6 +27,8 @@ class Measured:
     ----------
     predicted, attempts : ndarray of shape (n,)
         Expected error, and expected attempts of the solver.
+    e_folds : ndarray of shape (n,)
+        How far the predictions are from the starts, see `Encoding.e_folds`.
     worst : ndarray of shape (n,)
         Largest relative error among the variables that count.
     errors, counts : Tensor of shape (n, n_vars)
@@ -35,6 +37,7 @@ class Measured:
 
     predicted: np.ndarray
     attempts: np.ndarray
+    e_folds: np.ndarray
     worst: np.ndarray
     errors: torch.Tensor
     counts: torch.Tensor
@@ -48,7 +51,8 @@ def measure(surrogate, state, dt, reference):
     errors, counts = (x.cpu() for x in relative_errors(surrogate.encoding, end, reference))
     predicted, attempts = (10.0 ** judgement.double()).cpu().numpy().T
     worst = torch.where(counts, errors, 0.0).max(1).values.numpy()
-    return Measured(np.where(good.cpu(), predicted, np.inf), attempts, worst, errors, counts)
+    e_folds = surrogate.encoding.e_folds(state, end).cpu().numpy()
+    return Measured(np.where(good.cpu(), predicted, np.inf), attempts, e_folds, worst, errors, counts)
 
 
 def score(encoding, measured, rtol=1e-2):

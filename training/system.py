@@ -11,6 +11,8 @@ from .expressions import where_lt
 
 #: fractions of the total density below this are all alike to a net
 FRACTION_FLOOR = 1e-12
+#: a cell has not changed if only species below this fraction of the total density have
+MAJOR_FRACTION = 1e-3
 
 
 @dataclass(frozen=True)

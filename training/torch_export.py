@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from .calibrate import calibrated, is_inside, law_ratios
+from .calibrate import calibrated, is_inside, law_ratios, per_change
 
 
 class Predictor(torch.nn.Module):
@@ -40,6 +40,7 @@ class Predictor(torch.nn.Module):
         self.surrogate.gauge.to(dtype)
         self.surrogate.judge.to(dtype)
         self.calibration_lower, self.calibration_width = calibration.lower, calibration.width
+        self.change = calibration.change
         for name in ("lower", "upper", "law_lower", "law_upper"):
             self.register_buffer(name, torch.as_tensor(getattr(domain, name), dtype=torch.float64))
         self.register_buffer("nodes", torch.as_tensor(calibration.nodes, dtype=torch.float64))
@@ -66,6 +67,7 @@ class Predictor(torch.nn.Module):
         encoding = self.surrogate.encoding
         end, predicted = self.surrogate(state, dt)
         error = calibrated(predicted, self.calibration_lower, self.calibration_width, self.nodes)
+        error = error * per_change(encoding.e_folds(state, end), self.change)
         features, ratios = encoding.features(state, dt), law_ratios(encoding, state)[1]
         return end, error, is_inside(features, ratios, self.lower, self.upper, self.law_lower, self.law_upper)
 

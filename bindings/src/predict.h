@@ -279,15 +279,33 @@ static void settle_error(chunk *c, const short *order, int n, float *error)
     }
 }
 
+/* What the error of a prediction counts for. It does not shrink with the step as that of a solver does, so many short steps
+ * would add up many errors: where no variable changes by NET_CHANGE e-folds, minor species apart, it is taken relative to
+ * the change. */
+static inline vdouble per_change(const vdouble *start, const vdouble *end)
+{
+    vdouble largest = vd_set(0.0), linear = vd_set(0.0);
+    const vdouble minor = NET_MAJOR_FRACTION * total_density(start);
+    for (int k = 0; k < N_STATE; k++) {
+        const vdouble change = vd_abs(end[k] - start[k]);
+        const vdouble smaller = vd_max(vd_min(start[k], end[k]), in_total[k] ? minor : vd_set(1e-300));
+        if (net_is_log[k]) largest = vd_max(largest, change / smaller);
+        else linear = vd_max(linear, change / (scale[k] > 0.0 ? scale[k] : 1.0));
+    }
+    const vdouble e_folds = vd_max(vd_log(1.0 + largest), linear);
+    return vd_max(NET_CHANGE / vd_max(e_folds, vd_set(1e-30)), vd_set(1.0));
+}
+
 /* New cells from the changes of cells order[0 .. n), n <= lanes. */
 static void decode(const chunk *c, const short *order, int n, double *end, float *error)
 {
-    vdouble y[N_STATE], invariant[N_CONSERVED + 1], dt;
+    vdouble y[N_STATE], start[N_STATE], invariant[N_CONSERVED + 1], dt;
     short cell[SURR_LANES];
     for (int l = 0; l < SURR_LANES; l++) cell[l] = order[l < n ? l : n - 1], dt[l] = c->dt[cell[l]];
     const vdouble gate = dt / (dt + 0.1 * NET_DT_LOWER);
     for (int k = 0; k < N_STATE; k++)
         for (int l = 0; l < SURR_LANES; l++) y[k][l] = c->y[cell[l] * N_STATE + k];
+    memcpy(start, y, sizeof start);
     invariants_of(y, invariant);
     const vdouble least = NET_FRACTION_FLOOR * total_density(y); /* what the net takes traces for */
     for (int k = 0; k < N_STATE; k++) {
@@ -307,9 +325,11 @@ static void decode(const chunk *c, const short *order, int n, double *end, float
     vdouble sum = vd_set(0.0);
     for (int k = 0; k < N_STATE; k++) sum += y[k];
     good &= vd_isfinite(sum);
+    const vdouble factor = c->rtol == INFINITY ? vd_set(1.0) : per_change(start, y); /* infinite: nobody else is asked */
     for (int l = 0; l < n; l++) {
         for (int k = 0; k < N_STATE; k++) end[cell[l] * N_STATE + k] = y[k][l];
-        if (!good[l]) error[cell[l]] = FLT_MAX;
+        const double bound = error[cell[l]] * factor[l];
+        error[cell[l]] = good[l] && bound < FLT_MAX ? (float)bound : FLT_MAX;
     }
 }
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..system import FRACTION_FLOOR
+from ..system import FRACTION_FLOOR, MAJOR_FRACTION
 
 #: DENSE_PANEL of bindings/src/dense.h
 PANEL = 16
@@ -34,9 +34,11 @@ def write_net(system, net):
         "NET_JUDGE_DEPTH": _count(arrays, "judge/weights") - 2, "NET_STRIDE": weights.shape[1],
         "NET_LEVELS": len(edges),
         "NET_HAS_TOTAL": int(any(v.scale == "total" for v in variables)),
-        "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_DT_LOWER": repr(net.metadata["dt_lower"]),
+        "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_MAJOR_FRACTION": repr(MAJOR_FRACTION),
+        "NET_DT_LOWER": repr(net.metadata["dt_lower"]),
         "NET_CALIBRATION_NODES": len(calibration["nodes"]), "NET_CALIBRATION_LOWER": repr(calibration["lower"]),
         "NET_CALIBRATION_WIDTH": repr(calibration["width"]), "NET_CHEAP": repr(float(calibration["cheap"])),
+        "NET_CHANGE": repr(float(calibration.get("change", 0.0))),
     }  # fmt: skip
     lines = ["/* Generated; do not edit. */", *(f"#define {k} {v}" for k, v in defines.items())]
     lines += ["extern const float surr_net_weights[];"]
