@@ -20,7 +20,9 @@ class Moves(NamedTuple):
 
 
 def plan(load, node=None, *, tolerance=0.03, floor=0.0):
-    """Plan moves after which no rank has more than the mean load plus max(tolerance * mean, floor).
+    """Plan moves after which no rank has more than 1.005 times the mean load plus max(tolerance * mean, floor).
+
+    Ranks give and take half a percent more than would even them out: handling what moves takes time, too.
 
     Parameters
     ----------

@@ -387,7 +387,8 @@ def test_errors_of_short_steps_count_relative_to_the_change(library, trainer, is
     calibration = cal.Calibration(-5.0, 0.5, np.full(13, -2.0), 0.99, change=10.0)
     with trainer._averaged():
         careful = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, calibration)))
-    start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy() * 10.0 ** np.linspace(-4, 0, len(trainer.check.dt))
+    start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy()
+    dt = dt * np.logspace(-4, 0, len(dt))
     predicted, cells, solved = start.copy(), start.copy(), start.copy()
     taken = model.stepper(rtol=0.1).step(predicted, dt).status == 0
     model.stepper(rtol=0.02, net=False).step(solved, dt)

@@ -89,8 +89,8 @@ class Calibration:
     calibration population were within r, with the stated confidence.
 
     Cells that the solver is expected to finish within `cheap` attempts are not for the net: there the solver costs
-    about as much, and its errors do not add up. Predictions that change a cell by less than `change` e-folds are held to
-    a tolerance smaller in proportion.
+    about as much, and its errors do not add up. Predictions that change a cell by less than `change` e-folds are held
+    to a tolerance smaller in proportion.
     """
 
     lower: float

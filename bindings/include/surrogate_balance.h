@@ -27,9 +27,10 @@ extern "C" {
  *
  *     grain = max(tolerance * mean load, floor)
  *
- * no rank ends above mean + grain; no move is smaller than grain; a rank sends or receives, never both; work leaves a
- * node only where that node has more than its share. So a rank above receives at most 1 + mean/grain messages, and sends
- * at most (its load)/grain. tolerance > 0; floor >= 0 in the unit of the loads. */
+ * no rank ends above 1.005 mean + grain: half a percent more than would even them out moves, for handling it takes time,
+ * too. No move is smaller than grain; a rank sends or receives, never both; work leaves a node only where that node has
+ * more than its share. So a rank receives at most 1 + 1.005 mean/grain messages, and sends at most (its load)/grain.
+ * tolerance > 0; floor >= 0 in the unit of the loads. */
 SURR_API int32_t surr_balance_plan(int32_t n_rank, const double *load, const int32_t *node, double tolerance,
                                    double floor, int32_t *n_move, int32_t *from, int32_t *to, double *amount);
 /* Cells for the moves of one rank: which[0 .. n_cell-1] becomes a permutation of the cells, first count[0] of them for
