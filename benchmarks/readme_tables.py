@@ -204,6 +204,18 @@ def rollout_drift():
     return origin(record) + table(["cells", "dt [yr]", "advanced by", *map(str, marks), "net"], rows)
 
 
+def hydro_drift():
+    """Errors of runs of gas dynamics, with the net and without."""
+    record, rows = read("hydro_drift"), []
+    results = record["results"]
+    for solver, net in zip(results[::2], results[1::2]):
+        errors = [f"{r['errors'][k][1]:.0e}" for k in net["errors"] for r in (solver, net)]
+        rows.append([net["scene"], f"{net['rtol']:g}", *errors, f"{solver['us']:.2f}", f"{net['us']:.2f}",
+                     f"{100 * net['net']:.1f} %"])  # fmt: skip
+    names = [f"{k}, {how}" for k in results[0]["errors"] for how in ("solver", "with net")]
+    return origin(record) + table(["scene", "rtol", *names, "solver [us]", "with net", "net"], rows)
+
+
 def calibration():
     """Acceptance and coverage."""
     record, rows = read("calibration"), []

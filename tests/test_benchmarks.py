@@ -20,9 +20,9 @@ from surrogate.launch import find_mpiexec
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = {
     "solver_cost": ["--no-opponents"], "accuracy_vs_cost": ["--no-opponents"], "cost_variance": ["--no-opponents"],
-    "surrogate_accuracy": [], "rollout_drift": [], "calibration": [], "net_calls": [], "training_cost": [],
-    "routing": ["--rtol", "0.1"], "net_kernel": [], "memory": [], "grackle_cost": [], "strong_scaling": [],
-    "weak_scaling": [], "load_balance": [], "balance_simulation": [],
+    "surrogate_accuracy": [], "rollout_drift": [], "hydro_drift": [], "calibration": [], "net_calls": [],
+    "training_cost": [], "routing": ["--rtol", "0.1"], "net_kernel": [], "memory": [], "grackle_cost": [],
+    "strong_scaling": [], "weak_scaling": [], "load_balance": [], "balance_simulation": [],
 }  # fmt: skip
 #: what some need beyond the extras `test` and `training`
 NEEDS = {
