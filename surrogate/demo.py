@@ -19,7 +19,7 @@ from surrogate.model import load
 
 YEAR = 3.1536e7  # s
 PARSEC = 3.0857e18  # cm
-#: 99 % of the cells of the surrogate run end within this many rtol of the solver run, in T, H2 and electrons
+#: 99 % of the cells of the surrogate run end within this many rtol of the solver run, see `relative_errors`
 MARGIN = 5.0
 #: frames of a film: about so many, ten per second; the names of their files, the number of the step
 N_FRAMES, FRAMES = 50, "??????.png"
@@ -148,8 +148,12 @@ class Run:
 
     def _start(self, comm):
         names = ("side", "box", "density", "pressure", "temperature", "spot", "flow", "seed")
-        solver = load(self.options.model).stepper(rtol=1e-4, net=False)
-        return make_gas(**{name: getattr(self.options, name) for name in names}, advance=solver.step, comm=comm)
+        model = load(self.options.model)
+        solver, species = model.stepper(rtol=1e-4, net=False), [v.name for v in model.variables if v.name != "T"]
+        if not {"e-", "H", "H+", "He"} <= set(species):
+            raise ValueError(f"{model.name} has {', '.join(species)}: the demo needs a model of interstellar gas")
+        given = {name: getattr(self.options, name) for name in names}
+        return make_gas(**given, advance=solver.step, comm=comm, species=species)
 
     def advance(self):
         """All steps, with a bar on the first rank, snapshots and the frames of a film."""
@@ -201,15 +205,20 @@ class Run:
         return abs(energy) / self.start[0], *np.abs(now[3:] / self.start[3:] - 1)
 
 
-def relative_errors(fields, reference):
-    """|x/x_ref - 1| of T, H2 and electrons per H nucleus, over the cells with more than 1e-10 of them."""
-    from surrogate.hydro import FIRST, SPECIES, TEMPERATURE, nuclei
+def per_nucleus(fields, species, name):
+    """Particles of a species per H nucleus."""
+    from surrogate.hydro import FIRST, nuclei
 
-    def per_nucleus(f, name):
-        return f[FIRST + SPECIES.index(name)] / nuclei(f)[0]
+    return fields[FIRST + species.index(name)] / nuclei(fields, species)[0]
+
+
+def relative_errors(fields, reference, species):
+    """|x/x_ref - 1| of T, H2 (H+ where there is none) and electrons per H nucleus, where there are more than 1e-10."""
+    from surrogate.hydro import TEMPERATURE
 
     pairs = {"T": (fields[TEMPERATURE], reference[TEMPERATURE])}
-    pairs |= {f"x({name})": (per_nucleus(fields, name), per_nucleus(reference, name)) for name in ("H2", "e-")}
+    for name in ("H2" if "H2" in species else "H+", "e-"):
+        pairs[f"x({name})"] = per_nucleus(fields, species, name), per_nucleus(reference, species, name)
     return {name: np.abs(x[y > 1e-10] / y[y > 1e-10] - 1) for name, (x, y) in pairs.items()}
 
 
@@ -234,15 +243,16 @@ def show(axis, values, title, low, high, cmap):
     axis.figure.colorbar(image, ax=axis, shrink=0.85)
 
 
-def draw_maps(axes, fields):
-    """Density, temperature and molecular fraction."""
-    from surrogate.hydro import FIRST, SPECIES, TEMPERATURE, nuclei
+def draw_maps(axes, fields, species):
+    """Density, temperature and molecular fraction, of atomic gas the ionised one."""
+    from surrogate.hydro import TEMPERATURE, nuclei
 
-    hydrogen = nuclei(fields)[0]
-    show(axes[0], hydrogen, "$n_\\mathrm{H}$ [cm$^{-3}$]", 1e-2, 1e3, "viridis")
+    show(axes[0], nuclei(fields, species)[0], "$n_\\mathrm{H}$ [cm$^{-3}$]", 1e-2, 1e3, "viridis")
     show(axes[1], fields[TEMPERATURE], "T [K]", 20, 1e6, "inferno")
-    molecular = 2 * fields[FIRST + SPECIES.index("H2")] / hydrogen
-    show(axes[2], molecular, "2 n(H$_2$) / n$_\\mathrm{H}$", 1e-8, 1, "cividis")
+    if "H2" in species:
+        show(axes[2], 2 * per_nucleus(fields, species, "H2"), "2 n(H$_2$) / n$_\\mathrm{H}$", 1e-8, 1, "cividis")
+    else:
+        show(axes[2], per_nucleus(fields, species, "H+"), "n(H$^+$) / n$_\\mathrm{H}$", 1e-5, 1, "cividis")
 
 
 def make_axes(rows):
@@ -268,24 +278,24 @@ def draw_frame(gas, directory):
         return
     directory.mkdir(parents=True, exist_ok=True)
     figure, axes = make_axes(1)
-    draw_maps(axes[0], fields)
+    draw_maps(axes[0], fields, gas.species)
     figure.suptitle(f"{gas.time / YEAR / 1e3:.0f} kyr")
     save_figure(figure, directory / f"{gas.n_steps:06d}.png")
 
 
-def draw(fields, reference, costs, n_ranks, path):
+def draw(fields, reference, species, costs, n_ranks, path):
     """The surrogate's result, how far it is from the solver's, and what the cells cost."""
     from surrogate.hydro import TEMPERATURE
 
     figure, axes = make_axes(2)
-    draw_maps(axes[0], fields)
+    draw_maps(axes[0], fields, species)
     error = np.abs(fields[TEMPERATURE] / reference[TEMPERATURE] - 1)
     show(axes[1, 0], error, "|T / T of the solver run - 1|", 1e-5, 1, "magma")
     show(axes[1, 1], costs + 0.1, "solver steps per cell and step", 0.1, 100, "plasma")
     for row in (len(fields[0]) * np.arange(1, n_ranks) / n_ranks - 0.5 if n_ranks > 1 else ()):
         axes[1, 1].axhline(row, color="white", linestyle="--")
     bins = np.geomspace(1e-7, 10, 80)
-    for name, errors in relative_errors(fields, reference).items():
+    for name, errors in relative_errors(fields, reference, species).items():
         axes[1, 2].hist(np.clip(errors, 1e-7, 10), bins, histtype="step", label=name)
     axes[1, 2].set(xscale="log", yscale="log", xlabel="error against the solver run", ylabel="cells")
     axes[1, 2].legend()
@@ -327,7 +337,7 @@ def print_results(runs, options, n_ranks):
         a, b = rows.values()
         whole = (b["chemistry"] + b["hydro"]) / (a["chemistry"] + a["hydro"])
         print(f"speed-up of the chemistry {b['chemistry'] / a['chemistry']:.2f}, of the whole step {whole:.2f}")
-        errors = relative_errors(*fields)
+        errors = relative_errors(*fields, gas.species)
         print(f"error of the surrogate run against the solver run (stated: 99 % below {MARGIN:g} rtol):")
         for name, x in errors.items():
             q = np.quantile(x, [0.5, 0.9, 0.99])
@@ -338,7 +348,7 @@ def print_results(runs, options, n_ranks):
     counts = rows[runs[0].name]["counts"]
     print(f"cells by status, {runs[0].name} run: " + ", ".join(f"{k} {n}" for k, n in counts.items() if n))
     picture = Path(options.out) / "demo.png"
-    draw(fields[0], fields[-1], rows[runs[-1].name]["cost"], n_ranks, picture)
+    draw(fields[0], fields[-1], gas.species, rows[runs[-1].name]["cost"], n_ranks, picture)
     print(f"picture: {picture}")
     if runs[0].frames:
         print(f"film: {make_movie(runs[0].frames, Path(options.out) / 'demo.mp4')}")
@@ -353,7 +363,7 @@ def make_parser():
     parser.add_argument("--rtol", type=float, default=0.03, help="relative error per cell and step (default 0.03)")
     parser.add_argument("--ranks", type=int, default=1, help="start so many MPI ranks (default 1: no MPI)")
     parser.add_argument("--threads", type=int, default=1, help="threads per rank (default 1)")
-    parser.add_argument("--model", default="ism-molecular")
+    parser.add_argument("--model", default="ism-molecular", help="of interstellar gas (default ism-molecular)")
     parser.add_argument("--chemistry", choices=("both", "surrogate", "solver"), default="both")
     parser.add_argument("--balance", choices=("world", "node", "off"), default="world", help="who shares the work")
     parser.add_argument("--box", type=float, default=50.0, help="side of the box [pc] (default 50)")

@@ -157,6 +157,16 @@ def test_demo_restarts_and_tells(tmp_path, capsys):
     assert (tmp_path / "a" / "demo.png").stat().st_size > 10_000
 
 
+def test_demo_takes_any_model_of_interstellar_gas(tmp_path, capsys):
+    shorter = ["--side", "24", "--steps", "3", "--quiet", "--out", str(tmp_path)]
+    assert demo.main([*shorter, "--model", "ism-atomic"]) == 0
+    said = capsys.readouterr().out
+    assert "x(H+)" in said and "NOT" not in said
+    assert (tmp_path / "demo.png").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="freeze-out has .*: the demo needs a model of interstellar gas"):
+        demo.main([*shorter, "--model", "freeze-out"])
+
+
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed (apt-get install ffmpeg): no film")
 def test_film_shows_the_frames_of_this_run(tmp_path):
     from matplotlib.image import imread
