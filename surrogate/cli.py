@@ -52,6 +52,7 @@ def make_parser():
     command.add_argument("--fortran-source", action="store_true", help="path of the Fortran module")
     command.add_argument("--krome-source", action="store_true", help="path of the KROME shim")
     command.add_argument("--mpi-source", action="store_true", help="path of libsurrogate_mpi's one C file")
+    command.add_argument("--fortran-mpi-source", action="store_true", help="path of its Fortran module")
     command.add_argument("--cmake-dir", action="store_true", help="directory for CMAKE_PREFIX_PATH or surrogate_DIR")
     command.set_defaults(run=print_config, parser=command)
 
@@ -120,6 +121,7 @@ def print_config(options, _rest):
         "fortran_source": PACKAGE_DIR / "fortran" / "surrogate.f90",
         "krome_source": PACKAGE_DIR / "fortran" / "krome_shim.f90",
         "mpi_source": PACKAGE_DIR / "mpi_source" / "surrogate_mpi.c",
+        "fortran_mpi_source": PACKAGE_DIR / "fortran" / "surrogate_mpi.f90",
         "cmake_dir": ENGINE_DIR / "cmake" / "surrogate",
     }
     wanted = [line for key, line in lines.items() if getattr(options, key)]

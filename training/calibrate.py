@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -224,13 +225,13 @@ def main(arguments=None):
     populations = [measure(surrogate, *x) for x in labels]
     calibration = calibrate(left_to_the_net(populations, options.cheap), options.coverage)
     calibration = replace(calibration, cheap=options.cheap, change=options.change)
-    held_out = {}
-    for path, measured in zip(options.labels, populations):
+    names, held_out = [load_labels(path, system=system).meta["population"] for path in options.labels], {}
+    for path, name, measured in zip(options.labels, names, populations):
         is_cheap = measured.attempts < calibration.cheap
         bound = calibration.bound(measured)
         shares = {f"{r:g}": round(float((bound <= r).mean()), 4) for r in (0.1, 1e-2, 1e-3)}
         quantiles = score(surrogate.encoding, measured)["quantiles"]
-        held_out[load_labels(path, system=system).meta["population"]] = {
+        held_out[name if names.count(name) == 1 else f"{name}, {Path(path).stem}"] = {
             "log10_error": quantiles, "accepted": shares, "cheap": round(float(is_cheap.mean()), 4)}  # fmt: skip
         print(f"{path}: {is_cheap.mean():.3f} is quick to solve, "
               f"would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}")  # fmt: skip

@@ -3,7 +3,8 @@
 !> 2-D Euler equations, periodic box, slabs of rows over the ranks of MPI: MUSCL with the MC limiter, HLLC (Toro 2009,
 !> Riemann Solvers, 10.4), Heun's method in time; chemistry and cooling by operator splitting. Options are read from the
 !> namelist &run in the file given as argument; chemistry = 'net' or 'solver' calls surrogate_stepper on rows of the
-!> grid, 'krome' calls the KROME shim cell by cell, 'none' leaves the gas adiabatic.
+!> grid and shares what needs the solver among the ranks, 'krome' calls the KROME shim cell by cell, 'none' leaves the gas
+!> adiabatic.
 module gas
   use mpi
   use, intrinsic :: iso_c_binding, only: c_int32_t, c_int64_t, dp => c_double
@@ -239,13 +240,17 @@ module thermochemistry
   use gas
   use krome_main
   use surrogate
+  use surrogate_mpi
+  use, intrinsic :: iso_c_binding, only: c_loc, c_ptr
   implicit none
   private
-  public :: open_chemistry, advance_chemistry, counts
+  public :: open_chemistry, advance_chemistry, counts, imbalance
 
   character(len=8) :: kind
   type(surrogate_stepper), save :: stepper
+  type(c_ptr), save :: balancer
   integer(c_int64_t) :: counts(SURR_NSTAT) = 0            !< of all steps; see surrogate.h
+  real(dp) :: imbalance(2) = 0                            !< as cells lie and as they were solved: sums over steps
 
 contains
 
@@ -268,6 +273,7 @@ contains
       end do
       call stepper%set('net', merge(1, 0, kind == 'net'))
       call check(stepper%commit())
+      call check(surr_mpi_create(MPI_COMM_WORLD, balancer))
     case default
       error stop 'chemistry is one of none, krome, net, solver'
     end select
@@ -292,17 +298,19 @@ contains
     gained = (sum(u(i_e, 1:nx, 1:ny)) - before) * dx**2
   end function
 
-  !> The net takes its cells of every row at once; the others are solved together.
+  !> The net takes its cells of every row at once; the others are solved together, where there is least to do.
   subroutine row_by_row(dt)
     real(dp), intent(in) :: dt
-    integer(c_int64_t) :: stat(SURR_NSTAT)
+    integer(c_int64_t), target :: stat(SURR_NSTAT)
+    real(dp) :: before, after
     integer :: j
     do j = 1, ny
       call check(stepper%queue(u(i_e:, 1:nx, j), dt, stat=stat))
       counts = counts + stat
     end do
-    call check(stepper%flush(stat))
+    call check(surr_mpi_flush(balancer, stepper%work, before, after, c_loc(stat)))
     counts = counts + stat
+    imbalance = imbalance + [before, after]
   end subroutine
 
   subroutine cell_by_cell(dt)
@@ -444,6 +452,8 @@ contains
       if (sum(all(2:6)) > 0) print '(3(a,f5.1),a,i0)', 'net ', 100 * all(2) / all(1), ' %, solver ', &
         100 * sum(all(3:6)) / all(1), ' % in ', all(8) / max(sum(all(3:6)), 1.0_dp), ' steps each, untouched ', &
         nint(all(7))
+      if (sum(imbalance) > 0) print '(2(a,f0.2))', 'imbalance of the solver''s work ', imbalance(1) / steps, ', shared ', &
+        imbalance(2) / steps
       print '(a,f6.2,a,f6.2,a)', 'hydro ', 1e6 * seconds(1) * n_ranks / cells, ' us/cell, chemistry ', &
         1e6 * seconds(2) * n_ranks / cells, ' us/cell'
     end if

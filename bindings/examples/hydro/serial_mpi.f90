@@ -1,4 +1,4 @@
-!> The part of MPI that hydro.f90 uses, for one rank: compile it in place of an MPI library.
+!> The parts of MPI and of libsurrogate_mpi that hydro.f90 uses, for one rank: compile it in place of both.
 module mpi
   use, intrinsic :: iso_c_binding, only: dp => c_double
   use, intrinsic :: iso_fortran_env, only: int64
@@ -67,3 +67,37 @@ contains
     seconds = real(count, dp) / real(rate, dp)
   end function
 end module mpi
+
+module surrogate_mpi
+  use, intrinsic :: iso_c_binding, only: c_double, c_int32_t, c_null_ptr, c_ptr
+  implicit none
+  private
+  public :: surr_mpi_create, surr_mpi_flush
+
+  interface
+    function surr_flush(work, stat) bind(c) result(code)
+      import :: c_int32_t, c_ptr
+      type(c_ptr), value :: work, stat
+      integer(c_int32_t) :: code
+    end function
+  end interface
+
+contains
+
+  function surr_mpi_create(comm, out) result(code)
+    integer, intent(in) :: comm
+    type(c_ptr), intent(out) :: out
+    integer(c_int32_t) :: code
+    out = c_null_ptr
+    code = comm
+  end function
+
+  function surr_mpi_flush(balancer, work, before, after, stat) result(code)
+    type(c_ptr), intent(in) :: balancer, work, stat
+    real(c_double), intent(out) :: before, after
+    integer(c_int32_t) :: code
+    before = 1
+    after = 1
+    code = surr_flush(work, stat)
+  end function
+end module surrogate_mpi
