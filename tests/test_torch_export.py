@@ -85,7 +85,7 @@ def test_library_and_torch_decide_alike_where_a_variable_is_signed(tmp_path):
     net = _untrained(system, *cells)
     library = surrogate.load(export_model(system, tmp_path, net=net))
     end, error, inside = Predictor(*net)(*cells)
-    rtol = float(error[inside].median())
+    rtol = 1.02 * float(error[inside].median())  # between two steps of the table
     state = cells[0].numpy().copy()
     status = library.stepper(rtol=rtol).step(state, cells[1].numpy()).status
     assert np.array_equal(status != 1, inside.numpy())

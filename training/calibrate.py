@@ -90,8 +90,8 @@ class Calibration:
     calibration population were within r, with the stated confidence.
 
     Cells that the solver is expected to finish within `cheap` attempts are not for the net: there the solver costs
-    about as much, and its errors do not add up. Predictions that change a cell by less than `change` e-folds are held
-    to a tolerance smaller in proportion.
+    about as much, and its errors do not add up. Of predictions that change a cell by less than `change` e-folds the
+    error relative to the change is what is compared, see `doubt`.
     """
 
     lower: float
@@ -107,13 +107,13 @@ class Calibration:
 
     def bound(self, measured):
         """Calibrated error of what was `Measured`, infinite where the solver is quick; shape (n,)."""
-        error = self(measured.predicted) * per_change(torch.as_tensor(measured.e_folds), self.change).numpy()
-        return np.where(measured.attempts < self.cheap, np.inf, error)
+        doubtful = doubt(torch.as_tensor(measured.predicted), torch.as_tensor(measured.e_folds), self.change)
+        return np.where(measured.attempts < self.cheap, np.inf, self(doubtful.numpy()))
 
 
-def per_change(e_folds, change):
-    """What errors of predictions that change a cell by so much count for, Tensor of shape (n,)."""
-    return (change / e_folds.clamp_min(1e-30)).clamp_min(1.0)
+def doubt(predicted, e_folds, change):
+    """Predicted error, relative to the change where that is less than `change` e-folds; Tensor of shape (n,)."""
+    return predicted * (change / e_folds.nan_to_num(0.0).clamp_min(1e-30)).clamp_min(1.0)
 
 
 def calibrated(predicted, lower, width, nodes):
@@ -160,8 +160,8 @@ def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0
     return Calibration(float(lower), float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage)
 
 
-def left_to_the_net(populations, cheap):
-    """(predicted, incurred) of the cells of each population that are not cheap, see `Calibration`.
+def left_to_the_net(populations, cheap, change):
+    """(`doubt`, incurred error) of the cells of each population that are not cheap, see `Calibration`.
 
     A population that has fewer than `FEWEST` of them is counted with all others together.
 
@@ -169,7 +169,10 @@ def left_to_the_net(populations, cheap):
     ----------
     populations : list of Measured
     """
-    parts = [(p.predicted[p.attempts >= cheap], p.worst[p.attempts >= cheap]) for p in populations]
+    parts = []
+    for p in populations:
+        doubtful = doubt(torch.as_tensor(p.predicted), torch.as_tensor(p.e_folds), change).numpy()
+        parts.append([x[p.attempts >= cheap] for x in (doubtful, p.worst)])
     many = [p for p in parts if len(p[0]) >= FEWEST]
     return many if len(many) == len(parts) else [*many, tuple(map(np.concatenate, zip(*parts)))]
 
@@ -223,7 +226,7 @@ def main(arguments=None):
     system, surrogate, metadata = load_trained(options.model)
     labels = [label_tensors(path, system, 1) for path in options.labels]
     populations = [measure(surrogate, *x) for x in labels]
-    calibration = calibrate(left_to_the_net(populations, options.cheap), options.coverage)
+    calibration = calibrate(left_to_the_net(populations, options.cheap, options.change), options.coverage)
     calibration = replace(calibration, cheap=options.cheap, change=options.change)
     names, held_out = [load_labels(path, system=system).meta["population"] for path in options.labels], {}
     for path, name, measured in zip(options.labels, names, populations):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from .calibrate import calibrated, is_inside, law_ratios, per_change
+from .calibrate import calibrated, doubt, is_inside, law_ratios
 
 
 class Predictor(torch.nn.Module):
@@ -66,8 +66,8 @@ class Predictor(torch.nn.Module):
         """
         encoding = self.surrogate.encoding
         end, predicted = self.surrogate(state, dt)
+        predicted = doubt(predicted.double(), encoding.e_folds(state, end), self.change)
         error = calibrated(predicted, self.calibration_lower, self.calibration_width, self.nodes)
-        error = error * per_change(encoding.e_folds(state, end), self.change)
         features, ratios = encoding.features(state, dt), law_ratios(encoding, state)[1]
         return end, error, is_inside(features, ratios, self.lower, self.upper, self.law_lower, self.law_upper)
 

@@ -279,7 +279,7 @@ static void settle_error(chunk *c, const short *order, int n, float *error)
     }
 }
 
-/* What the error of a prediction counts for. It does not shrink with the step as that of a solver does, so many short steps
+/* What the expected error of a prediction is multiplied by. It does not shrink with the step as that of a solver does, so many short steps
  * would add up many errors: where no variable changes by NET_CHANGE e-folds, minor species apart, it is taken relative to
  * the change. */
 static inline vdouble per_change(const vdouble *start, const vdouble *end)
@@ -296,12 +296,13 @@ static inline vdouble per_change(const vdouble *start, const vdouble *end)
     return vd_max(NET_CHANGE / vd_max(e_folds, vd_set(1e-30)), vd_set(1.0));
 }
 
-/* New cells from the changes of cells order[0 .. n), n <= lanes. */
+/* New cells from the changes of cells order[0 .. n), n <= lanes, and what they may be trusted with. */
 static void decode(const chunk *c, const short *order, int n, double *end, float *error)
 {
-    vdouble y[N_STATE], start[N_STATE], invariant[N_CONSERVED + 1], dt;
+    vdouble y[N_STATE], start[N_STATE], invariant[N_CONSERVED + 1], dt, log_error;
     short cell[SURR_LANES];
     for (int l = 0; l < SURR_LANES; l++) cell[l] = order[l < n ? l : n - 1], dt[l] = c->dt[cell[l]];
+    for (int l = 0; l < SURR_LANES; l++) log_error[l] = c->log_error[cell[l]];
     const vdouble gate = dt / (dt + 0.1 * NET_DT_LOWER);
     for (int k = 0; k < N_STATE; k++)
         for (int l = 0; l < SURR_LANES; l++) y[k][l] = c->y[cell[l] * N_STATE + k];
@@ -325,11 +326,11 @@ static void decode(const chunk *c, const short *order, int n, double *end, float
     vdouble sum = vd_set(0.0);
     for (int k = 0; k < N_STATE; k++) sum += y[k];
     good &= vd_isfinite(sum);
-    const vdouble factor = c->rtol == INFINITY ? vd_set(1.0) : per_change(start, y); /* infinite: nobody else is asked */
+    if (c->rtol != INFINITY) log_error += LOG10_E * vd_log(per_change(start, y)); /* infinite: nobody else is asked */
+    const vdouble bound = calibrated(log_error);
     for (int l = 0; l < n; l++) {
         for (int k = 0; k < N_STATE; k++) end[cell[l] * N_STATE + k] = y[k][l];
-        const double bound = error[cell[l]] * factor[l];
-        error[cell[l]] = good[l] && bound < FLT_MAX ? (float)bound : FLT_MAX;
+        error[cell[l]] = good[l] ? (float)bound[l] : FLT_MAX;
     }
 }
 
