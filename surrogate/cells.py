@@ -23,7 +23,7 @@ class Layout:
     index : ndarray of int64, or None
         Element of every cell to visit; None: 0, 1, 2, ...
     arrays : list of ndarray
-        The fields, which must stay alive during the call.
+        What holds the fields and must stay alive during the call.
     """
 
     shape: tuple
@@ -49,27 +49,38 @@ def lay_out(cells, names, index=None):
     -------
     Layout
     """
-    fields = _split_mapping(cells, names) if isinstance(cells, Mapping) else _split_array(cells, names)
-    shape = fields[0].shape
-    visited = None if index is None else _check_index(index, fields[0].size)
-    flat = [_flat_stride(f) for f in fields]
-    if None not in flat:
-        addresses = [f.__array_interface__["data"][0] for f in fields]
-        return Layout(shape, addresses, flat, visited, fields)
-    if any(f.strides != fields[0].strides for f in fields):
+    n = len(names)
+    if isinstance(cells, Mapping):
+        arrays = _split_mapping(cells, names)
+        first, addresses = arrays[0], [address(x) for x in arrays]
+        alike = all(x.strides == first.strides for x in arrays)
+    else:
+        arrays, first, alike = [cells], _first_column(cells, names), True
+        start, step = address(first), cells.strides[-1]
+        addresses = [start + k * step for k in range(n)]
+    visited = None if index is None else _check_index(index, first.size)
+    strides = [_flat_stride(first)] * n if alike else [_flat_stride(x) for x in arrays]
+    if None not in strides:
+        return Layout(first.shape, addresses, strides, visited, arrays)
+    if not alike:
         raise ValueError(
             "these arrays are sliced in several dimensions and have different strides: give views with the "
             "same strides, such as slices of equal arrays or of one array"
         )
-    offsets = _element_offsets(fields[0])
+    offsets = _element_offsets(first)
     lowest = int(offsets.min())
-    addresses = [f.__array_interface__["data"][0] + 8 * lowest for f in fields]
+    addresses = [a + 8 * lowest for a in addresses]
     offsets -= lowest
-    return Layout(shape, addresses, [1] * len(fields), offsets if visited is None else offsets[visited], fields)
+    return Layout(first.shape, addresses, [1] * n, offsets if visited is None else offsets[visited], arrays)
+
+
+def address(array):
+    """Where the first element of an array is."""
+    return array.__array_interface__["data"][0]
 
 
 def spread(value, layout, index, what):
-    """Return a per-cell input as float64: a scalar (shape ()), or one value per visited cell.
+    """Return a per-cell input: a float, or float64 numbers, one per visited cell.
 
     `index` is the caller's, in numbers of cells. The result never overlaps the cells.
     """
@@ -78,7 +89,7 @@ def spread(value, layout, index, what):
     except (TypeError, ValueError) as error:
         raise TypeError(f"{what} is {value!r}: give a number or an array of numbers") from error
     if array.ndim == 0:
-        return array.reshape(())
+        return float(array)
     try:
         array = np.broadcast_to(array, layout.shape)
     except ValueError:
@@ -93,14 +104,14 @@ def spread(value, layout, index, what):
     return array
 
 
-def _split_array(cells, names):
+def _first_column(cells, names):
     _check_array(cells, "cells")
     if cells.ndim == 0 or cells.shape[-1] != len(names):
         raise ValueError(
             f"cells has shape {cells.shape}: its last dimension must be {len(names)}, one column for each of "
             f"{', '.join(names)}"
         )
-    return [cells[..., k] for k in range(len(names))]
+    return cells[..., 0]
 
 
 def _split_mapping(cells, names):

@@ -1,12 +1,13 @@
 """Steppers: a model with options and working memory, bound to one thread or rank."""
 
+import math
 import threading
 
 import numpy as np
 
 from surrogate import waiting
 from surrogate._engine import ffi, lib
-from surrogate.cells import lay_out, spread
+from surrogate.cells import address, lay_out, spread
 from surrogate.errors import CellsError, check, last_message
 from surrogate.report import make_report
 
@@ -129,11 +130,14 @@ class _Call:
         self.status, self.cost = np.zeros(shape, dtype=np.int8), np.zeros(shape)
         self._handles = stepper._plan, stepper._work
         columns = [*inputs, self.cost.reshape(-1)]
-        self._alive = layout, columns
-        addresses = layout.addresses + [x.__array_interface__["data"][0] for x in columns]
-        self._base = ffi.new("void *[]", [ffi.cast("void *", a) for a in addresses])
-        strides = layout.strides + [x.strides[0] // 8 if x.ndim else 0 for x in columns]
-        self._stride = ffi.new("int64_t[]", strides)
+        is_constant = [isinstance(x, float) for x in columns]
+        constants = np.array([x if c else 0.0 for x, c in zip(columns, is_constant)])
+        first = address(constants)
+        addresses = [first + 8 * k if c else address(x) for k, (x, c) in enumerate(zip(columns, is_constant))]
+        addresses = np.array(layout.addresses + addresses, dtype=np.uintp)
+        strides = layout.strides + [0 if c else x.strides[0] // 8 for x, c in zip(columns, is_constant)]
+        self._base, self._stride = ffi.from_buffer("void *[]", addresses), ffi.new("int64_t[]", strides)
+        self._alive = layout, columns, constants  # what is in ffi.from_buffer lives as long as that
         self._where = ffi.NULL if layout.index is None else ffi.cast("void *", layout.index.ctypes.data)
         self.stat, self.seconds = np.zeros(lib.SURR_NSTAT, dtype=np.int64), np.zeros(lib.SURR_NPHASE)
 
@@ -193,8 +197,8 @@ def _as_number(value, convert, what):
 
 
 def _check_scalar_dt(dt):
-    if dt.ndim == 0 and not (np.isfinite(dt) and dt > 0):
-        raise ValueError(f"dt is {float(dt)}: give a positive finite time step")
+    if isinstance(dt, float) and not (math.isfinite(dt) and dt > 0):
+        raise ValueError(f"dt is {dt}: give a positive finite time step")
 
 
 _cache = threading.local()
