@@ -6,7 +6,8 @@
 # make clean       remove what the others made
 #
 # Needs Python >= 3.10, a C compiler and make. All else goes into .venv; nothing is installed outside it, except
-# gfortran where apt-get can (root in a container). Without a GPU, name an index with CPU-only builds of torch first:
+# gfortran and its MPI where apt-get can (root in a container). Without a GPU, name an index with CPU-only builds of torch
+# first:
 # PIP_EXTRA_INDEX_URL=... make test. Another version: make test TORCH=torch==2.9.0
 PYTHON ?= python3
 TORCH  ?= $(shell grep ^torch constraints.txt)
@@ -71,9 +72,10 @@ install-test: .venv/ready
 	$(PIP) install -q -c .venv/constraints.txt --no-build-isolation -e ".[training,test,mpi,demo]"
 
 fortran:
-	@command -v gfortran >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	  && apt-get update -qq && apt-get install -y -qq gfortran >/dev/null; } \
-	  || echo "NOTE: gfortran is not installed (Debian, Ubuntu: apt-get install gfortran): the Fortran tests are skipped"
+	@{ command -v gfortran && command -v mpif90; } >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -y -qq gfortran libopenmpi-dev >/dev/null; } \
+	  || echo "NOTE: gfortran or mpif90 is not installed (Debian, Ubuntu: apt-get install gfortran libopenmpi-dev): tests" \
+	    "that need them are skipped"
 
 clean:
 	rm -rf .venv build
