@@ -21,6 +21,8 @@ YEAR = 3.1536e7  # s
 PARSEC = 3.0857e18  # cm
 #: 99 % of the cells of the surrogate run end within this many rtol of the solver run, see `relative_errors`
 MARGIN = 5.0
+#: options that describe the gas, see `make_gas`
+GAS = ("box", "density", "pressure", "temperature", "spot", "flow", "seed")
 #: frames of a film: about so many, ten per second; the names of their files, the number of the step
 N_FRAMES, FRAMES = 50, "??????.png"
 X_HELIUM = 0.107176  # He nuclei per H nucleus: mass fractions 0.3 and 0.7, for which the model was trained
@@ -147,13 +149,12 @@ class Run:
         self.reports, self.cost = [], np.zeros((self.gas.rows.stop - self.gas.rows.start, options.side))
 
     def _start(self, comm):
-        names = ("side", "box", "density", "pressure", "temperature", "spot", "flow", "seed")
         model = load(self.options.model)
         solver, species = model.stepper(rtol=1e-4, net=False), [v.name for v in model.variables if v.name != "T"]
         if not {"e-", "H", "H+", "He"} <= set(species):
             raise ValueError(f"{model.name} has {', '.join(species)}: the demo needs a model of interstellar gas")
-        given = {name: getattr(self.options, name) for name in names}
-        return make_gas(**given, advance=solver.step, comm=comm, species=species)
+        given = {name: getattr(self.options, name) for name in GAS}
+        return make_gas(self.options.side, **given, advance=solver.step, comm=comm, species=species)
 
     def advance(self):
         """All steps, with a bar on the first rank, snapshots and the frames of a film."""

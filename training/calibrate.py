@@ -107,13 +107,17 @@ class Calibration:
 
     def bound(self, measured):
         """Calibrated error of what was `Measured`, infinite where the solver is quick; shape (n,)."""
-        doubtful = doubt(torch.as_tensor(measured.predicted), torch.as_tensor(measured.e_folds), self.change)
-        return np.where(measured.attempts < self.cheap, np.inf, self(doubtful.numpy()))
+        return np.where(measured.attempts < self.cheap, np.inf, self(doubt_of(measured, self.change)))
 
 
 def doubt(predicted, e_folds, change):
     """Predicted error, relative to the change where that is less than `change` e-folds; Tensor of shape (n,)."""
     return predicted * (change / e_folds.nan_to_num(0.0).clamp_min(1e-30)).clamp_min(1.0)
+
+
+def doubt_of(measured, change):
+    """`doubt` of what was `Measured`, ndarray of shape (n,)."""
+    return doubt(torch.as_tensor(measured.predicted), torch.as_tensor(measured.e_folds), change).numpy()
 
 
 def calibrated(predicted, lower, width, nodes):
@@ -169,10 +173,7 @@ def left_to_the_net(populations, cheap, change):
     ----------
     populations : list of Measured
     """
-    parts = []
-    for p in populations:
-        doubtful = doubt(torch.as_tensor(p.predicted), torch.as_tensor(p.e_folds), change).numpy()
-        parts.append([x[p.attempts >= cheap] for x in (doubtful, p.worst)])
+    parts = [[x[p.attempts >= cheap] for x in (doubt_of(p, change), p.worst)] for p in populations]
     many = [p for p in parts if len(p[0]) >= FEWEST]
     return many if len(many) == len(parts) else [*many, tuple(map(np.concatenate, zip(*parts)))]
 

@@ -301,8 +301,11 @@ static void decode(const chunk *c, const short *order, int n, double *end, float
 {
     vdouble y[N_STATE], start[N_STATE], invariant[N_CONSERVED + 1], dt, log_error;
     short cell[SURR_LANES];
-    for (int l = 0; l < SURR_LANES; l++) cell[l] = order[l < n ? l : n - 1], dt[l] = c->dt[cell[l]];
-    for (int l = 0; l < SURR_LANES; l++) log_error[l] = c->log_error[cell[l]];
+    for (int l = 0; l < SURR_LANES; l++) {
+        cell[l] = order[l < n ? l : n - 1];
+        dt[l] = c->dt[cell[l]];
+        log_error[l] = c->log_error[cell[l]];
+    }
     const vdouble gate = dt / (dt + 0.1 * NET_DT_LOWER);
     for (int k = 0; k < N_STATE; k++)
         for (int l = 0; l < SURR_LANES; l++) y[k][l] = c->y[cell[l] * N_STATE + k];

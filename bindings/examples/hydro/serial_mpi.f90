@@ -1,4 +1,5 @@
-!> The parts of MPI and of libsurrogate_mpi that hydro.f90 uses, for one rank: compile it in place of both.
+!> The parts of MPI and of libsurrogate_mpi that hydro.f90 uses, for one rank: compile it in place of both,
+!> after surrogate.f90.
 module mpi
   use, intrinsic :: iso_c_binding, only: dp => c_double
   use, intrinsic :: iso_fortran_env, only: int64
@@ -70,17 +71,10 @@ end module mpi
 
 module surrogate_mpi
   use, intrinsic :: iso_c_binding, only: c_double, c_int32_t, c_null_ptr, c_ptr
+  use surrogate, only: surr_flush
   implicit none
   private
   public :: surr_mpi_create, surr_mpi_flush
-
-  interface
-    function surr_flush(work, stat) bind(c) result(code)
-      import :: c_int32_t, c_ptr
-      type(c_ptr), value :: work, stat
-      integer(c_int32_t) :: code
-    end function
-  end interface
 
 contains
 
