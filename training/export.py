@@ -17,6 +17,7 @@ import numpy as np
 from .codegen.c import write_mechanism
 from .codegen.net import write_net
 from .codegen.python import python_functions
+from .files import replacing, sealed
 from .net_data import NetData
 from .system import System
 from .systems import SYSTEM_HELP, get_system
@@ -77,7 +78,7 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     cc = compiler(cc)
-    with tempfile.TemporaryDirectory(dir=directory, prefix=f".{name}-") as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         source = directory / f"{name}.src" if keep_source else Path(scratch)
         source.mkdir(exist_ok=True)
         isas = list(ISA_FLAGS) if platform.machine().lower() in ("x86_64", "amd64") else ["base"]
@@ -105,7 +106,10 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
             link_static(cc, objects, f"surr_model_{re.sub('[^A-Za-z0-9]', '_', name)}", built)
         else:
             run([*cc, *cflags, "-shared", *objects, "-o", built, "-lm"])
-        os.replace(built, target)
+        content = Path(built).read_bytes()
+        with replacing(target) as file:
+            file.write_bytes(content if static else sealed(content))
+            file.chmod(os.stat(built).st_mode)
     return target
 
 
