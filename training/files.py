@@ -13,6 +13,8 @@ import numpy as np
 
 #: how the seal of a model library begins; the rest is in bindings/src/library.c
 SEAL = b"surrogate seal 1"
+#: for h5py.File: headers that carry checksums, all of them
+LIBVER = ("v110", "v110")
 #: what h5py raises for files that are none of its own, or damaged
 UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError, AttributeError)
 
@@ -64,3 +66,22 @@ def check_dataset(item):
         raise TypeError(f"{item.name} is no array of numbers")
     if item.external or item.is_virtual:
         raise TypeError(f"{item.name} is kept in another file")
+
+
+def fixed(value):
+    """Text, or a list of texts, for an HDF5 attribute: of fixed length, as others are kept in heaps without checksums."""
+    if isinstance(value, str):
+        value = value.encode()
+        return np.array(value, f"S{max(len(value), 1)}")
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return np.array([item.encode() for item in value])
+    return value
+
+
+def plain(value):
+    """An HDF5 attribute as text, number or list, however it was kept."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value.decode() if isinstance(value, bytes) else value

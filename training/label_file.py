@@ -14,7 +14,7 @@ import scipy
 
 import surrogate
 
-from .files import UNREADABLE, check_dataset, checksum, digest_of, replacing
+from .files import LIBVER, UNREADABLE, check_dataset, checksum, digest_of, fixed, plain, replacing
 
 FORMAT, FORMAT_VERSION = "stiff-surrogate labels", 2
 #: the version that has no checksums, which is read without them
@@ -98,19 +98,15 @@ def create_file(recipe, path):
     contiguous.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     attributes = recipe.attributes() | _provenance(recipe.system)
     with replacing(path) as temporary:
-        with h5py.File(temporary, "w", libver=("v108", "v108")) as file:  # headers with checksums
-            file.attrs.update(attributes)
-            file.attrs["digest"] = digest_of(_plain(file.attrs))
-            for name, (shape, dtype) in _layout(attributes).items():
+        with h5py.File(temporary, "w", libver=LIBVER) as file:
+            for name, value in attributes.items():
+                file.attrs[name] = fixed(value)
+            file.attrs["digest"] = fixed(digest_of({name: plain(value) for name, value in file.attrs.items()}))
+            for name, (shape, dtype) in _layout(path, attributes).items():
                 file.create_dataset(name, shape, dtype, dcpl=contiguous)
         with open(temporary, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)  # a full disk says so now
             os.fsync(file.fileno())
-
-
-def _plain(attributes):
-    """Attributes as JSON would have them."""
-    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in attributes.items()}
 
 
 def complete_chunks(data):
@@ -153,19 +149,17 @@ def open_file(path, mode="r"):
     try:
         # Without HDF5's lock, so that a file can be looked at while it grows: its structure never changes.
         with h5py.File(path, "r", locking=False) as file:
-            meta = _plain(file.attrs)
+            meta = {name: plain(value) for name, value in file.attrs.items()}
             digest = meta.pop("digest", None)
             if meta.get("format") != FORMAT:
                 raise ForeignFile(f"{path} is an HDF5 file, but not one of labels")
             if meta["format_version"] not in (FORMAT_VERSION, VERSION_WITHOUT_CHECKSUMS):
                 raise ForeignFile(f"{path} has format version {meta['format_version']}, "
                                   f"this library reads {FORMAT_VERSION}")  # fmt: skip
-            expected = _layout(meta)
+            expected = _layout(path, meta)
             data = {name: _map(path, file, name, mode) for name in file}
     except (FileNotFoundError, ForeignFile):
         raise
-    except KeyError as error:
-        raise ValueError(f"{path} is damaged: attribute {error} is missing") from error
     except UNREADABLE as error:
         raise ValueError(f"{path} is not a label file, or damaged: {error}") from error
     found = {name: (array.shape, array.dtype) for name, array in data.items()}
@@ -180,8 +174,11 @@ class ForeignFile(ValueError):
     """A good HDF5 file, but none that this version reads."""
 
 
-def _layout(attributes):
+def _layout(path, attributes):
     """Shape and type of each dataset of a file with these attributes."""
+    for name in ("n", "dts", "chunk", "variables", "parameters", "param_ranges", "system", "system_hash", "split", "command"):
+        if name not in attributes:
+            raise ForeignFile(f"{path} is damaged: attribute {name!r} is missing")
     n, dts, chunk, n_vars = (*(attributes[k] for k in ("n", "dts", "chunk")), len(attributes["variables"]))
     if not all(isinstance(x, int) and 0 < x < 2**48 for x in (n, dts, chunk)):
         raise TypeError(f"n, dts and chunk are {n!r}, {dts!r} and {chunk!r}: they count")

@@ -13,14 +13,13 @@ from dataclasses import asdict
 import h5py
 import numpy as np
 
-from .files import UNREADABLE, check_dataset, digest_of, replacing
+from .checks import check_sizes, real
+from .files import LIBVER, UNREADABLE, check_dataset, digest_of, fixed, plain, replacing
 
 #: raised when files of an older version can no longer be read
 FORMAT = 7
 #: the last format without a digest: read, with a warning
 FORMAT_WITHOUT_DIGEST = 6
-#: headers with checksums, and smaller than those of the earliest layout
-LIBVER = ("v108", "v108")
 #: what no file of ours comes near: bytes of all arrays, items, groups in groups
 MOST_BYTES, MOST_ITEMS, MOST_DEPTH = 2**30, 100_000, 16
 
@@ -33,8 +32,9 @@ def write_tensors(path, tensors, attributes, packed=False):
     attributes = {key: json.dumps(value) for key, value in attributes.items()}
     with replacing(path) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
         _write(file, tensors, packed)
-        digest = digest_of(attributes | {"format": FORMAT}, _read(file, Budget()))
-        file.attrs.update(attributes | {"format": FORMAT, "digest": digest})
+        attributes |= {"format": FORMAT}
+        for key, value in (attributes | {"digest": digest_of(attributes, _read(file, Budget()))}).items():
+            file.attrs[key] = fixed(value)
 
 
 def _write(group, tensors, packed):
@@ -86,7 +86,8 @@ def read_arrays(path):
     """
     try:
         with h5py.File(path, "r") as file:
-            attributes, arrays = dict(file.attrs), _read(file, Budget())
+            attributes = {key: plain(value) for key, value in file.attrs.items()}
+            arrays = _read(file, Budget())
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist: give a model file, as `surrogate train --out` writes it") from None
     except UNREADABLE as error:
@@ -94,14 +95,14 @@ def read_arrays(path):
     format_, digest = attributes.pop("format", None), attributes.pop("digest", None)
     if format_ is None:
         raise ValueError(f"{path} is an HDF5 file, but no model: `surrogate train` makes them")
-    if not isinstance(format_, np.integer) or format_ not in (FORMAT, FORMAT_WITHOUT_DIGEST):
+    if format_ not in (FORMAT, FORMAT_WITHOUT_DIGEST):
         raise ValueError(f"{path}: format {format_}, this version reads {FORMAT}")
     if not all(isinstance(value, str) for value in attributes.values()):
         raise ValueError(f"{path} is not a model file: one of its attributes is no text")
     if digest is None and format_ == FORMAT_WITHOUT_DIGEST:
         warnings.warn(f"{path} was written by an earlier version, without a digest: damage would not be noticed. "
                       "`surrogate calibrate` writes it anew", stacklevel=2)  # fmt: skip
-    elif digest != digest_of(attributes | {"format": int(format_)}, arrays):
+    elif digest != digest_of(attributes | {"format": format_}, arrays):
         raise ValueError(f"{path} is damaged: its content is not what was written. Copy it again, or train again")
     try:
         return _nest(arrays), {key: json.loads(value) for key, value in attributes.items()}
@@ -200,23 +201,38 @@ def load_model(path, system):
     ValueError
         If the file is not a model of this system.
     """
-    from .encoding import Encoding
-    from .nets import NetConfig, Router, Surrogate
-
     tensors, metadata = read_tensors(path)
     tensors.pop("vectors", None)
     if metadata.get("system_hash") != system.hash:
         raise ValueError(f"{path} was trained for {metadata.get('system')!r} with hash {metadata.get('system_hash')}, "
                          f"not for this {system.name!r} ({system.hash}); train again")  # fmt: skip
+    try:
+        surrogate, missing = _rebuild(system, tensors, metadata)
+    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{path} holds no net of {system.name}: {type(error).__name__} {reason}") from error
+    if missing:
+        what = "the linear part that its net is to have" if "slope" in missing else missing[0]
+        raise ValueError(f"{path} lacks {what}; train again")
+    return surrogate, metadata
+
+
+def _rebuild(system, tensors, metadata):
+    from .encoding import Encoding
+    from .nets import NetConfig, Router, Surrogate
+
+    flat = dict(flatten(tensors, separator="."))
+    check_sizes(metadata["net"], sum(t.numel() for t in flat.values()))
     config = NetConfig(**metadata["net"])
     place = tensors["router"]
     router = Router(place["rows"], [place[f"edges{level}"] for level in range(len(place) - 1)])
     statistics = {k: tensors[k] for k in ("mean", "std", "out_std")}
-    surrogate = Surrogate(Encoding(system, (metadata["dt_lower"], None)), router, config, statistics)
-    state = {k: v for k, v in flatten(tensors, separator=".") if not k.startswith(("router", "mean", "std", "out_std"))}
-    if "slope" in surrogate.load_state_dict(state, strict=False).missing_keys:
-        raise ValueError(f"{path} lacks the linear part that its net is to have; train again")
-    return surrogate, metadata
+    encoding = Encoding(system, (real(metadata["dt_lower"], "dt_lower", 1e-300), None))
+    surrogate = Surrogate(encoding, router, config, statistics)
+    state = {k: v for k, v in flat.items() if not k.startswith(("router", "mean", "std", "out_std"))}
+    missing = surrogate.load_state_dict(state, strict=False).missing_keys
+    given = {"mean", "std", "out_std"}
+    return surrogate, [k for k in missing if k not in given and not k.startswith(("encoding.", "router."))]
 
 
 def flatten(nested, prefix="", separator="/"):

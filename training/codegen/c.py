@@ -50,6 +50,12 @@ def write_mechanism(system):
     return "\n".join(parts)
 
 
+def c_string(text):
+    """A string literal of this text in UTF-8, whatever it holds."""
+    plain = set(range(32, 127)) - set(b'"\\?')
+    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode(errors="replace")) + '"'
+
+
 def _array(ctype, name, values):
     return f"static const {ctype} {name}[] = {{{', '.join(values) or '0'}}};"
 
