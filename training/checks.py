@@ -88,15 +88,22 @@ def check_system(system):
         real(p.value, f"{where}: the value of {p.name}", p.lower, p.upper)
 
 
-def check_sizes(config, n_numbers):
-    """Raise ValueError unless a net of this configuration can hold `n_numbers`; returns (width, depth, regions).
+def check_sizes(config, n_experts, n_numbers):
+    """Raise ValueError unless a net of this configuration has `n_experts` and can hold `n_numbers`.
 
     Any architecture has a matrix of the width for each expert, so that a few words cannot ask for much memory.
+
+    Returns
+    -------
+    width, depth : int
+    regions : list of int
     """
     width, depth = whole(config["width"], "width", 1, MOST_WIDTH), whole(config["depth"], "depth", 0, MOST_DEPTH)
     regions = [whole(n, "regions", 1, MOST_EXPERTS) for n in config["regions"]]
-    if len(regions) > 3 or math.prod(regions) * width * max(depth * width, 1) > n_numbers:
+    if not 1 <= len(regions) <= 3 or math.prod(regions) * width * max(depth * width, 1) > n_numbers:
         raise ValueError(f"width {width}, depth {depth} and regions {regions} are more than the file holds")
+    if math.prod(regions) != n_experts:
+        raise ValueError(f"regions are {regions}, and there are {n_experts} experts")
     return width, depth, regions
 
 
@@ -105,7 +112,7 @@ def check_weights(system, arrays, config):
 
     All sizes that code is compiled with are compared with those of the arrays.
     """
-    width, depth, regions = check_sizes(config, sum(np.size(a) for a in arrays.values()))
+    width, depth, regions = check_sizes(config, len(arrays["mean"]), sum(map(np.size, arrays.values())))
     n_experts, n_vars = whole(math.prod(regions), "the number of experts", 1, MOST_EXPERTS), len(system.variables)
     n_in = n_vars + any(v.scale == "total" for v in system.variables) + 1
     shapes = {"mean": (n_experts, n_in), "std": (n_experts, n_in), "out_std": (n_experts, n_vars),

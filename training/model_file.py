@@ -99,15 +99,17 @@ def read_arrays(path):
         raise ValueError(f"{path}: format {format_}, this version reads {FORMAT}")
     if not all(isinstance(value, str) for value in attributes.values()):
         raise ValueError(f"{path} is not a model file: one of its attributes is no text")
-    if digest is None and format_ == FORMAT_WITHOUT_DIGEST:
-        warnings.warn(f"{path} was written by an earlier version, without a digest: damage would not be noticed. "
-                      "`surrogate calibrate` writes it anew", stacklevel=2)  # fmt: skip
-    elif digest != digest_of(attributes | {"format": format_}, arrays):
+    is_old = digest is None and format_ == FORMAT_WITHOUT_DIGEST
+    if not is_old and digest != digest_of(attributes | {"format": format_}, arrays):
         raise ValueError(f"{path} is damaged: its content is not what was written. Copy it again, or train again")
     try:
-        return _nest(arrays), {key: json.loads(value) for key, value in attributes.items()}
+        result = _nest(arrays), {key: json.loads(value) for key, value in attributes.items()}
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a model file: {error}") from error
+    if is_old:
+        warnings.warn(f"{path} was written by an earlier version, without a digest: damage would not be noticed. "
+                      "`surrogate calibrate` writes it anew", stacklevel=2)  # fmt: skip
+    return result
 
 
 class Budget:
@@ -222,7 +224,7 @@ def _rebuild(system, tensors, metadata):
     from .nets import NetConfig, Router, Surrogate
 
     flat = dict(flatten(tensors, separator="."))
-    check_sizes(metadata["net"], sum(t.numel() for t in flat.values()))
+    check_sizes(metadata["net"], len(tensors["mean"]), sum(t.numel() for t in flat.values()))
     config = NetConfig(**metadata["net"])
     place = tensors["router"]
     router = Router(place["rows"], [place[f"edges{level}"] for level in range(len(place) - 1)])

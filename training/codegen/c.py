@@ -1,7 +1,7 @@
 """C mechanism of a system: right-hand side, Jacobian, sparse LU, for GNU vectors in which a lane is a cell."""
 
 from .lu import SparseLU
-from .program import Printer, Program
+from .program import Printer, Program, literal
 
 
 class _CPrinter(Printer):
@@ -13,7 +13,7 @@ class _CPrinter(Printer):
     }  # fmt: skip
 
     def constant(self, value):
-        return f"vd_set({float(value)!r})"
+        return f"vd_set({literal(value)})"
 
 
 def write_mechanism(system):

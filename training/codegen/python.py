@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .program import Printer, Program
+from .program import Printer, Program, literal
 
 
 class _TorchPrinter(Printer):
@@ -16,7 +16,7 @@ class _TorchPrinter(Printer):
     }  # fmt: skip
 
     def constant(self, value):
-        return f"c({float(value)!r})"
+        return f"c({literal(value)})"
 
 
 class _ScalarPrinter(Printer):

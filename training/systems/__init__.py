@@ -72,7 +72,7 @@ def system_of(metadata, path, given=None):
     reader says so.
     """
     named = metadata.get("system_source", metadata.get("system"))
-    if given is None and named not in _SYSTEMS:
+    if given is None and not (isinstance(named, str) and named in _SYSTEMS):
         raise ValueError(f"{path} is of a system outside this library, {named!r:.200}, which would be imported: if you "
                          "trust it, name it yourself with --system MODULE:FUNCTION")  # fmt: skip
     return get_system(given or named)

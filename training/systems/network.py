@@ -67,7 +67,7 @@ def load_network(
     except OSError as error:
         raise ValueError(f"{files} cannot be read: {error}") from error
     except ValueError as error:
-        raise ValueError(f"{error} ({files})") from error
+        raise ValueError(f"{' '.join(str(error).split())} ({files})") from error
     except _ODD as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{files} is not in the format of ism_network.yaml: {type(error).__name__}: {reason}") from error
