@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from surrogate import _engine
@@ -11,31 +12,47 @@ from surrogate.errors import ModelError
 from surrogate.model import ENGINE_DIR, load, models
 
 PACKAGE_DIR = Path(_engine.__file__).parent
+#: commands with a parser of their own
+PASSED_ON = ("demo", "labels", "train", "calibrate", "evaluate", "export")
 
 
 def main(argv=None):
     """Run one subcommand and return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     parser = make_parser()
+    if not arguments:
+        parser.print_help()
+        return 0
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in ("demo", "labels", "train", "calibrate", "evaluate", "export"):
+    if rest and options.command not in PASSED_ON:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return options.run(options, rest) or 0
-    except (ModelError, ValueError) as error:
-        print(f"surrogate: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
         extra = "demo" if options.command == "demo" else "training"
-        print(
-            f"surrogate: {error}. Install what `{options.command}` needs: pip install 'stiff-surrogate[{extra}]'",
-            file=sys.stderr,
-        )
+        say(f"`{options.command}` needs what is not installed ({error.name}): pip install 'stiff-surrogate[{extra}]'")
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stdout = None
+    except (ModelError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+        say(error)
+    except OSError as error:
+        say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
     return 1
+
+
+def say(text):
+    """One line on the error stream, however many the text has."""
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    print(f"surrogate: {' '.join(lines)}", file=sys.stderr)
 
 
 def make_parser():
     """Build the parser; `options.run` is the chosen subcommand."""
     parser = argparse.ArgumentParser(prog="surrogate", description="Stiff thermo-chemistry of many cells.")
+    parser.add_argument("--version", action="version", version=f"surrogate {version('stiff-surrogate')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser("models", help="list the models that can be loaded by name")
@@ -102,14 +119,32 @@ def print_info(options, _rest):
     print(f"time step [s] {model.dt_range[0]:.3g} .. {model.dt_range[1]:.3g}")
     print(f"self-test error {model.selftest():.2g}")
     for key, value in model.info.items():
-        items = (
-            value
-            if isinstance(value, list)
-            else [f"{k}: {v}" for k, v in value.items()]
-            if isinstance(value, dict)
-            else [value]
-        )
-        print(f"{key}:", "\n  ".join(["", *map(str, items)]) if len(items) > 1 else "".join(map(str, items)))
+        if key not in ("variables", "parameters"):  # above
+            print("\n".join(table_of(key, value)))
+
+
+def table_of(key, value):
+    """Lines that show a piece of information: a word, a list, or a table of what belongs together."""
+    if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
+        rows = {name: {k: cell for k, cell in row.items() if not isinstance(cell, dict)}
+                | {f"{k} {j}": x for k, cell in row.items() if isinstance(cell, dict) for j, x in cell.items()}
+                for name, row in value.items()}  # fmt: skip
+        names = list(dict.fromkeys(name for row in rows.values() for name in row))
+        cells = [[key, *names], *([name, *(text_of(row.get(k, "")) for k in names)] for name, row in rows.items())]
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+    if isinstance(value, dict):
+        return [f"{key}: " + ", ".join(f"{k} {text_of(x)}" for k, x in value.items())]
+    if isinstance(value, list) and len(value) > 1:
+        return [f"{key}:", *(f"  {text_of(x)}" for x in value)]
+    return [f"{key}: {text_of(value)}"]
+
+
+def text_of(value):
+    """Numbers short, lists without brackets."""
+    if isinstance(value, list):
+        return " ".join(map(text_of, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def print_config(options, _rest):

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .codegen.c import write_mechanism
+from .checks import name_of
+from .codegen.c import c_string, write_mechanism
 from .codegen.net import write_net
 from .codegen.python import python_functions
+from .files import replacing, sealed
 from .net_data import NetData
 from .system import System
-from .systems import SYSTEM_HELP, get_system
+from .systems import SYSTEM_HELP, SYSTEM_OPTION, get_system, system_of
 
 #: symbol suffix and compiler flags per instruction set, in the order of SURR_ISA_* in model_abi.h
 ISA_FLAGS = {
@@ -70,14 +72,13 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         system = get_system(system)
     if isinstance(net, tuple):
         net = NetData.of(system, *net)
-    if net and net.metadata["net"]["kind"] != "residual":
-        raise ValueError(f"the net is of kind {net.metadata['net']['kind']!r}, for which there are no C kernels: "
-                         "train one of kind 'residual', or export this one with --torch-only")  # fmt: skip
-    name = name or system.name
+    if net:
+        net.check(system)
+    name = name_of(name or system.name, "the model's name")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     cc = compiler(cc)
-    with tempfile.TemporaryDirectory(dir=directory, prefix=f".{name}-") as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         source = directory / f"{name}.src" if keep_source else Path(scratch)
         source.mkdir(exist_ok=True)
         isas = list(ISA_FLAGS) if platform.machine().lower() in ("x86_64", "amd64") else ["base"]
@@ -105,7 +106,10 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
             link_static(cc, objects, f"surr_model_{re.sub('[^A-Za-z0-9]', '_', name)}", built)
         else:
             run([*cc, *cflags, "-shared", *objects, "-o", built, "-lm"])
-        os.replace(built, target)
+        content = Path(built).read_bytes()
+        with replacing(target) as file:
+            file.write_bytes(content if static else sealed(content))
+            file.chmod(os.stat(built).st_mode)
     return target
 
 
@@ -176,9 +180,9 @@ def _write_model(name, system, isas, net):
     if net:
         info |= {key: net.metadata[key] for key in ("net", "held_out", "n_pairs", "command") if key in net.metadata}
     net_vectors = net.vectors if net else {}
-    variables = [f"{{{_text(v.name)}, {_text(v.unit)}, {_c(v.lower)}, {_c(v.upper)}, SURR_ROLE_{v.role.upper()}, "
+    variables = [f"{{{c_string(v.name)}, {c_string(v.unit)}, {_c(v.lower)}, {_c(v.upper)}, SURR_ROLE_{v.role.upper()}, "
                  f"{v.n_hydrogen}, {_c(v.mass)}}}" for v in system.variables]  # fmt: skip
-    parameters = [f"{{{_text(p.name)}, {_text(p.unit)}, {_c(p.value)}, {_c(p.lower)}, {_c(p.upper)}}}"
+    parameters = [f"{{{c_string(p.name)}, {c_string(p.unit)}, {_c(p.value)}, {_c(p.lower)}, {_c(p.upper)}}}"
                   for p in system.parameters]  # fmt: skip
     kernels = ", ".join(f"&surr_kernels_{isa}" for isa in isas)
     constants = [_c(system.constants.get(k, 0.0)) for k in ("gamma", "k_boltzmann", "mass_hydrogen")]
@@ -202,8 +206,8 @@ static const surr_parameter parameters[] = {{
 extern const surr_kernels {", ".join(f"surr_kernels_{isa}" for isa in isas)};
 static const surr_model_desc model = {{
     SURR_MODEL_ABI, {len(variables)}, {len(parameters)}, {len(system.conserved)},
-    {_text(name)},
-    {_text(json.dumps(info, sort_keys=True))},
+    {c_string(name)},
+    {c_string(json.dumps(info, sort_keys=True))},
     variables, parameters, conserved, {", ".join(constants)}, {_c(system.dt_range[0])}, {_c(system.dt_range[1])},
     {N_TEST}, test_y, test_param, test_f, test_scale,
     {", ".join(of_net)}, {{{kernels}}}
@@ -213,10 +217,6 @@ __attribute__((visibility("default"))) const surr_model_desc *surr_model_entry(v
     return &model;
 }}
 """
-
-
-def _text(value):
-    return json.dumps(value, ensure_ascii=True)
 
 
 def _c(x):
@@ -231,6 +231,7 @@ def main(arguments=None):
     parser.add_argument("name_or_file", metavar="NAME", help=f"a model file (*.h5), or a system: {SYSTEM_HELP}")
     parser.add_argument("--to", required=True, metavar="DIR")
     parser.add_argument("--name", help="of the model; default that of the system")
+    parser.add_argument("--system", **SYSTEM_OPTION)
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--torch-only", action="store_true", help="write no library: NAME.pt and NAME.pt2 alone")
     only.add_argument("--library-only", action="store_true", help="no NAME.pt and NAME.pt2; needs no PyTorch")
@@ -243,9 +244,8 @@ def main(arguments=None):
     if options.torch_only and not is_trained:
         raise ValueError(f"--torch-only is for nets, and {options.name_or_file} is a system: give a model file (*.h5)")
     net = NetData.read(options.name_or_file) if is_trained else None
-    source = net.metadata.get("system_source", net.metadata["system"]) if net else options.name_or_file
-    system = get_system(source)
-    if net and net.metadata["system_hash"] != system.hash:
+    system = system_of(net.metadata, options.name_or_file, options.system) if net else get_system(options.name_or_file)
+    if net and net.metadata.get("system_hash") != system.hash:
         raise ValueError(f"{options.name_or_file} was trained for {system.name!r} as it was then: train again")
     if not options.torch_only:
         print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net,
@@ -254,7 +254,7 @@ def main(arguments=None):
         from .calibrate import Calibration, Domain, from_plain, load_trained
         from .torch_export import Predictor, export_torch
 
-        _, surrogate, metadata = load_trained(options.name_or_file)
+        _, surrogate, metadata = load_trained(options.name_or_file, options.system)
         parts = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
         print(*export_torch(Predictor(surrogate, *parts), system, options.to, options.name), sep="\n")
 

@@ -5,8 +5,8 @@ The solver walks from one to the next, so that several labels cost little more t
 
 A file is made chunk by chunk. A chunk depends on recipe and number alone, so that neither the number of processes nor
 an interruption leaves a trace. HDF5 lays out the file once, with all datasets contiguous and their room reserved, and a
-rename puts it in place. From then on only numbers change, through a memory map, and an entry of ``done`` changes after
-its chunk is on the disk: whenever a process is killed, the file is valid and tells what it lacks.
+rename puts it in place. From then on only numbers change, through a memory map, and the checksum of a chunk, 0 until then,
+is written after the chunk is on the disk: whenever a process is killed, the file is valid and tells what it lacks.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from surrogate.errors import ModelError
 from surrogate.report import STATUS_NAMES, UNTOUCHED
 
 from . import populations
-from .label_file import FORMAT, FORMAT_VERSION, create_file, load_labels, lock_file, open_file
+from .label_file import FORMAT, FORMAT_VERSION, checksum_of, create_file, intact_chunks, load_labels, lock_file, open_file
 from .system import System
 from .systems import SYSTEM_HELP, get_system
 
@@ -256,7 +256,7 @@ def _fill(recipe, path, compute, progress):
             if meta.get(name) != value:
                 raise ValueError(f"{path} was made with {name} = {meta.get(name)!r}, you ask for {value!r}: "
                                  "give another file, or the settings of this one")  # fmt: skip
-        done = data["done"] == 1
+        done = intact_chunks(meta, data)
         if done.all():
             return
         _, data = open_file(path, "r+")
@@ -269,8 +269,8 @@ def _fill(recipe, path, compute, progress):
                 for name, values in arrays.items():
                     data[name][recipe.rows(i)] = values
                     data[name].flush()
-                data["done"][i] = 1
-                data["done"].flush()
+                data["checksum"][i] = checksum_of(data, recipe.rows(i))
+                data["checksum"].flush()
                 bar.update(arrays["status"].size)
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import sympy as sp
 
+from .checks import check_system
 from .expressions import where_lt
 
 #: fractions of the total density below this are all alike to a net
@@ -124,6 +125,7 @@ class System:
                 raise ValueError(f"{self.name}: {name} uses {sorted(map(str, unknown))}, defined nowhere before it")
             if isinstance(name, sp.Symbol):
                 known.add(name)
+        check_system(self)
 
     @property
     def symbols(self):

@@ -42,6 +42,9 @@ SURR_API int32_t surr_balance_pick(int64_t n_cell, const double *cost, int32_t n
 
 /* ---- the cells that wait in a work -------------------------------------------------------------------------------
  * They are counted from 0 in the order in which they came; the number is good until surr_flush. */
+/* Ranks that share work must agree: a hash of the model, its instruction set, and the options of the plan that a result
+ * depends on (all but "threads"). */
+SURR_API int32_t surr_work_fingerprint(const surr_work *w, int64_t *fingerprint);
 SURR_API int32_t surr_queue_size(const surr_work *w, int64_t *n_cell);
 /* Doubles per cell that goes out, and that comes back: time step, variables, parameters; outcome, variables. */
 SURR_API int32_t surr_queue_width(const surr_work *w, int32_t *n_out, int32_t *n_back);

@@ -145,6 +145,14 @@ static double *destination(const call *c, scratch *s, const slot *f, int32_t *st
     }
 }
 
+/* A parameter that single precision cannot tell from the model's own value is that: else no net would know the cell. */
+static void restore_value(int32_t n, double *out, int32_t step, double value)
+{
+    const float rounded = (float)value;
+    for (int32_t i = 0; i < n; i++)
+        if (rounded != 0.0f && (float)out[(int64_t)i * step] == rounded) out[(int64_t)i * step] = value;
+}
+
 static void read_fields(const call *c, scratch *s)
 {
     const surr_plan *p = c->plan;
@@ -153,6 +161,8 @@ static void read_fields(const call *c, scratch *s)
         if (is_output(p->slots[i].quantity)) continue;
         double *out = destination(c, s, &p->slots[i], &step);
         (c->dtype == SURR_F32 ? read_f32 : read_f64)(s->n, find_column(c, s, i), p->slots[i].scale, out, step);
+        if (c->dtype == SURR_F32 && p->slots[i].quantity == SURR_Q_PARAM)
+            restore_value(s->n, out, step, p->model->desc->parameters[p->slots[i].target].value);
     }
     if (p->dt_slot < 0)
         for (int32_t i = 0; i < s->n; i++) s->dt[i] = c->dt;

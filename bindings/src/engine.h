@@ -19,6 +19,7 @@ struct surr_model {
     atomic_int refs;             /* the host's handle and every plan hold one */
     const surr_model_desc *desc;
     void *library;               /* from dlopen, NULL for a registered model */
+    uint64_t digest[2];          /* tells models apart: of the file, or of the info of a registered model */
 };
 
 /* One of the host's fields. `target` is the variable or parameter it feeds, 0 for the others. */
@@ -51,6 +52,7 @@ struct surr_plan {
     int32_t n_species;
     int32_t density_slot, nh_slot, dt_slot, mask_slot, max_step_slot, cost_slot; /* -1: not bound */
     double thermal;                     /* constant of the thermal form, see cells.c */
+    uint64_t fingerprint;               /* of all that a result depends on but the cell */
 
     int32_t n_slot;
     slot slots[];                       /* room for every variable, every parameter and the six others */
@@ -116,7 +118,7 @@ typedef struct queue {
 } queue;
 
 struct surr_work {
-    atomic_flag busy;
+    atomic_int busy;             /* 0, or what work.c calls the generation of the process that is in a call */
     fp_state host;               /* what the host had when the call began */
     surr_plan *plan;
     int64_t n_scratch;
@@ -147,6 +149,9 @@ typedef struct call {
 
 /* Text and code of this thread's last failure; returns the code. */
 __attribute__((format(printf, 2, 3))) int32_t surr_fail(int32_t code, const char *format, ...);
+
+/* library.c: before dlopen, whether a file is whole and as it was written. digest: tells its content from another. */
+int32_t library_check(const char *path, uint64_t digest[2]);
 
 surr_model *model_retain(surr_model *m);
 void model_release(surr_model *m);
@@ -221,6 +226,13 @@ static inline uint64_t bits_of(double x)
     uint64_t u;
     memcpy(&u, &x, sizeof u);
     return u;
+}
+/* FNV-1a (Fowler, Noll & Vo): goes on from h, which begins as HASH_START. */
+#define HASH_START 0xcbf29ce484222325u
+static inline uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) h = (h ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
+    return h;
 }
 static inline int is_finite(double x) { return (bits_of(x) & 0x7ff0000000000000u) != 0x7ff0000000000000u; }
 static inline int is_positive(double x) /* normal, finite, above zero */

@@ -22,6 +22,13 @@ int32_t surr_queue_width(const surr_work *w, int32_t *n_out, int32_t *n_back)
     return SURR_OK;
 }
 
+int32_t surr_work_fingerprint(const surr_work *w, int64_t *fingerprint)
+{
+    if (!w || !fingerprint) return surr_fail(SURR_E_ARG, "work or fingerprint is NULL");
+    memcpy(fingerprint, &w->plan->fingerprint, sizeof *fingerprint);
+    return SURR_OK;
+}
+
 static int32_t check_list(const surr_work *w, int64_t n, const int64_t *which)
 {
     if (!w) return surr_fail(SURR_E_ARG, "work is NULL: create one first, one per thread");

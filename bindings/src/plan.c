@@ -381,6 +381,18 @@ static int32_t set_scales(surr_plan *p)
     return SURR_OK;
 }
 
+/* Model, kernels and options. Not the threads, nor the host's fields and units: they may differ between ranks. */
+static uint64_t fingerprint(const surr_plan *p)
+{
+    int32_t isa = 0;
+    while (isa < SURR_N_ISA && p->model->desc->kernels[isa] != p->kernels) isa++;
+    const double reals[] = {p->options.rtol, p->options.atol_frac, p->audit};
+    const int64_t integers[] = {p->options.max_attempts, isa, p->use_net, p->fallback, p->on_failure};
+    uint64_t h = hash_bytes(HASH_START, p->model->digest, sizeof p->model->digest);
+    h = hash_bytes(h, reals, sizeof reals);
+    return hash_bytes(h, integers, sizeof integers);
+}
+
 int32_t surr_plan_commit(surr_plan *p)
 {
     int32_t code = check_open(p);
@@ -398,6 +410,7 @@ int32_t surr_plan_commit(surr_plan *p)
         .atol_frac = is_positive(p->atol_frac) ? p->atol_frac : 1e-10 * p->rtol,
         .max_attempts = p->max_attempts,
     };
+    p->fingerprint = fingerprint(p);
     p->committed = 1;
     return SURR_OK;
 }

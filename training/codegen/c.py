@@ -1,7 +1,7 @@
 """C mechanism of a system: right-hand side, Jacobian, sparse LU, for GNU vectors in which a lane is a cell."""
 
 from .lu import SparseLU, carriers
-from .program import Printer, Program
+from .program import Printer, Program, literal
 
 
 class _CPrinter(Printer):
@@ -13,7 +13,7 @@ class _CPrinter(Printer):
     }  # fmt: skip
 
     def constant(self, value):
-        return f"vd_set({float(value)!r})"
+        return f"vd_set({literal(value)})"
 
 
 def write_mechanism(system):
@@ -48,6 +48,12 @@ def write_mechanism(system):
         lu.source(),
     ]  # fmt: skip
     return "\n".join(parts)
+
+
+def c_string(text):
+    """A string literal of this text in UTF-8, whatever it holds."""
+    plain = set(range(32, 127)) - set(b'"\\?')
+    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in text.encode(errors="replace")) + '"'
 
 
 def _array(ctype, name, values):

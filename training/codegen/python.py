@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 
 from ..expressions import maximum
-from .program import Printer, Program
+from .program import Printer, Program, literal
 
 
 class _TorchPrinter(Printer):
@@ -18,7 +18,7 @@ class _TorchPrinter(Printer):
     }  # fmt: skip
 
     def constant(self, value):
-        return f"c({float(value)!r})"
+        return f"c({literal(value)})"
 
 
 class _ScalarPrinter(Printer):
