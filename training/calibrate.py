@@ -1,4 +1,4 @@
-"""Which predictions may be trusted: the domain, and what a predicted error is worth; ``surrogate calibrate``."""
+"""Which predictions may be trusted: what a predicted error is worth; ``surrogate calibrate``."""
 
 import argparse
 from dataclasses import asdict, dataclass, replace
@@ -9,10 +9,11 @@ import torch
 from scipy.stats import beta
 
 from .checks import check_decision
+from .domain import Domain
 from .evaluate import measure, score
 from .label_file import load_labels
 from .model_file import load_model, read_arrays, save_model
-from .net_data import net_vectors
+from .net_data import in_parts, net_vectors
 from .systems import SYSTEM_OPTION, system_of
 
 #: attempts at a tolerance of 1e-2 below which the solver takes a cell. Two cost about as much as the net; from three on
@@ -21,66 +22,8 @@ CHEAP = 4.0
 #: e-folds of the variable that changes most below which errors count relative to the change. The net's error does not
 #: shrink with the step as a solver's does, and many short steps would add up many errors
 CHANGE = 1.0
-#: share of the training cells that may lie beyond each side of the domain
-TRIM = 1e-3
 #: cells from which on the coverage of a population is a question of its own
 FEWEST = 1000
-
-
-@dataclass(frozen=True, eq=False)
-class Domain:
-    """Box of the training set, all but its outliers: features, and proportions of the conserved quantities.
-
-    Attributes
-    ----------
-    lower, upper : ndarray of shape (n_features,)
-    law_is_signed : ndarray of bool, shape (n_laws,)
-        A law with weights of both signs (charge) is compared with what carries it, the others with the first law.
-    law_lower, law_upper : ndarray of shape (n_laws,)
-    """
-
-    lower: np.ndarray
-    upper: np.ndarray
-    law_is_signed: np.ndarray
-    law_lower: np.ndarray
-    law_upper: np.ndarray
-
-    @classmethod
-    def of(cls, encoding, state, dt, trim=TRIM, margin=1e-6):
-        """The box of the given cells: what they are found in, rather than the few that went furthest.
-
-        Temperature, density and the like leave out the share `trim` of the cells at either end: few of one population,
-        dense and cold, would otherwise open the domain to dense and hot gas, in which nothing was trained. Fractions,
-        which may be traces, and times do not. The box is widened by `margin` of its size (laws: absolutely); a side of
-        no length, where all cells agree, is given one, for round-off.
-        """
-        features = encoding.features(state, dt).numpy()
-        lower, upper = features.min(0), features.max(0)
-        trimmed = [k for k in range(encoding.n_features - 1) if k >= len(encoding.names) or not encoding.total[k]]
-        lower[trimmed], upper[trimmed] = np.quantile(features[:, trimmed], [trim, 1 - trim], axis=0)
-        pad = margin * np.maximum(upper - lower, 1e-3 * (np.abs(lower) + np.abs(upper)))
-        signed, ratios = (x.numpy() for x in law_ratios(encoding, state))
-        return cls(lower - pad, upper + pad, signed, ratios.min(0) - margin, ratios.max(0) + margin)
-
-    def holds(self, encoding, state, dt):
-        """Whether cells are inside, bool of shape (n,)."""
-        features, ratios = encoding.features(state, dt), law_ratios(encoding, state)[1]
-        box = [torch.as_tensor(x) for x in (self.lower, self.upper, self.law_lower, self.law_upper)]
-        return is_inside(features, ratios, *box).numpy()
-
-
-def is_inside(features, ratios, lower, upper, law_lower, law_upper):
-    """Whether features and proportions are in their boxes, bool Tensor of shape (n,)."""
-    inside = ((features >= lower) & (features <= upper)).all(1)
-    return inside & ((ratios >= law_lower) & (ratios <= law_upper)).all(1)
-
-
-def law_ratios(encoding, state):
-    """Proportions of conserved quantities: (is signed, values of shape (n, n_laws)), tensors."""
-    laws = encoding.laws
-    signed = (laws < 0).any(1) & (laws > 0).any(1)
-    value, carried = state @ laws.T, state @ laws.abs().T + 1e-300
-    return signed, value / torch.where(signed, carried, carried[:, :1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +129,7 @@ def as_plain(item):
 
 def from_plain(kind, plain):
     """What `as_plain` made, back."""
+    plain = in_parts(plain) if kind is Domain else plain
     return kind(**{k: np.array(v) if isinstance(v, list) else v for k, v in plain.items()})
 
 
@@ -207,7 +151,7 @@ def load_trained(path, system=None):
     system = system_of(metadata, path, system)
     if "calibration" in metadata:
         try:
-            check_decision(system, metadata)
+            check_decision(system, metadata | {"domain": in_parts(metadata["domain"])})
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(f"{path} holds no domain and calibration: {type(error).__name__} {error}") from error
     return system, *load_model(path, system)

@@ -14,7 +14,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
 ROLES = ("other", "species", "temperature")
 #: experts are counted in bytes; the others are far from anything that trains
-MOST_EXPERTS, MOST_WIDTH, MOST_DEPTH, MOST_NODES, MOST_VECTORS = 256, 4096, 64, 100_000, 10_000
+MOST_EXPERTS, MOST_WIDTH, MOST_DEPTH, MOST_NODES, MOST_VECTORS, MOST_PARTS = 256, 4096, 64, 100_000, 10_000, 4096
 
 
 def name_of(text, what="name"):
@@ -144,6 +144,14 @@ def check_decision(system, metadata):
     _check_scores(metadata.get("held_out", {}))
     for key in ("lower", "upper"):
         array(domain[key], f"domain {key}", (n_in,))
+    n_parts = whole(len(domain["part_lower"]), "the number of parts of the domain", 1, MOST_PARTS)
+    if n_parts & (n_parts - 1):
+        raise ValueError(f"the domain has {n_parts} parts: a power of two is wanted")
+    for key, shape in (("cut_value", (n_parts - 1,)), ("part_lower", (n_parts, n_in)), ("part_upper", (n_parts, n_in))):
+        array(domain[key], f"domain {key}", shape)
+    array(domain["least"], "domain least", (1 if len(domain["least"]) == 1 else len(system.variables),))
+    for feature in array(domain["cut_feature"], "domain cut_feature", (n_parts - 1,)).tolist():
+        whole(feature, "domain cut_feature", 0, n_in - 1)
     for key in ("law_is_signed", "law_lower", "law_upper"):
         array(domain[key], f"domain {key}", (len(system.restored_laws),))
     array(calibration["nodes"], "calibration nodes", (None,))

@@ -11,6 +11,12 @@ from .checks import check_decision, check_vectors, check_weights
 N_VECTORS = 16
 
 
+def in_parts(domain):
+    """A domain of a model file in plain lists; one from before there were parts is a single box."""
+    box = {"cut_feature": [], "cut_value": [], "part_lower": [domain["lower"]], "part_upper": [domain["upper"]]}
+    return {"least": [0.0], **box, **domain}
+
+
 @dataclass(frozen=True, eq=False)
 class NetData:
     """A net for code generation.
@@ -54,7 +60,7 @@ class NetData:
         if "calibration" not in metadata:
             raise ValueError(f"{path} is not calibrated: run `surrogate calibrate` on it first")
         vectors = nested.pop("vectors", {})
-        return cls(dict(flatten(nested)), metadata, vectors)
+        return cls(dict(flatten(nested)), metadata | {"domain": in_parts(metadata["domain"])}, vectors)
 
     def check(self, system):
         """Raise ValueError unless this is a net of `system` for which there are C kernels."""

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 
-from .calibrate import calibrated, doubt, is_inside, law_ratios
+from .calibrate import calibrated, doubt
+from .domain import Inside
 
 
 class Predictor(torch.nn.Module):
@@ -41,8 +42,7 @@ class Predictor(torch.nn.Module):
         self.surrogate.judge.to(dtype)
         self.calibration_lower, self.calibration_width = calibration.lower, calibration.width
         self.change = calibration.change
-        for name in ("lower", "upper", "law_lower", "law_upper"):
-            self.register_buffer(name, torch.as_tensor(getattr(domain, name), dtype=torch.float64))
+        self.inside = Inside(domain)
         self.register_buffer("nodes", torch.as_tensor(calibration.nodes, dtype=torch.float64))
         for module in self.modules():  # an archive wants each tensor to own its memory
             for name, buffer in module.named_buffers(recurse=False):
@@ -68,8 +68,7 @@ class Predictor(torch.nn.Module):
         end, predicted = self.surrogate(state, dt)
         predicted = doubt(predicted.double(), encoding.e_folds(state, end), self.change)
         error = calibrated(predicted, self.calibration_lower, self.calibration_width, self.nodes)
-        features, ratios = encoding.features(state, dt), law_ratios(encoding, state)[1]
-        return end, error, is_inside(features, ratios, self.lower, self.upper, self.law_lower, self.law_upper)
+        return end, error, self.inside(encoding, state, dt)
 
     def example(self):
         """Arguments of the right shape and type; not 0 or 1 cells, which an exported program would take as fixed."""

@@ -94,6 +94,23 @@ static inline vmask laws_inside(const vdouble *y)
     return inside;
 }
 
+/* Whether features are in the box of the training cells of their part of the domain: training/domain.py. */
+static inline vmask parts_inside(const vdouble *x)
+{
+    vmask inside = ~(vmask){0};
+    vint64 node = {0};
+    for (int left = NET_CUTS; left > 0; left /= 2) {
+        vdouble value = vd_set(0.0);
+        const vdouble cut = vd_gather(net_cut_value, node);
+        for (int l = 0; l < SURR_LANES; l++) value[l] = x[net_cut_feature[node[l]]][l];
+        node = 2 * node + 1 - (value > cut); /* true is -1 */
+    }
+    node = (node - NET_CUTS) * NET_IN;
+    for (int k = 0; k < NET_IN; k++)
+        inside &= (x[k] >= vd_gather(net_part_lower[0] + k, node)) & (x[k] <= vd_gather(net_part_upper[0] + k, node));
+    return inside;
+}
+
 static void encode(chunk *c, int i)
 {
     vdouble y[N_STATE], x[NET_IN], dt = lanes_of(c->dt, 1, i, c->n);
@@ -105,6 +122,7 @@ static void encode(chunk *c, int i)
         inside &= vd_abs(p - net_param[k]) <= 1e-9 * vd_abs(vd_set(net_param[k]));
     }
     const vdouble total = total_density(y);
+    for (int k = 0; k < N_STATE; k++) inside &= y[k] >= net_least[k] * total;
     for (int k = 0; k < N_STATE; k++) {
         const vdouble floor = in_total[k] ? NET_FRACTION_FLOOR * total : vd_set(1e-300);
         x[at++] = net_is_log[k] ? LOG10_E * vd_log(vd_max(y[k], floor) / (in_total[k] ? total : vd_set(1.0))) : y[k];
@@ -116,7 +134,7 @@ static void encode(chunk *c, int i)
         inside &= (x[k] >= net_lower[k]) & (x[k] <= net_upper[k]);
         for (int level = 0; level < NET_LEVELS; level++) place[level] += net_route[level][k] * x[k];
     }
-    inside &= laws_inside(y);
+    inside &= laws_inside(y) & parts_inside(x);
     for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
         int e = 0;
         for (int level = 0; level < NET_LEVELS; level++) {

@@ -28,8 +28,12 @@
 #define QUICK 0.1
 /* Cells looked at before those of them that are left are integrated: many, as the lanes run empty at the end. */
 #define SOLVER_BLOCK 4096
+/* A loss whose rate times the step is still above this at the end of the step keeps a variable at its balance. */
+#define STILL_FAST 30.0
 /* An elimination that cancels more than this has lost the digits that the step needs. */
 #define PIVOT_MIN 1e-13
+/* After so many steps in which nothing grew, low pivots limit steps no more, and the sign of the determinant alone counts. */
+#define DOUBTS 20.0
 /* Shortest step, in units of the interval, before a cell is given up. */
 #define STEP_MIN 1e-40
 
@@ -46,15 +50,15 @@
 /* The options, and what follows from them for every cell. */
 typedef struct settings {
     double rtol, atol_frac, max_attempts;
-    double least_pivot, least_pivot_quick; /* in units of the diagonal, see factor */
-    double window;                         /* attempts */
+    double growth_bound, growth_bound_quick; /* of h gamma lambda, see factor */
+    double window;                           /* attempts */
 } settings;
 
 typedef struct lanes {
     vdouble y[N_STATE], p[N_PARAM + 1], atol[N_STATE], invariant[N_CONSERVED + 1];
     vdouble t, dt, h, max_step, growth;      /* growth: bound on the next increase */
     vdouble attempts, mark_attempts, mark_t; /* mark: when progress was looked at last */
-    vdouble strict;                          /* 1: has stalled once */
+    vdouble strict, doubts;                  /* 1: has stalled once; see doubt */
     int64_t cell[SURR_LANES];                /* -1: idle */
 } lanes;
 
@@ -73,8 +77,8 @@ static settings settings_of(const surr_solver_options *o)
         .rtol = o->rtol,
         .atol_frac = o->atol_frac,
         .max_attempts = (double)o->max_attempts,
-        .least_pivot = 1.0 - growth_bound(&RODAS5P, o->rtol),
-        .least_pivot_quick = 1.0 - growth_bound(&QUICK_METHOD, o->rtol),
+        .growth_bound = growth_bound(&RODAS5P, o->rtol),
+        .growth_bound_quick = growth_bound(&QUICK_METHOD, o->rtol),
         .window = STALL * pow(fmax(1.0, 1e-2 / o->rtol), 1.0 / RODAS5P.order),
     };
     return s;
@@ -111,7 +115,7 @@ static void lane_load(lanes *s, int l, int64_t c, const settings *o, const block
     s->dt[l] = b->dt[c];
     s->max_step[l] = b->max_step ? b->max_step[c] : HUGE_VAL;
     s->growth[l] = GROW;
-    s->attempts[l] = s->mark_attempts[l] = s->strict[l] = 0.0;
+    s->attempts[l] = s->mark_attempts[l] = s->strict[l] = s->doubts[l] = 0.0;
     s->cell[l] = c;
 }
 
@@ -132,20 +136,37 @@ static inline vdouble start_time(const lanes *s)
 #endif
 }
 
-/* Where a species ends that a step has taken below zero: not at zero, from where what grows later could not come back. */
-#define REMNANT 1e-3
+/* Variable k at the end of a step of length h if its own production and loss went on as at the start, where f and J belong:
+ * what has been taken below zero is not set to zero, from where what grows later could not come back. */
+static vdouble on_its_own(int k, vdouble y0, vdouble h, const vdouble *f, const vdouble *jac)
+{
+    const vdouble loss = jac_diagonal[k] < 0 ? vd_set(0.0) : -jac[jac_diagonal[k]];
+    const vdouble balance = vd_max(f[k] + loss * y0, vd_set(0.0)) / vd_max(loss, vd_set(1e-300));
+    return vd_select(loss > 0.0, balance + (y0 - balance) * vd_exp(-h * loss), y0);
+}
 
 /* Clips y1 to the floors; a variable that starts below its floor may stay there. `clipped` is by how much. */
-static void clip(const vdouble *y0, const vdouble *atol, vdouble *y1, vdouble *clipped)
+static void clip(const lanes *s, vdouble h, const vdouble *f, const vdouble *jac, vdouble *y1, vdouble *clipped)
 {
     for (int k = 0; k < N_STATE; k++) {
-        vdouble floor = vd_set(floor_value[k]);
-        if (floor_value[k] == 0.0) floor = REMNANT * vd_min(y0[k], atol[k]);
-        else floor = vd_min(floor, y0[k]);
-        const vdouble x = vd_max(y1[k], floor);
-        clipped[k] = x - y1[k];
-        y1[k] = x;
+        const vdouble before = y1[k];
+        if (floor_value[k] != 0.0) y1[k] = vd_max(y1[k], vd_min(vd_set(floor_value[k]), s->y[k]));
+        else if (vm_any(y1[k] < 0.0))
+            y1[k] = vd_select(y1[k] < 0.0, vd_min(on_its_own(k, s->y[k], h, f, jac), s->atol[k]), y1[k]);
+        clipped[k] = y1[k] - before;
     }
+}
+
+/* By how much the error estimate of variable k may be too small, where it has fallen from y0 to y1.
+ *
+ * The estimate is a residual at the end, divided by the rate of loss at the start. Where a loss is quadratic (recombination,
+ * annihilation), its rate has fallen as the variable has, and what is left of it is still fast: then the residual stands for
+ * a distance that is larger by the same factor. */
+static inline vdouble fallen(int k, vdouble y0, vdouble y1, vdouble h, const vdouble *jac)
+{
+    if (jac_diagonal[k] < 0 || floor_value[k] != 0.0) return vd_set(1.0);
+    const vdouble share = y1 / vd_max(y0, vd_set(1e-300));
+    return vd_select(-h * jac[jac_diagonal[k]] * share > STILL_FAST, vd_max(1.0 / share, vd_set(1.0)), vd_set(1.0));
 }
 
 /* Restores the invariants by y_k *= 1 + (A^T z)_k with A D A^T z = invariant - A y. Where what carries an invariant is gone,
@@ -204,25 +225,34 @@ static vmask restore(const vdouble *invariant, vdouble *y)
     return good;
 }
 
-/* Factors I/(h gamma) - J for a step of length h by method m, see mechanism_factor.
+/* Factors I/(h gamma) - J for a step of length h by method m, see mechanism_factor. Returns the lanes that may take it.
  *
- * Beyond 1/(h gamma) a real eigenvalue of J makes a pivot negative, and R(z) of an L-stable method is near zero where e^z is
- * large: it would damp what grows, and no estimate that compares two such methods can tell. Well below, the relative error
- * of R(z) grows with a power of z, in species far below the absolute tolerance as in others, and what they grow to is
- * not small. So h gamma times what grows has a bound, which shrinks with the tolerance (growth_bound). */
-static inline vdouble factor(const tableau *m, double least_pivot, const lanes *s, vdouble h, const vdouble *f,
-    const vdouble *jac, vdouble *w)
+ * Beyond 1/(h gamma) a real eigenvalue of J turns the sign of the determinant, and R(z) of an L-stable method is near zero
+ * where e^z is large: it would damp what grows, and no estimate that compares two such methods can tell. Well below, the
+ * relative error of R(z) grows with a power of z, in species far below the absolute tolerance as in others, and what they
+ * grow to is not small. So h gamma times what grows has a bound, which shrinks with the tolerance (growth_bound).
+ *
+ * What grows shows in the pivots: where rates are not negative between different species, and where the matrix can be made
+ * symmetric, as in kinetics near a balance, a mode that grows as exp(lambda t) makes one of them about 1/(h gamma) - lambda.
+ * *growth: h gamma lambda by the lowest pivot, in units of the bound. Other matrices may have such pivots for no reason;
+ * see `doubts`. */
+static inline vmask factor(const tableau *m, double bound, const lanes *s, vdouble h, const vdouble *f, const vdouble *jac,
+    vdouble *w, vdouble *growth)
 {
+    vdouble lowest;
     const vdouble diagonal = 1.0 / (m->gamma * h);
-    return mechanism_factor(diagonal, least_pivot * diagonal, s->y, f, jac, w);
+    const vmask sound = mechanism_factor(diagonal, s->y, f, jac, w, &lowest) > PIVOT_MIN;
+    *growth = (1.0 - lowest / diagonal) / bound;
+    return sound;
 }
 
-/* A step of length h by method m from s->y, where f, df/dt and the factors w of I/(h gamma) - J belong: result in y1,
- * error in units of the tolerance returned (NaN: breakdown). Changes f. */
-static vdouble step(const tableau *m, const lanes *s, double rtol, vdouble h, vdouble *f, const vdouble *dfdt,
-    const vdouble *w, vdouble *y1)
+/* A step of length h by method m from s->y, where f0, J, df/dt and the factors w of I/(h gamma) - J belong: result in y1,
+ * error in units of the tolerance returned (NaN: breakdown). */
+static vdouble step(const tableau *m, const lanes *s, double rtol, vdouble h, const vdouble *f0, const vdouble *jac,
+    const vdouble *dfdt, const vdouble *w, vdouble *y1)
 {
-    vdouble u[STAGES_MAX][N_STATE];
+    vdouble u[STAGES_MAX][N_STATE], changed[N_STATE];
+    const vdouble *f = f0;
     const vdouble t0 = start_time(s) + s->t, inverse = 1.0 / h;
     for (int i = 0; i < m->stages; i++) {
         int moved = 0;
@@ -233,7 +263,8 @@ static vdouble step(const tableau *m, const lanes *s, double rtol, vdouble h, vd
                 for (int j = 0; j < i; j++) x += m->a[i][j] * u[j][k];
                 y1[k] = x;
             }
-            mechanism_rhs(t0 + m->alpha[i] * h, y1, s->p, f);
+            mechanism_rhs(t0 + m->alpha[i] * h, y1, s->p, changed);
+            f = changed;
         }
         for (int k = 0; k < N_STATE; k++) {
             vdouble x = vd_set(0.0);
@@ -245,10 +276,11 @@ static vdouble step(const tableau *m, const lanes *s, double rtol, vdouble h, vd
     }
     vdouble clipped[N_STATE], error = vd_set(0.0), sum = vd_set(0.0); /* max drops NaN, the sum does not */
     for (int k = 0; k < N_STATE; k++) y1[k] += u[m->stages - 1][k];
-    clip(s->y, s->atol, y1, clipped);
+    clip(s, h, f0, jac, y1, clipped);
     for (int k = 0; k < N_STATE; k++) {
         const vdouble tolerance = rtol * vd_abs(y1[k]) + s->atol[k] + 1e-300;
-        const vdouble ratio = vd_max(vd_abs(u[m->stages - 1][k]), clipped[k]) / tolerance;
+        const vdouble e = vd_abs(u[m->stages - 1][k]) * fallen(k, s->y[k], y1[k], h, jac);
+        const vdouble ratio = vd_max(e, clipped[k]) / tolerance;
         error = vd_max(error, ratio);
         sum += ratio;
     }
@@ -293,14 +325,15 @@ static vmask quick_attempt(lanes *s, const settings *o, vdouble *y1)
     return (vmask){0};
 #else
     vdouble w[N_LU];
-    const vdouble pivots = factor(&QUICK_METHOD, o->least_pivot_quick, s, s->dt, f, jac, w);
+    vdouble growth;
+    const vmask sound = factor(&QUICK_METHOD, o->growth_bound_quick, s, s->dt, f, jac, w, &growth) & (growth <= 1.0);
     mechanism_solve(w, x);
     mechanism_solve(w, x);
-    const vmask whole = (largest(s, o->rtol, f, x) < 1.0) & (pivots > PIVOT_MIN) & (s->dt <= s->max_step);
+    const vmask whole = (largest(s, o->rtol, f, x) < 1.0) & sound & (s->dt <= s->max_step);
     s->h = vd_select(whole, s->dt, s->h);
     if (!vm_any(whole) || o->max_attempts < 2) return (vmask){0};
     s->attempts = vd_select(whole, vd_set(1.0), vd_set(0.0));
-    return whole & (step(&QUICK_METHOD, s, o->rtol, s->dt, f, dfdt, w, y1) <= QUICK);
+    return whole & (step(&QUICK_METHOD, s, o->rtol, s->dt, f, jac, dfdt, w, y1) <= QUICK);
 #endif
 }
 
@@ -335,16 +368,26 @@ static void look_at(const settings *o, const block *b, listed *todo)
     }
 }
 
-/* One step of length s->h, cut to what is left: as `step`. */
-static vdouble attempt(lanes *s, const settings *o, vdouble *y1)
+/* One step of length s->h, cut to what is left: as `step`; *growth as in `factor`. */
+static vdouble attempt(lanes *s, const settings *o, vdouble *y1, vdouble *growth)
 {
     vdouble f[N_STATE], jac[N_JAC], w[N_LU], dfdt[N_STATE];
     mechanism_jacobian(start_time(s) + s->t, s->y, s->p, f, jac, dfdt);
     s->h = vd_min(s->h, s->max_step);
     s->h = vd_select(s->t + 1.01 * s->h >= s->dt, s->dt - s->t, s->h);
-    const vdouble pivots = factor(&RODAS5P, o->least_pivot, s, s->h, f, jac, w);
-    const vdouble error = step(&RODAS5P, s, o->rtol, s->h, f, dfdt, w, y1);
-    return vd_select(pivots > PIVOT_MIN, error, vd_set(NAN));
+    const vmask sound = factor(&RODAS5P, o->growth_bound, s, s->h, f, jac, w, growth);
+    *growth = vd_select(s->doubts < DOUBTS, *growth, vd_set(0.0));
+    const vdouble error = step(&RODAS5P, s, o->rtol, s->h, f, jac, dfdt, w, y1);
+    return vd_select(sound, error, vd_set(NAN));
+}
+
+/* Counts the steps in a row that growth has limited while nothing grew: then the pivots are no sign of it. */
+static void doubt(lanes *s, const vdouble *y1, vmask accept, vdouble growth)
+{
+    vmask grew = (vmask){0};
+    for (int k = 0; k < N_STATE; k++) grew |= vd_abs(y1[k] - s->y[k]) > 0.5 * vd_abs(s->y[k]);
+    const vmask limited = (growth > 0.1) & (s->doubts < DOUBTS), idle = limited & accept & ~grew;
+    s->doubts = vd_select(idle, s->doubts + 1.0, vd_select(limited & accept, vd_set(0.0), s->doubts));
 }
 
 /* The lanes that would not reach the end at the present pace; looks once per window. The first time their absolute
@@ -383,13 +426,15 @@ static void integrate(const settings *o, const listed *todo, const block *b)
         else s.cell[l] = -1;
     }
     while (busy) {
-        vdouble y1[N_STATE];
-        const vdouble error = attempt(&s, o, y1);
-        const vmask sane = vd_isfinite(error), accept = (error <= 1.0) & sane;
+        vdouble y1[N_STATE], growth;
+        const vdouble error = attempt(&s, o, y1, &growth);
+        const vmask sane = vd_isfinite(error), accept = (error <= 1.0) & (growth <= 1.0) & sane;
         const vdouble bounded = vd_min(vd_max(error, vd_set(1e-12)), vd_set(1e12));
         vdouble factor = SAFETY * vd_exp((-1.0 / RODAS5P.order) * vd_log(bounded));
         factor = vd_min(vd_max(factor, vd_set(SHRINK)), s.growth);
         factor = vd_select(sane, factor, vd_set(SHRINK));
+        factor = vd_select(growth > SAFETY, vd_min(factor, vd_max(SAFETY / growth, vd_set(SHRINK))), factor);
+        doubt(&s, y1, accept, growth);
         s.growth = vd_select(accept, vd_set(HAS_TIME ? GROW_OF_TIME : GROW), vd_set(1.0));
         s.attempts += 1.0;
         const vmask finished = accept & (s.t + s.h >= s.dt);

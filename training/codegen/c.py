@@ -78,6 +78,8 @@ def _defines(system, entries, lu, conserved):
         f"#define TIME_PARAM {next((i for i, p in enumerate(system.parameters) if p.name == 't'), -1)}",
         _array("short", "jac_row", [str(i) for i, _ in entries]),
         _array("short", "jac_col", [str(j) for _, j in entries]),
+        _array("short", "jac_diagonal", [str(entries.index((k, k)) if (k, k) in entries else -1)
+                                         for k in range(len(variables))]),
         "/* absolute tolerance = atol_frac * (total over its scale group, largest value so far, or scale) */",
         "#define SCALE_FIXED -1",
         "#define SCALE_RANGE -2",

@@ -57,12 +57,12 @@ class SparseLU:
         at = {e: f"w[{k}]" for e, k in self.index.items()}
         given = {e: k for k, e in enumerate(self.entries)}
         lines = [
-            "/* Factor diagonal*I - J into w, at y, where f is the right-hand side; returns the smallest |pivot| / |entry before",
-            " * elimination|, and -1 where a pivot is below `least`: a mode grows that the step cannot follow. The sign of a",
-            " * pivot says nothing of a species that is absent and stays so. */",
-            "static __attribute__((noinline)) vdouble mechanism_factor(vdouble diagonal, vdouble least,",
-            "    const vdouble *restrict y, const vdouble *restrict f, const vdouble *restrict jac, vdouble *restrict w)", "{",
-            "    vdouble worst = vd_set(1.0), lowest = diagonal, l;", "    (void)y; (void)f;",
+            "/* Factor diagonal*I - J into w, at y, where f is the right-hand side. Returns the smallest |pivot| / |entry before",
+            " * elimination|, with the sign of the determinant; *lowest is the lowest pivot. Species that are absent and stay",
+            " * so count for neither sign nor lowest pivot. */",
+            "static __attribute__((noinline)) vdouble mechanism_factor(vdouble diagonal, const vdouble *restrict y,",
+            "    const vdouble *restrict f, const vdouble *restrict jac, vdouble *restrict w, vdouble *lowest)", "{",
+            "    vdouble worst = vd_set(1.0), sign = vd_set(1.0), low = diagonal, pivot, l;", "    (void)y; (void)f;",
         ]  # fmt: skip
         for (i, j), name in at.items():
             if i in self.carried:
@@ -75,12 +75,14 @@ class SparseLU:
             lines.append(f"    worst = vd_min(worst, vd_abs({at[pivot, pivot]})/before_{pivot});")
             absent = f"(y[{pivot}] == 0.0) & (f[{pivot}] == 0.0)"
             judged = f"vd_select({absent}, diagonal, {at[pivot, pivot]})" if self.can_vanish[pivot] else at[pivot, pivot]
-            lines.append(f"    lowest = vd_min(lowest, {judged});")
+            lines.append(f"    pivot = {judged};")
+            lines.append("    low = vd_min(low, pivot);")
+            lines.append("    sign = vd_select(pivot < 0.0, -sign, sign);")
             lines.append(f"    {at[pivot, pivot]} = 1.0/{at[pivot, pivot]};")
             for r in rows:
                 lines.append(f"    l = {at[r, pivot]} *= {at[pivot, pivot]};")
                 lines += [f"    {at[r, c]} -= l*{at[pivot, c]};" for c in cols]
-        lines += ["    return vd_select(lowest < least, vd_set(-1.0), worst);", "}", ""]
+        lines += ["    *lowest = low;", "    return sign*worst;", "}", ""]
         lines += ["/* x <- (diagonal*I - J)^-1 x */"]
         lines += ["static inline void mechanism_solve(const vdouble *restrict w, vdouble *restrict x)", "{"]
         lines += [f"    x[{k}] = vd_set(0.0);" for k in self.carried]
