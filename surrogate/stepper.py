@@ -26,6 +26,7 @@ class Stepper:
         self.comm = comm
         self._names = [v.name for v in model.variables]
         self._threads = integers["threads"]
+        self._options = reals | integers | words | ({} if comm is None else ranks)
         if comm is None:
             self._plan = _make_plan(model, reals, integers, words)
         else:
@@ -36,6 +37,11 @@ class Stepper:
             self._is_balanced, self._was_uneven = self._ranks.is_balanced and can_wait, True
             self._plan = self._ranks.agree(lambda: _make_plan(model, reals, integers, words))
         self._make_work()
+
+    def __repr__(self):
+        options = ", ".join(f"{key}={value!r}" for key, value in self._options.items())
+        ranks = "" if self.comm is None else f" on {self.comm.size} ranks"
+        return f"<stepper of {self.model.name}{ranks}: {options}>"
 
     def _make_work(self):
         out = ffi.new("surr_work **")

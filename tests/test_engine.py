@@ -1,5 +1,6 @@
 """The Python steppers: one answer for every layout, wrong arguments refused, bad cells flagged."""
 
+import re
 import subprocess
 import sys
 
@@ -357,6 +358,10 @@ def test_model_describes_itself(toy):
     assert [v.name for v in toy.variables] == list(NAMES)
     assert [(p.name, p.unit, p.value) for p in toy.parameters] == [("rate", "cm^3/s", 1e-3), ("cooling", "s^-1", 5e-4)]
     assert toy.variables[2].upper == 1e9 and toy.dt_range == (1.0, 1e6) and toy.info["system"] == "toy"
+
+
+def test_stepper_says_what_it_is(stepper):
+    assert re.match(r"<stepper of toy: rtol=[0-9.]+, .*threads=1, .*isa='auto'>$", repr(stepper))
 
 
 def test_broken_library_in_the_model_path_is_not_hidden(toys, monkeypatch):

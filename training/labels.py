@@ -209,7 +209,7 @@ def open_solver(recipe):
         raise ModelError(f"{error}. `surrogate export {recipe.system.name} --to DIR` makes the model library "
                          f"DIR/{recipe.system.name}.so") from error  # fmt: skip
     if model.info.get("system_hash") != recipe.system.hash:
-        raise ModelError(f"model {name} was made from another {model.name} than this {recipe.system.name} (the hashes "
+        raise ModelError(f"model {name} was made from another {model.info["system"]} than this {recipe.system.name} (the hashes "
                          f"of their equations differ): export it anew")  # fmt: skip
     stepper = model.stepper(rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"], net=False)
     return lambda cells, dt, params: stepper.step(cells, dt, params=params).status

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from .calibrate import calibrated, doubt, is_inside, law_ratios
+from .calibrate import Calibration, Domain, calibrated, doubt, from_plain, is_inside, law_ratios, load_trained
 
 
 class Predictor(torch.nn.Module):
@@ -75,6 +75,13 @@ class Predictor(torch.nn.Module):
         """Arguments of the right shape and type; not 0 or 1 cells, which an exported program would take as fixed."""
         n, n_vars = 37, len(self.surrogate.encoding.names)
         return torch.ones(n, n_vars, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
+
+
+def load_predictor(path):
+    """A calibrated model file: (system, `Predictor`)."""
+    system, surrogate, metadata = load_trained(path)
+    parts = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
+    return system, Predictor(surrogate, *parts)
 
 
 def export_torch(predictor, system, directory, name=None):
