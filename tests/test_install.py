@@ -10,6 +10,8 @@ import textwrap
 import pytest
 from conftest import ROOT
 
+import surrogate
+
 HOST = r"""
 #include <surrogate.h>
 #include <stdio.h>
@@ -129,20 +131,33 @@ def test_readme_python_with_all_extras(tmp_path):
 
 
 @pytest.mark.slow
+def test_licence_comes_with_the_package(sources, clean_venv):
+    """The text, and its name in the metadata and for those who cite."""
+    text = (ROOT / "LICENSE").read_text()
+    (metadata,) = clean_venv.parent.glob("lib/*/site-packages/stiff_surrogate-*.dist-info")
+    assert text.startswith("BSD 3-Clause") and (metadata / "licenses" / "LICENSE").read_text() == text
+    assert "\nLicense-Expression: BSD-3-Clause\n" in (metadata / "METADATA").read_text()
+    citation = (sources / "CITATION.cff").read_text()
+    assert re.search("^license: BSD-3-Clause$", citation, re.M)
+    assert re.search("^version: (.*)$", citation, re.M)[1] == surrogate.__version__
+    assert (sources / "LICENSE").read_text() == text
+
+
+@pytest.mark.slow
 def test_command_line_with_the_package_alone(clean_venv, tmp_path):
     """What needs more says what it needs."""
     environment = environment_of(clean_venv, tmp_path)
 
-    def surrogate(*arguments):
+    def command(*arguments):
         return subprocess.run([clean_venv / "surrogate", *arguments], capture_output=True, text=True, cwd=tmp_path,
                               env=environment)  # fmt: skip
 
-    assert surrogate("models").stdout.count("accepted at rtol") > 5
+    assert command("models").stdout.count("accepted at rtol") > 5
     for name in ("train", "labels", "calibrate", "evaluate", "export"):
-        done = surrogate(name, "--help")
+        done = command(name, "--help")
         assert done.returncode == 0 and done.stdout.startswith(f"usage: surrogate {name}") and not done.stderr
         assert "[training]" in done.stdout
-        done = surrogate(name, "x")
+        done = command(name, "x")
         assert done.returncode == 1 and done.stderr.count("\n") == 1 and "needs sympy" in done.stderr
     code = "import surrogate; surrogate.load('ism-atomic').torch()"
     done = subprocess.run([clean_venv / "python", "-c", code], capture_output=True, text=True, cwd=tmp_path)

@@ -344,6 +344,8 @@ program hydro
   use gas
   use euler
   use thermochemistry
+  use surrogate, only: SURR_NSTAT, SURR_STAT_CELLS, SURR_STAT_NET, SURR_STAT_OUTSIDE, SURR_STAT_SOLVER, &
+    SURR_STAT_STEPS, SURR_STAT_UNTOUCHED
   implicit none
   integer :: n = 128, ierr, steps = 0
   real(dp) :: box = 20, t_end = 10, cfl = 0.4_dp, rtol = 0.1_dp  ! [pc], [kyr]
