@@ -135,9 +135,12 @@ def print_table(head, rows, n_left=1):
 
 def print_config(options, _rest):
     """Print what was asked for, on one line each: flags and sources as words of a command line, directories bare."""
+    rpath = [f"-Wl,-rpath,{ENGINE_DIR}"]
+    if "," in str(ENGINE_DIR):  # at which -Wl splits
+        rpath = ["-Xlinker", "-rpath", "-Xlinker", ENGINE_DIR]
     words = {
         "cflags": [f"-I{PACKAGE_DIR / 'include'}"],
-        "libs": [f"-L{ENGINE_DIR}", f"-Wl,-rpath,{ENGINE_DIR}", "-lsurrogate"],
+        "libs": [f"-L{ENGINE_DIR}", *rpath, "-lsurrogate"],
         "static_libs": [ENGINE_DIR / "libsurrogate.a", "-lpthread", "-ldl", "-lm"],
         "fortran_source": [PACKAGE_DIR / "fortran" / "surrogate.f90"],
         "krome_source": [PACKAGE_DIR / "fortran" / "krome_shim.f90"],

@@ -58,8 +58,8 @@ def files_in(directory):
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    """The sources as an sdist has them, in a path with spaces and a letter that is not ASCII."""
-    place = tmp_path_factory.mktemp("sdist") / "fremde Wälder"
+    """The sources as an sdist has them, in a path with spaces, a comma and a letter that is not ASCII."""
+    place = tmp_path_factory.mktemp("sdist") / "fern, in den Wäldern"
     place.mkdir()
     make = "import sys, scikit_build_core.build as backend; print(backend.build_sdist(sys.argv[1]))"
     run([sys.executable, "-c", make, place], cwd=ROOT)
@@ -76,7 +76,10 @@ def clean_venv(sources):
     bin_ = sources.parent / "venv" / "bin"
     run([sys.executable, "-m", "venv", bin_.parent])
     (install,) = readme_commands("pip")
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONDONTWRITEBYTECODE": "1"}
+    scratch = sources.parent / "tmp"  # pip builds here
+    scratch.mkdir()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(scratch)}
     before = files_in(sources)
     run(["bash", "-ec", install], cwd=sources, env=environment | {"PATH": f"{bin_}:/usr/local/bin:/usr/bin:/bin"})
     assert files_in(sources) == before, "the sources may be read-only"
