@@ -254,7 +254,7 @@ def main(arguments=None):
         raise ValueError(f"--torch-only is for nets, and {what} is a system: give a model file (*.h5)")
     net = NetData.read(what) if is_trained else None
     system = get_system(net.metadata.get("system_source", net.metadata["system"]) if net else what)
-    if net and net.metadata["system_hash"] != system.hash:
+    if net and not system.has_hash(net.metadata["system_hash"]):
         raise ValueError(f"{what} was trained for {system.name!r} as it was then: train again")
     if not options.torch_only:
         print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net, name,

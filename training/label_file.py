@@ -66,7 +66,7 @@ def load_labels(path, *, system=None, partial=False):
         If the file is not a label file, damaged, not complete, or of another system.
     """
     meta, data = open_file(path)
-    if system is not None and meta["system_hash"] != system.hash:
+    if system is not None and not system.has_hash(meta["system_hash"]):
         raise ValueError(f"{path}: the labels are of {meta['system']} with hash {meta['system_hash'][:12]}, "
                          f"not of {system.name} with {system.hash[:12]}: make them anew")  # fmt: skip
     done = data.pop("done")
