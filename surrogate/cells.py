@@ -1,7 +1,7 @@
 """From arrays to what the engine takes: a base pointer and a stride per field, and at most one list of elements.
 
 No cell data is copied. Inputs that the engine only reads (dt, params, mask) are broadcast, and copied where they are
-not float64 already.
+not of the cells' type already.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,8 @@ class Layout:
         Element of every cell to visit; None: 0, 1, 2, ...
     arrays : list of ndarray
         What holds the fields and must stay alive during the call.
+    dtype : numpy.dtype
+        Of all fields and inputs: float64 or float32.
     """
 
     shape: tuple
@@ -31,6 +33,7 @@ class Layout:
     strides: list
     index: np.ndarray | None
     arrays: list
+    dtype: np.dtype
 
 
 def lay_out(cells, names, index=None):
@@ -39,7 +42,7 @@ def lay_out(cells, names, index=None):
     Parameters
     ----------
     cells : ndarray of shape (..., n_vars), or mapping of name to ndarray
-        float64, writable, any strides. The arrays of a mapping have one shape and do not overlap.
+        float64 or float32, writable, any strides. The arrays of a mapping have one type and shape and do not overlap.
     names : sequence of str
         The model's variables, in order.
     index : array_like of int, optional
@@ -61,7 +64,7 @@ def lay_out(cells, names, index=None):
     visited = None if index is None else _check_index(index, first.size)
     strides = [_flat_stride(first)] * n if alike else [_flat_stride(x) for x in arrays]
     if None not in strides:
-        return Layout(first.shape, addresses, strides, visited, arrays)
+        return Layout(first.shape, addresses, strides, visited, arrays, first.dtype)
     if not alike:
         raise ValueError(
             "these arrays are sliced in several dimensions and have different strides: give views with the "
@@ -69,9 +72,10 @@ def lay_out(cells, names, index=None):
         )
     offsets = _element_offsets(first)
     lowest = int(offsets.min())
-    addresses = [a + 8 * lowest for a in addresses]
+    addresses = [a + first.itemsize * lowest for a in addresses]
     offsets -= lowest
-    return Layout(first.shape, addresses, [1] * n, offsets if visited is None else offsets[visited], arrays)
+    visited = offsets if visited is None else offsets[visited]
+    return Layout(first.shape, addresses, [1] * n, visited, arrays, first.dtype)
 
 
 def address(array):
@@ -80,13 +84,13 @@ def address(array):
 
 
 def spread(value, layout, index, what):
-    """Return a per-cell input: a float, or float64 numbers, one per visited cell.
+    """Return a per-cell input: a float, or numbers of the cells' type, one per visited cell.
 
     `index` is the caller's, in numbers of cells. The result never overlaps the cells.
     """
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = _numbers(value, layout.dtype)
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{what} is {value!r}: give a number or an array of numbers") from error
     if array.ndim == 0:
         return float(array)
@@ -99,9 +103,16 @@ def spread(value, layout, index, what):
     array = array.reshape(-1)
     if index is not None:
         array = array[np.asarray(index)]
-    if array.strides[0] % 8 or any(np.may_share_memory(array, field) for field in layout.arrays):
+    if array.strides[0] % array.itemsize or any(np.may_share_memory(array, field) for field in layout.arrays):
         array = array.copy()
     return array
+
+
+def _numbers(value, dtype):
+    if dtype.itemsize == 8:
+        return np.asarray(value, dtype)
+    with np.errstate(over="ignore", under="ignore"):  # what is infinite in float32 is so for the engine
+        return np.asarray(value, dtype)
 
 
 def _first_column(cells, names):
@@ -127,6 +138,11 @@ def _split_mapping(cells, names):
     fields = [cells[name] for name in names]
     for name, array in zip(names, fields):
         _check_array(array, f"cells[{name!r}]")
+        if array.dtype != fields[0].dtype:
+            raise TypeError(
+                f"cells[{name!r}] is {array.dtype}, cells[{names[0]!r}] is {fields[0].dtype}: give all variables one type, "
+                f"cells[{name!r}] = cells[{name!r}].astype({fields[0].dtype.name!r})"
+            )
         if array.shape != fields[0].shape:
             raise ValueError(
                 f"cells[{name!r}] has shape {array.shape}, cells[{names[0]!r}] has {fields[0].shape}: give all "
@@ -143,19 +159,21 @@ def _split_mapping(cells, names):
 
 def _check_array(array, what):
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"{what} is a {type(array).__name__}: give a NumPy array, which is changed in place")
-    if array.dtype != np.float64:
-        raise TypeError(f"{what} has dtype {array.dtype}: give float64 in native byte order, e.g. {what}.astype(float)")
+        raise TypeError(f"{what} is a {type(array).__name__}: keep an array, which is changed in place, and pass that: "
+                        f"{what} = np.array({what}, dtype=float)")  # fmt: skip
+    if array.dtype not in (np.float64, np.float32):
+        raise TypeError(f"{what} has dtype {array.dtype}, float64 and float32 (native byte order) work: keep a converted "
+                        f"array and pass that, {what} = {what}.astype(float)")  # fmt: skip
+    copied = f"keep a copy and pass that, {what} = np.array({what})"
     if not array.flags.writeable:
-        raise ValueError(f"{what} is read-only and would be changed in place: give a writable array, e.g. a copy")
-    if not array.flags.aligned or any(stride % 8 for stride in array.strides):
+        raise ValueError(f"{what} is read-only and would be changed in place: {copied}")
+    size = array.itemsize
+    if not array.flags.aligned or any(stride % size for stride in array.strides):
         raise ValueError(
-            f"{what} has strides {array.strides} or an address that are not multiples of 8 bytes: give a copy"
+            f"{what} has strides {array.strides} or an address that are not multiples of {size} bytes: {copied}"
         )
     if _overlaps_itself(array):
-        raise ValueError(
-            f"{what} overlaps itself (shape {array.shape}, strides {array.strides}): give a copy, e.g. np.array({what})"
-        )
+        raise ValueError(f"{what} overlaps itself (shape {array.shape}, strides {array.strides}): {copied}")
 
 
 def _overlaps_itself(array):
@@ -172,7 +190,7 @@ def _overlaps_itself(array):
 
 def _flat_stride(array):
     """Distance in elements between cells in C order if it is the same everywhere, else None."""
-    dims = [(stride // 8, n) for stride, n in zip(array.strides, array.shape) if n > 1]
+    dims = [(stride // array.itemsize, n) for stride, n in zip(array.strides, array.shape) if n > 1]
     if not dims or array.size == 0:
         return 1
     for (outer, _), (inner, n) in zip(dims, dims[1:]):
@@ -185,7 +203,7 @@ def _element_offsets(array):
     """Element number of every cell in C order, relative to the first; shape (n_cells,)."""
     offsets = np.zeros(1, dtype=np.int64)
     for stride, n in zip(array.strides, array.shape):
-        offsets = np.add.outer(offsets, np.arange(n, dtype=np.int64) * (stride // 8)).reshape(-1)
+        offsets = np.add.outer(offsets, np.arange(n, dtype=np.int64) * (stride // array.itemsize)).reshape(-1)
     return offsets
 
 

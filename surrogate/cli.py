@@ -13,21 +13,22 @@ from surrogate.errors import ModelError
 from surrogate.model import ENGINE_DIR, load, models
 
 PACKAGE_DIR = Path(_engine.__file__).parent
+#: commands with a parser of their own
+PASSED_ON = ("demo", "labels", "train", "calibrate", "evaluate", "export")
 
 
 def main(argv=None):
     """Run one subcommand and return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     parser = make_parser()
+    if not arguments:
+        parser.print_help()
+        return 0
     options, rest = parser.parse_known_args(arguments)
-    if not options.command:
-        return parser.print_help()
-    if rest and options.command not in ("demo", "labels", "train", "calibrate", "evaluate", "export"):
+    if rest and options.command not in PASSED_ON:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return options.run(options, rest) or 0
-    except (ModelError, ValueError) as error:
-        print(f"surrogate: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
         extra = "demo" if options.command == "demo" else "training"
         why = f"`surrogate {options.command}` needs {error.name}, which is not installed"
@@ -36,15 +37,30 @@ def main(argv=None):
             print(f"usage: surrogate {options.command} [-h] ...\n\n{options.text}\n\n{why}; its options are listed after:\n"
                   f"    {advice}")  # fmt: skip
             return 0
-        print(f"surrogate: {why}: {advice}", file=sys.stderr)
+        say(f"{why}: {advice}")
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stdout = None
+    except (ModelError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+        say(error)
+    except OSError as error:
+        say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
     return 1
+
+
+def say(text):
+    """One line on the error stream, however many the text has."""
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    print(f"surrogate: {' '.join(lines)}", file=sys.stderr)
 
 
 def make_parser():
     """Build the parser; `options.run` is the chosen subcommand."""
     parser = argparse.ArgumentParser(prog="surrogate", description="Stiff thermo-chemistry of many cells.")
     parser.add_argument("--version", action="version", version=f"surrogate {version('stiff-surrogate')}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser("models", help="list the models that can be loaded by name")
     command.set_defaults(run=list_models)
@@ -98,39 +114,41 @@ def list_models(_options, _rest):
 def print_info(options, _rest):
     """Print all that is known about one model."""
     model = load(options.model)
-    info = dict(model.info)
-    print(f"{model!r}\n")
     for title, fields in (("variable", model.variables), ("parameter", model.parameters)):
-        rows = [[f.name, f.unit, *("" if x is None else f"{x:.3g}" for x in (f.lower, f.upper, f.value))] for f in fields]
-        print_table([title, "unit", "lower", "upper", "value"], rows, n_left=2)
-        info.pop(f"{title}s", None)
-    held_out = info.pop("held_out", {})
-    rtols = list(next(iter(held_out.values()))["accepted"]) if held_out else []
-    rows = [[name, f"{100 * of['cheap']:.1f} %", *(f"{100 * of['accepted'][r]:.1f} %" for r in rtols),
-             *(f"{10**x:.1e}" for x in of["log10_error"])] for name, of in held_out.items()]  # fmt: skip
-    print_table(["held-out cells", "quick", *(f"net at {r}" for r in rtols),
-                 *(f"error {q}" for q in ("50 %", "75 %", "90 %", "99 %", "99.9 %")), "largest"], rows)  # fmt: skip
-    print(f"time step [s]: {model.dt_range[0]:.3g} .. {model.dt_range[1]:.3g}")
-    print(f"self-test error: {model.selftest():.2g}")
-    for key, value in info.items():
-        if isinstance(value, dict):
-            value = [f"{k} {'x'.join(map(str, v)) if isinstance(v, list) else v}" for k, v in value.items()]
-        print(f"{key}:{_listed(value) if isinstance(value, list) else f' {value}'}")
+        if fields:
+            print(f"{title:<12} {'unit':<16} {'lower':>10} {'upper':>10} {'value':>10}")
+        for f in fields:
+            value = "" if f.value is None else f"{f.value:.3g}"
+            print(f"{f.name:<12} {f.unit:<16} {f.lower:>10.3g} {f.upper:>10.3g} {value:>10}")
+    print(f"time step [s] {model.dt_range[0]:.3g} .. {model.dt_range[1]:.3g}")
+    print(f"self-test error {model.selftest():.2g}")
+    for key, value in model.info.items():
+        if key not in ("variables", "parameters"):  # above
+            print("\n".join(table_of(key, value)))
 
 
-def _listed(words):
-    """A few in one line, many on one each."""
-    return "".join(f"\n  {word}" for word in words) if len(words) > 5 else " " + "; ".join(words)
+def table_of(key, value):
+    """Lines that show a piece of information: a word, a list, or a table of what belongs together."""
+    if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
+        rows = {name: {k: cell for k, cell in row.items() if not isinstance(cell, dict)}
+                | {f"{k} {j}": x for k, cell in row.items() if isinstance(cell, dict) for j, x in cell.items()}
+                for name, row in value.items()}  # fmt: skip
+        names = list(dict.fromkeys(name for row in rows.values() for name in row))
+        cells = [[key, *names], *([name, *(text_of(row.get(k, "")) for k in names)] for name, row in rows.items())]
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+    if isinstance(value, dict):
+        return [f"{key}: " + ", ".join(f"{k} {text_of(x)}" for k, x in value.items())]
+    if isinstance(value, list) and len(value) > 1:
+        return [f"{key}:", *(f"  {text_of(x)}" for x in value)]
+    return [f"{key}: {text_of(value)}"]
 
 
-def print_table(head, rows, n_left=1):
-    """Print rows of words in columns as wide as they need, the first `n_left` of them flush left; nothing if no rows."""
-    if not rows:
-        return
-    widths = [max(map(len, column)) for column in zip(head, *rows)]
-    for row in (head, *rows):
-        print("  ".join(f"{x:<{w}}" if k < n_left else f"{x:>{w}}" for k, (x, w) in enumerate(zip(row, widths))).rstrip())
-    print()
+def text_of(value):
+    """Numbers short, lists without brackets."""
+    if isinstance(value, list):
+        return " ".join(map(text_of, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def print_config(options, _rest):

@@ -1,5 +1,6 @@
 """MPI: the only file that talks to it. Errors are agreed upon, work is shared, reports are summed over the ranks."""
 
+import hashlib
 import os
 import time
 from dataclasses import dataclass, field, replace
@@ -47,12 +48,9 @@ class Ranks:
     """
 
     def __init__(self, comm, *, scope="world", tolerance=0.03, interval=1, timeout=None):
-        if scope not in ("world", "node", "off"):
-            raise ValueError(f"balance is {scope!r}: choose 'world', 'node' or 'off'")
-        for name, value in (("min_gain", tolerance), ("balance_interval", interval), ("timeout", timeout)):
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} is {value!r}: give a positive number")
-        self.comm, self.timeout = _duplicate(comm), timeout
+        self.comm, self.timeout = _duplicate(comm), None
+        self.agree(lambda: _check_options(scope, min_gain=tolerance, balance_interval=interval, timeout=timeout))
+        self.timeout = timeout
         self.is_balanced = scope != "off" and self.comm.size > 1
         self.tolerance, self._interval = tolerance, interval
         node = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
@@ -77,8 +75,21 @@ class Ranks:
             if error is not None:
                 raise error
             rank, message = next((rank, m) for rank, m in enumerate(messages) if m)
-            raise ModelError(f"rank {rank} of {self.comm.size} could not take the step: {message}")
+            raise ModelError(f"rank {rank} of {self.comm.size} could not take part: {message}")
         return result
+
+    def agree_on(self, options):
+        """Raise ModelError on all ranks if this dict differs between them: the hash goes around, words only if need be."""
+        text = "\n".join(f"{name} = {value!r}" for name, value in options.items())
+        number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")  # exact as float64
+        lowest, highest = self.reduce([number, -number], MPI.MIN)
+        if lowest == -highest:
+            return
+        for name, values in zip(options, zip(*self.comm.allgather(list(options.values())))):
+            other = next((rank for rank, value in enumerate(values) if value != values[0]), None)
+            if other is not None:
+                raise ModelError(f"{name} is {values[0]} on rank 0 and {values[other]} on rank {other}: all ranks need the "
+                                 "same model and options, to the last bit of the results")  # fmt: skip
 
     def reduce(self, numbers, op):
         """Allreduce of numbers, as float64: exact for counts."""
@@ -266,6 +277,14 @@ class Ranks:
                 seconds=phases, **moved
             ),
         )
+
+
+def _check_options(scope, **numbers):
+    if scope not in ("world", "node", "off"):
+        raise ValueError(f"balance is {scope!r}: choose 'world', 'node' or 'off'")
+    for name, value in numbers.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} is {value!r}: give a positive number")
 
 
 def world():

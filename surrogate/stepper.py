@@ -21,14 +21,16 @@ class Stepper:
     comm : mpi4py communicator or None
     """
 
-    def __init__(self, model, *, reals, integers, words, comm=None, ranks=None):
+    def __init__(self, model, *, reals, integers, words, max_step=None, comm=None, ranks=None):
         self.model = model
+        self._max_step = max_step
         self.comm = comm
+        self._options = {"atol_frac": None, **reals, **integers, **words}
         self._names = [v.name for v in model.variables]
         self._threads = integers["threads"]
-        self._options = reals | integers | words | ({} if comm is None else ranks)
         if comm is None:
             self._plan = _make_plan(model, reals, integers, words)
+            self._make_work()
         else:
             from surrogate import mpi
 
@@ -36,26 +38,36 @@ class Stepper:
             can_wait = words["on_failure"] == "flag"  # else a queue could not undo what the net did
             self._is_balanced, self._was_uneven = self._ranks.is_balanced and can_wait, True
             self._plan = self._ranks.agree(lambda: _make_plan(model, reals, integers, words))
-        self._make_work()
+            self._ranks.agree(self._make_work)
+            shared = {"threads", "timeout"} ^ {*self._options, *ranks}  # all but these
+            options = {name: value for name, value in (self._options | ranks).items() if name in shared}
+            library = "the fingerprint of model library, instruction set (isa) and options"
+            self._ranks.agree_on({"model": model.name, **options, library: self._fingerprint()})
 
     def __repr__(self):
-        options = ", ".join(f"{key}={value!r}" for key, value in self._options.items())
-        ranks = "" if self.comm is None else f" on {self.comm.size} ranks"
-        return f"<stepper of {self.model.name}{ranks}: {options}>"
+        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items() if value is not None)
+        where = "" if self.comm is None else f", on {self.comm.size} ranks"
+        return f"<stepper of {self.model.name}: {options}{where}>"
 
     def _make_work(self):
         out = ffi.new("surr_work **")
         check(lib.surr_work_create(self._plan, 0, out))
         self._work = ffi.gc(out[0], lib.surr_work_free)
 
-    def step(self, cells, dt, *, params=None, mask=None, index=None):
+    def _fingerprint(self):
+        number = ffi.new("int64_t *")
+        check(lib.surr_work_fingerprint(self._work, number))
+        return f"{number[0] & (2**64 - 1):016x}"
+
+    def step(self, cells, dt, *, params=None, mask=None, index=None, max_step=None):
         """Advance every cell by `dt`, in place.
 
         Parameters
         ----------
         cells : ndarray of shape (..., n_vars), or mapping of name to ndarray of a common shape
-            State in the model's units (number densities [cm^-3], temperature [K]), float64, writable, of any strides;
-            changed in place and never copied. Nothing in it may overlap.
+            State in the model's units (number densities [cm^-3], temperature [K]), writable, of any strides; changed in
+            place and never copied. Nothing in it may overlap. All float64, or all float32: then `dt`, `params` and the
+            results are rounded to float32, too, and all is computed in float64 in between.
         dt : float or array_like of the cells' shape
             Time step [s], positive.
         params : dict of str to float or array_like of the cells' shape, optional
@@ -64,6 +76,8 @@ class Stepper:
             True: leave this cell alone (status 32).
         index : array_like of int, optional
             Flat (C order) numbers of the cells to visit, none twice; all if not given.
+        max_step : float or array_like of the cells' shape, optional
+            Longest step of the solver [s], positive; that of the stepper if not given.
 
         Returns
         -------
@@ -79,8 +93,8 @@ class Stepper:
             ``on_failure="error"`` and some cell could not be advanced; no cell was changed.
         """
         if self.comm is None:
-            return self._run(*self._prepare(cells, dt, params, mask, index))
-        prepared = self._ranks.agree(lambda: self._prepare(cells, dt, params, mask, index))
+            return self._run(*self._prepare(cells, dt, params, mask, index, max_step))
+        prepared = self._ranks.agree(lambda: self._prepare(cells, dt, params, mask, index, max_step))
         if self._is_balanced and self._was_uneven:
             report = self._run_balanced(*prepared)
         else:  # no queue, no overhead
@@ -88,11 +102,13 @@ class Stepper:
         self._was_uneven = report.balance.measured[0] > 1 + self._ranks.tolerance  # the same on all ranks
         return report
 
-    def _prepare(self, cells, dt, params, mask, index):
+    def _prepare(self, cells, dt, params, mask, index, max_step):
         """Check all arguments; return the layout of the cells, the inputs and the shape of the status array."""
         layout = lay_out(cells, self._names, index)
-        inputs = [spread(x, layout, index, what) for what, x in self._inputs(dt, params, mask)]
-        _check_scalar_dt(inputs[-2])
+        inputs = [spread(x, layout, index, what) for what, x in self._inputs(dt, params, mask, max_step)]  # dt, mask, max_step last
+        _check_scalar_dt(inputs[-3])
+        if isinstance(inputs[-1], float) and not inputs[-1] > 0:
+            raise ValueError(f"max_step is {inputs[-1]}: give a positive time")
         return layout, inputs, layout.shape if index is None else layout.index.shape
 
     def _run(self, layout, inputs, shape):
@@ -116,7 +132,7 @@ class Stepper:
             self._make_work()  # the cells of this call must wait no longer, they may be gone before the next
             raise
 
-    def _inputs(self, dt, params, mask):
+    def _inputs(self, dt, params, mask, max_step):
         """Name and value of every input, in the order of the plan's slots."""
         params = {} if params is None else params
         known = [p.name for p in self.model.parameters]
@@ -126,22 +142,25 @@ class Stepper:
                 f"params has {unknown[0]!r}, {self.model.name} has the parameters: {', '.join(known) or 'none'}"
             )
         inputs = [(f"params[{p.name!r}]", params.get(p.name, p.value)) for p in self.model.parameters]
-        return [*inputs, ("dt", dt), ("mask", 0.0 if mask is None else mask)]
+        max_step = self._max_step if max_step is None else max_step
+        inputs += [("dt", dt), ("mask", 0.0 if mask is None else mask)]
+        return [*inputs, ("max_step", math.inf if max_step is None else max_step)]
 
 
 class _Call:
     """One call of the engine on one lot of cells, and what it answers."""
 
     def __init__(self, stepper, layout, inputs, shape):
-        self.status, self.cost = np.zeros(shape, dtype=np.int8), np.zeros(shape)
-        self._handles = stepper._plan, stepper._work
+        number, size = layout.dtype, layout.dtype.itemsize
+        self.status, self.cost = np.zeros(shape, dtype=np.int8), np.zeros(shape, number)
+        self._handles, self._type = (stepper._plan, stepper._work), lib.SURR_F64 if size == 8 else lib.SURR_F32
         columns = [*inputs, self.cost.reshape(-1)]
         is_constant = [isinstance(x, float) for x in columns]
-        constants = np.array([x if c else 0.0 for x, c in zip(columns, is_constant)])
+        constants = np.array([x if c else 0.0 for x, c in zip(columns, is_constant)], number)
         first = address(constants)
-        addresses = [first + 8 * k if c else address(x) for k, (x, c) in enumerate(zip(columns, is_constant))]
+        addresses = [first + size * k if c else address(x) for k, (x, c) in enumerate(zip(columns, is_constant))]
         addresses = np.array(layout.addresses + addresses, dtype=np.uintp)
-        strides = layout.strides + [0 if c else x.strides[0] // 8 for x, c in zip(columns, is_constant)]
+        strides = layout.strides + [0 if c else x.strides[0] // size for x, c in zip(columns, is_constant)]
         self._base, self._stride = ffi.from_buffer("void *[]", addresses), ffi.new("int64_t[]", strides)
         self._alive = layout, columns, constants  # what is in ffi.from_buffer lives as long as that
         self._where = ffi.NULL if layout.index is None else ffi.cast("void *", layout.index.ctypes.data)
@@ -150,7 +169,7 @@ class _Call:
     def __call__(self, function):
         """Call surr_step or surr_queue."""
         status = ffi.cast("uint8_t *", self.status.ctypes.data)
-        call = self.status.size, 1.0, self._base, self._stride, lib.SURR_F64, self._where, status
+        call = self.status.size, 1.0, self._base, self._stride, self._type, self._where, status
         return self._add(function, *self._handles, *call)
 
     def flush(self):
@@ -179,6 +198,7 @@ def _make_plan(model, reals, integers, words):
     slots = [(v.name, lib.SURR_Q_STATE, lib.SURR_F_INDEXED) for v in model.variables]
     slots += [(p.name, lib.SURR_Q_PARAM, lib.SURR_F_COMPACT) for p in model.parameters]
     slots += [("dt", lib.SURR_Q_DT, lib.SURR_F_COMPACT), ("mask", lib.SURR_Q_MASK, lib.SURR_F_COMPACT)]
+    slots += [("max_step", lib.SURR_Q_MAX_STEP, lib.SURR_F_COMPACT)]
     slots += [("cost", lib.SURR_Q_COST, lib.SURR_F_COMPACT)]
     for name, quantity, flags in slots:
         check(lib.surr_plan_field(plan, name.encode(), -1, quantity, 1.0, flags, ffi.NULL))
@@ -197,8 +217,12 @@ def _as_number(value, convert, what):
         number = convert(value)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{what} is {value!r}: give a number") from error
+    except OverflowError as error:
+        raise ValueError(f"{what} is {value!r}: give a smaller number") from error
     if number != value and number == number:
         raise TypeError(f"{what} is {value!r}: give a whole number")
+    if isinstance(number, int) and not -(2**63) <= number < 2**63:
+        raise ValueError(f"{what} is {number}, which takes more than 64 bits: give a smaller number")
     return number
 
 
@@ -232,5 +256,11 @@ def step(cells, dt, *, model="ism-molecular", rtol=1e-2, params=None, mask=None,
     key = (str(model), rtol, threads, audit, None if comm is None else id(comm))
     steppers = _cache.__dict__.setdefault("steppers", {})
     if key not in steppers:
-        steppers[key] = load(model).stepper(rtol=rtol, threads=threads, audit=audit, comm=comm)
+        if comm is None:
+            loaded = load(model)
+        else:
+            from surrogate import mpi
+
+            loaded = mpi.Ranks(comm).agree(lambda: load(model))
+        steppers[key] = loaded.stepper(rtol=rtol, threads=threads, audit=audit, comm=comm)
     return steppers[key].step(cells, dt, params=params, mask=mask, index=index)

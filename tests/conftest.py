@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,31 @@ VECTORS = {
     "4-v3": (4, ("-march=x86-64-v3",), {"avx2", "fma"}),
     "8-v4": (8, V4, {"avx512f", "avx512dq", "avx512vl"}),
 }
+
+
+def pytest_addoption(parser):
+    parser.addoption("--mutants", type=int, default=60, help="damaged copies of each kind of file to load (default 60)")
+
+
+@pytest.fixture
+def mutants(request):
+    """``mutants(content)``: damaged copies of a file, the same in every run; more of them with ``--mutants N``."""
+
+    def damage(content):
+        rng = np.random.default_rng(0)
+        for i in range(request.config.getoption("--mutants")):
+            data, at = bytearray(content), int(rng.integers(len(content)))
+            if i % 4 == 0:
+                del data[at:]
+            elif i % 4 == 1:
+                data[at] ^= 1 << int(rng.integers(8))
+            elif i % 4 == 2:
+                data[at : at + 512] = bytes(len(data[at : at + 512]))
+            else:
+                data[at % 4096 % len(content)] ^= 1 << int(rng.integers(8))
+            yield bytes(data)
+
+    return damage
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The Python steppers: one answer for every layout, wrong arguments refused, bad cells flagged."""
 
-import re
 import subprocess
 import sys
 
@@ -71,6 +70,47 @@ def test_audit_reports_the_error_of_the_net(toys):
     assert 1e-3 < report.audit[0.5] < 1.13e-3 and 1e-2 < report.audit[0.9] == report.audit[1.0] < 1.13e-2
     assert "error of audited cells: 50 % 0.001" in str(report) and "largest 0.01" in str(report)
     assert surrogate.load(toys / "toy_net.so").stepper(rtol=0.1).step(cells, 10.0).audit == {}
+
+
+def test_advice_for_a_wrong_type_can_be_followed(stepper):
+    """To pass what `astype` returns without keeping it would lose the step."""
+    cells = np.ones((4, 3), int) * 20
+    with pytest.raises(TypeError) as caught:
+        stepper.step(cells, DT)
+    names = {"cells": cells, "np": np}
+    exec(str(caught.value).split(" and pass that, ")[1], names)
+    stepper.step(names["cells"], DT)
+    assert not np.array_equal(names["cells"], cells)
+
+
+def test_single_precision_is_stepped_in_place(stepper, cells):
+    """Computed in double precision, from rounded input to rounded output: in every layout, with every input."""
+    single, rates = cells.astype(np.float32), np.linspace(1e-4, 9e-4, 1500).astype(np.float32)
+    expected = single.astype(float)
+    inputs = {"params": {"rate": rates.astype(float)}, "mask": np.arange(1500) % 5 == 0}
+    report = stepper.step(expected, float(np.float32(DT)), **inputs)
+    expected = expected.astype(np.float32)
+    assert (expected != single).any()
+
+    def check(array, got, inputs=inputs):
+        np.testing.assert_array_equal(array, expected)
+        np.testing.assert_array_equal(got.status, report.status)
+        np.testing.assert_array_equal(got.cost, report.cost)
+
+    whole = single.copy()
+    check(whole, stepper.step(whole, DT, **inputs))
+    whole = np.asfortranarray(single)
+    check(whole, stepper.step(whole, np.full(1500, DT), **(inputs | {"params": {"rate": rates}})))
+    whole = single.copy()
+    check(whole, stepper.step({n: whole[:, k] for k, n in enumerate(NAMES)}, DT, **inputs))
+    wide = np.full((30, 52, 3), 7.0, np.float32)
+    wide[:, 1:-1] = single.reshape(30, 50, 3)
+    inputs = {"params": {"rate": rates.reshape(30, 50)}, "mask": inputs["mask"].reshape(30, 50)}
+    stepper.step(wide[:, 1:-1], DT, **inputs)
+    np.testing.assert_array_equal(wide[:, 1:-1].reshape(-1, 3), expected)
+    assert (wide[:, [0, -1]] == 7.0).all()
+    with pytest.raises(ValueError, match="dt is inf"):
+        stepper.step(single, 1e39)
 
 
 def test_fortran_order(stepper, cells, expected):
@@ -239,7 +279,13 @@ def read_only(array):
 A = np.ones(4)
 MISUSES = {
     "list": (lambda: [[1.0, 2.0, 3.0]], TypeError, "list"),
-    "float32": (lambda: np.ones((4, 3), np.float32), TypeError, "float32"),
+    "integers": (lambda: np.ones((4, 3), int), TypeError, r"cells = cells.astype\(float\)"),
+    "half": (lambda: np.ones((4, 3), np.float16), TypeError, "float64 and float32"),
+    "mixed": (
+        lambda: {"A": np.ones(4), "B": np.ones(4, np.float32), "T": np.ones(4)},
+        TypeError,
+        r"cells\['B'\].astype\('float64'\)",
+    ),
     "big endian": (lambda: np.ones((4, 3), ">f8"), TypeError, "byte order"),
     "columns": (lambda: np.ones((4, 5)), ValueError, "A, B, T"),
     "scalar": (lambda: np.array(1.0), ValueError, "last dimension"),
@@ -277,6 +323,7 @@ def test_wrong_cells_are_refused(stepper, name):
         ("soon", TypeError, "soon"),
         (None, ValueError, "dt is nan"),
         (np.ones(7), ValueError, r"\(7,\)"),
+        (10**400, TypeError, "give a number"),
     ],
 )
 def test_wrong_dt_is_refused(stepper, cells, dt, error, match):
@@ -312,6 +359,10 @@ def test_wrong_inputs_are_refused(stepper, cells, arguments, error, match):
         ({"rtol": "tight"}, TypeError, "tight"),
         ({"rtol": 1e-2, "threads": 0}, ValueError, "1..1024"),
         ({"rtol": 1e-2, "threads": 1.5}, TypeError, "whole"),
+        ({"rtol": 1e-2, "max_solver_steps": 2**63}, ValueError, "9223372036854775808"),
+        ({"rtol": 1e-2, "threads": 10**400}, ValueError, "64 bits"),
+        ({"rtol": 10**400}, ValueError, "rtol is 1000"),
+        ({"rtol": 1e-2, "threads": float("inf")}, ValueError, "threads is inf"),
         ({"rtol": 1e-2, "isa": "v9"}, ValueError, "v9"),
         ({"rtol": 1e-2, "audit": 2.0}, ValueError, "audit"),
         ({"rtol": 1e-2, "fallback": "none"}, surrogate.ModelError, "no net"),
@@ -360,10 +411,6 @@ def test_model_describes_itself(toy):
     assert toy.variables[2].upper == 1e9 and toy.dt_range == (1.0, 1e6) and toy.info["system"] == "toy"
 
 
-def test_stepper_says_what_it_is(stepper):
-    assert re.match(r"<stepper of toy: rtol=[0-9.]+, .*threads=1, .*isa='auto'>$", repr(stepper))
-
-
 def test_broken_library_in_the_model_path_is_not_hidden(toys, monkeypatch):
     monkeypatch.setenv("SURROGATE_MODEL_PATH", f"/nowhere:{toys}")
     with pytest.raises(surrogate.ModelError):
@@ -375,6 +422,10 @@ def test_one_liner(toys, cells, expected):
         again = cells.copy()
         surrogate.step(again, DT, model=toys / "toy.so", rtol=1e-2)
         np.testing.assert_array_equal(again, expected)
+
+
+def test_stepper_says_what_it_is(toy):
+    assert repr(toy.stepper(rtol=0.1, audit=0.5)).startswith("<stepper of toy: rtol=0.1, audit=0.5, threads=1, max_solver")
 
 
 def test_report_fits_a_terminal(stepper, cells):

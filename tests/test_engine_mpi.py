@@ -200,6 +200,32 @@ def check_errors(directory, comm):
         model.stepper(rtol=-1.0 if is_culprit else 0.1, comm=comm)
     with pytest.raises(ValueError, match="choose 'world'"):
         model.stepper(rtol=0.1, comm=comm, balance="universe")
+    check_differences(directory, comm)
+
+
+def check_differences(directory, comm):
+    """Ranks with other models or options would give other bits, or wait for ever: all are told, when steppers are made."""
+    import surrogate
+
+    model, other = (surrogate.load(f"{directory}/{name}.so") for name in ("toy", "toy_net"))
+    is_culprit, last = comm.rank == comm.size - 1, comm.size - 1
+    common = {"rtol": 0.1, "comm": comm}
+    for name, value in (("rtol", 0.2), ("atol_frac", 1e-12), ("audit", 0.5), ("max_solver_steps", 10), ("balance", "off"),
+                        ("balance", "node"), ("min_gain", 0.5), ("balance_interval", 3), ("isa", "base")):  # fmt: skip
+        options = common | {name: value} if is_culprit else common
+        if comm.size == 1:
+            model.stepper(**options)
+            continue
+        with pytest.raises(surrogate.ModelError, match=f"on rank 0 and .* on rank {last}: all ranks need the same"):
+            model.stepper(**options)
+    model.stepper(**common, threads=2 if is_culprit else 1)
+    if comm.size > 1:
+        with pytest.raises(surrogate.ModelError, match="fingerprint"):
+            (other if is_culprit else model).stepper(**common)
+        with pytest.raises(ValueError if is_culprit else surrogate.ModelError, match="choose 'world'"):
+            model.stepper(**common, balance="universe" if is_culprit else "world")
+    with pytest.raises(surrogate.ModelError, match="nowhere.so"):
+        surrogate.step(np.ones((2, 3)), 1.0, model=f"{directory}/{'nowhere' if is_culprit else 'toy'}.so", comm=comm)
 
 
 def on_ranks_killed(directory):

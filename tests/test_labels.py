@@ -163,7 +163,7 @@ labels.make_labels("decay-linear", sys.argv[1], **{settings})
 
 
 def test_kill_at_any_point_of_a_write_loses_nothing(user):
-    """Five flushes per chunk (start, dt, end, status, done): die at each of them in turn, go on, compare."""
+    """Five flushes per chunk (start, dt, end, status, checksum): die at each of them in turn, go on, compare."""
     path, script = user / "killed.h5", user / "killed.py"
     script.write_text(KILLED.replace("{settings}", repr(DECAY)))
     whole = make_labels("decay-linear", user / "whole.h5", **DECAY)
@@ -291,7 +291,8 @@ def test_damaged_and_foreign_files_are_recognised(user):
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(lambda file: file.attrs.modify("format_version", 2), "format version 2"),
+    [(lambda file: file.attrs.modify("format_version", 3), "format version 3"),
+     (lambda file: file.attrs.modify("seed", 5), "attributes are not what was written"),
      (lambda file: file.attrs.modify("n", 501), "where its attributes ask"),
      (lambda file: file.__delitem__("status"), "is damaged: it holds"),
      (lambda file: file.attrs.__delitem__("dts"), "attribute 'dts' is missing")],

@@ -84,3 +84,14 @@ def test_gas_denser_or_thinner_than_any_trained_is_solved(name, factor):
     cells[:, :-1] *= factor * edge / cells[:, :-1].sum(1, keepdims=True)
     report = surrogate.load(name).stepper(rtol=0.3).step(cells, dt)
     assert (report.status == 1).all()
+
+
+def test_net_takes_cells_in_single_precision():
+    """Whose parameters are the model's own as far as single precision goes."""
+    cells, dt = wide(get_system("ism-molecular"), 1000, seed=18)
+    single, steps = cells.astype(np.float32), dt.astype(np.float32)
+    double = single.astype(float)
+    stepper = surrogate.load("ism-molecular").stepper(rtol=0.1)
+    expected, report = stepper.step(double, steps.astype(float)), stepper.step(single, steps)
+    assert report.counts["net"] == expected.counts["net"] > 500
+    np.testing.assert_array_equal(single, double.astype(np.float32))

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from scipy.stats import beta
 
+from .checks import check_decision
 from .evaluate import measure, score
 from .label_file import load_labels
 from .model_file import load_model, read_arrays, save_model
 from .net_data import net_vectors
-from .systems import get_system
+from .systems import SYSTEM_OPTION, system_of
 
 #: attempts at a tolerance of 1e-2 below which the solver takes a cell. Two cost about as much as the net; from three on
 #: the net is quicker, but where a step needs as few, many follow, in which its errors add up and the solver's do not
@@ -188,16 +189,27 @@ def from_plain(kind, plain):
     return kind(**{k: np.array(v) if isinstance(v, list) else v for k, v in plain.items()})
 
 
-def load_trained(path):
+def load_trained(path, system=None):
     """A model file with its system: (system, surrogate, metadata).
+
+    Parameters
+    ----------
+    path : path
+    system : str, optional
+        Name of the system, as for `get_system`: needed if it does not ship with the library.
 
     Raises
     ------
     ValueError
         If the system is not to be found; use `model_file.load_model` with your own.
     """
-    _, attributes = read_arrays(path)
-    system = get_system(attributes.get("system_source", attributes["system"]))
+    metadata = read_arrays(path)[1]
+    system = system_of(metadata, path, system)
+    if "calibration" in metadata:
+        try:
+            check_decision(system, metadata)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"{path} holds no domain and calibration: {type(error).__name__} {error}") from error
     return system, *load_model(path, system)
 
 
@@ -223,8 +235,9 @@ def main(arguments=None):
     parser.add_argument("--change", type=float, default=CHANGE, metavar="X",
                         help="e-folds below which errors count relative to the change over the step "
                              f"(default {CHANGE:g}; 0: never)")  # fmt: skip
+    parser.add_argument("--system", **SYSTEM_OPTION)
     options = parser.parse_args(arguments)
-    system, surrogate, metadata = load_trained(options.model)
+    system, surrogate, metadata = load_trained(options.model, options.system)
     labels = [label_tensors(path, system, 1) for path in options.labels]
     populations = [measure(surrogate, *x) for x in labels]
     calibration = calibrate(left_to_the_net(populations, options.cheap, options.change), options.coverage)

@@ -129,13 +129,15 @@ def main(arguments=None):
     from .calibrate import Calibration, Domain, from_plain, label_tensors, load_trained
     from .export import solver_model
     from .pictures import draw_errors, draw_histograms, draw_trajectories
+    from .systems import SYSTEM_OPTION
 
     parser = argparse.ArgumentParser(prog="surrogate evaluate", description=main.__doc__)
     parser.add_argument("model", help="model file")
     parser.add_argument("--labels", required=True, nargs="+", metavar="FILE", help="made with --split test --dts 1")
     parser.add_argument("--plots", metavar="DIR", help="where pictures go (default: beside the model)")
+    parser.add_argument("--system", **SYSTEM_OPTION)
     options = parser.parse_args(arguments)
-    system, surrogate, metadata = load_trained(options.model)
+    system, surrogate, metadata = load_trained(options.model, options.system)
     if "calibration" not in metadata:
         raise ValueError(f"{options.model} is not calibrated: run `surrogate calibrate` on it first")
     domain, calibration = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .codegen.c import write_mechanism
+from .checks import name_of
+from .codegen.c import c_string, write_mechanism
 from .codegen.net import write_net
 from .codegen.python import python_functions
+from .files import replacing, sealed
 from .net_data import NetData
 from .system import System
-from .systems import SYSTEM_HELP, get_system
+from .systems import SYSTEM_HELP, SYSTEM_OPTION, get_system, system_of
 
 #: symbol suffix and compiler flags per instruction set, in the order of SURR_ISA_* in model_abi.h
 ISA_FLAGS = {
@@ -72,14 +74,13 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
         system = get_system(system)
     if isinstance(net, tuple):
         net = NetData.of(system, *net)
-    if net and net.metadata["net"]["kind"] != "residual":
-        raise ValueError(f"the net is of kind {net.metadata['net']['kind']!r}, for which there are no C kernels: "
-                         "train one of kind 'residual', or export this one with --torch-only")  # fmt: skip
-    name = name or system.name
+    if net:
+        net.check(system)
+    name = name_of(name or system.name, "the model's name")
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     cc = compiler(cc)
-    with tempfile.TemporaryDirectory(dir=directory, prefix=f".{name}-") as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         source = directory / f"{name}.src" if keep_source else Path(scratch)
         source.mkdir(exist_ok=True)
         isas = list(ISA_FLAGS) if platform.machine().lower() in ("x86_64", "amd64") else ["base"]
@@ -107,7 +108,10 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
             link_static(cc, objects, f"surr_model_{re.sub('[^A-Za-z0-9]', '_', name)}", built)
         else:
             run([*cc, *cflags, "-shared", *objects, "-o", built, "-lm"])
-        os.replace(built, target)
+        content = Path(built).read_bytes()
+        with replacing(target) as file:
+            file.write_bytes(content if static else sealed(content))
+            file.chmod(os.stat(built).st_mode)
     return target
 
 
@@ -178,9 +182,9 @@ def _write_model(name, system, isas, net):
     if net:
         info |= {key: net.metadata[key] for key in ("net", "held_out", "n_pairs", "command") if key in net.metadata}
     net_vectors = net.vectors if net else {}
-    variables = [f"{{{_text(v.name)}, {_text(v.unit)}, {_c(v.lower)}, {_c(v.upper)}, SURR_ROLE_{v.role.upper()}, "
+    variables = [f"{{{c_string(v.name)}, {c_string(v.unit)}, {_c(v.lower)}, {_c(v.upper)}, SURR_ROLE_{v.role.upper()}, "
                  f"{v.n_hydrogen}, {_c(v.mass)}}}" for v in system.variables]  # fmt: skip
-    parameters = [f"{{{_text(p.name)}, {_text(p.unit)}, {_c(p.value)}, {_c(p.lower)}, {_c(p.upper)}}}"
+    parameters = [f"{{{c_string(p.name)}, {c_string(p.unit)}, {_c(p.value)}, {_c(p.lower)}, {_c(p.upper)}}}"
                   for p in system.parameters]  # fmt: skip
     kernels = ", ".join(f"&surr_kernels_{isa}" for isa in isas)
     constants = [_c(system.constants.get(k, 0.0)) for k in ("gamma", "k_boltzmann", "mass_hydrogen")]
@@ -204,8 +208,8 @@ static const surr_parameter parameters[] = {{
 extern const surr_kernels {", ".join(f"surr_kernels_{isa}" for isa in isas)};
 static const surr_model_desc model = {{
     SURR_MODEL_ABI, {len(variables)}, {len(parameters)}, {len(system.conserved)},
-    {_text(name)},
-    {_text(json.dumps(info, sort_keys=True))},
+    {c_string(name)},
+    {c_string(json.dumps(info, sort_keys=True))},
     variables, parameters, conserved, {", ".join(constants)}, {_c(system.dt_range[0])}, {_c(system.dt_range[1])},
     {N_TEST}, test_y, test_param, test_f, test_scale,
     {", ".join(of_net)}, {{{kernels}}}
@@ -215,10 +219,6 @@ __attribute__((visibility("default"))) const surr_model_desc *surr_model_entry(v
     return &model;
 }}
 """
-
-
-def _text(value):
-    return json.dumps(value, ensure_ascii=True)
 
 
 def _c(x):
@@ -235,6 +235,7 @@ def main(arguments=None):
                         f"or a system: {SYSTEM_HELP}")  # fmt: skip
     parser.add_argument("--to", required=True, metavar="DIR")
     parser.add_argument("--name", help="of the model; default that of the shipped model or of the system")
+    parser.add_argument("--system", **SYSTEM_OPTION)
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--torch-only", action="store_true", help="write no library: NAME.pt and NAME.pt2 alone")
     only.add_argument("--library-only", action="store_true", help="no NAME.pt and NAME.pt2; needs no PyTorch")
@@ -253,8 +254,8 @@ def main(arguments=None):
     if options.torch_only and not is_trained:
         raise ValueError(f"--torch-only is for nets, and {what} is a system: give a model file (*.h5)")
     net = NetData.read(what) if is_trained else None
-    system = get_system(net.metadata.get("system_source", net.metadata["system"]) if net else what)
-    if net and not system.has_hash(net.metadata["system_hash"]):
+    system = system_of(net.metadata, what, options.system) if net else get_system(what)
+    if net and not system.has_hash(net.metadata.get("system_hash")):
         raise ValueError(f"{what} was trained for {system.name!r} as it was then: train again")
     if not options.torch_only:
         print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net, name,
@@ -262,7 +263,7 @@ def main(arguments=None):
     if net and not options.library_only:
         from .torch_export import export_torch, load_predictor
 
-        system, predictor = load_predictor(what)
+        system, predictor = load_predictor(what, options.system)
         print(*export_torch(predictor, system, options.to, name), sep="\n")
 
 

@@ -8,6 +8,8 @@ exponentials share one call.
 """
 
 import ast
+import functools
+import math
 import operator
 
 import mpmath
@@ -17,6 +19,9 @@ import sympy as sp
 DIGITS = 40
 #: exponent that stands for log(0): exp of it is exactly zero in every back end
 LOG_ZERO = sp.Integer(-2000)
+#: bounds of what is read: characters of an expression, operations and, expanded, terms that it becomes, logarithm of a
+#: constant
+MOST_TEXT, MOST_SIZE, MOST_TERMS, MOST_LOG = 10_000, 100_000, 5_000, 1e4
 
 
 class _Opaque(sp.Function):
@@ -80,6 +85,51 @@ class table(_Opaque):
         return table(name, order + 1, x) * x.diff(s)
 
 
+@functools.lru_cache(maxsize=10_000)
+def size(expr):
+    """Nodes of an expression written out as a tree."""
+    return 1 + sum(size(arg) for arg in expr.args)
+
+
+@functools.lru_cache(maxsize=10_000)
+def expanded_size(expr):
+    """At least the number of terms that ``expr.expand()`` makes of sums within products and powers."""
+    parts = [expanded_size(arg) for arg in expr.args]
+    if expr.is_Add:
+        return sum(parts)
+    if expr.is_Mul:
+        return math.prod(parts)
+    if expr.is_Pow and expr.exp.is_Integer and parts[0] > 1:
+        n = abs(int(expr.exp))
+        return math.comb(parts[0] + n - 1, n) if parts[0] * n < MOST_TERMS else MOST_TERMS
+    return 1
+
+
+def bounded(expr):
+    """`expr` if it is of reasonable size and its constants are; raises ValueError else."""
+    if size(expr) > MOST_SIZE:
+        raise ValueError(f"it becomes more than {MOST_SIZE} operations")
+    if expr.is_Number and expr != 0 and not abs(_log_of(expr)) < MOST_LOG:
+        raise ValueError("a constant of it is beyond exp(10000)")
+    return expr
+
+
+def expand(expr):
+    """``expr.expand()`` where that does not explode."""
+    if expanded_size(expr) >= MOST_TERMS:
+        raise ValueError(f"it becomes more than {MOST_TERMS} terms")
+    return sp.expand(expr)
+
+
+def _log_of(constant):
+    """Logarithm of the magnitude of a number, roughly and at once, however large it is."""
+    if constant.is_Float:
+        return abs(float(constant._mpf_[2] + constant._mpf_[3])) * math.log(2) if constant.is_finite else math.inf
+    if not constant.is_Rational or not constant.is_finite:
+        return math.inf
+    return max(int(constant.p).bit_length(), int(constant.q).bit_length()) * math.log(2)
+
+
 def number(value):
     """A constant with `DIGITS` digits; decimal text is taken exactly."""
     if isinstance(value, sp.Integer) or (isinstance(value, (int, float)) and value == int(value) and abs(value) < 1e6):
@@ -134,7 +184,7 @@ class Basis:
     def horner(self, expr, lower=None, upper=None):
         """Polynomials in ``log x`` inside `expr`, nested about the middle of [lower, upper]."""
         rest, poly = [], []
-        for term in sp.Add.make_args(sp.expand(expr) if expr.has(self.log) else expr):
+        for term in sp.Add.make_args(expand(expr) if expr.has(self.log) else expr):
             is_poly = term.free_symbols <= {self.log} and not term.has(_Opaque)
             (poly if is_poly and term.has(self.log) or term.is_Number else rest).append(term)
         if not any(term.has(self.log) for term in poly):
@@ -204,6 +254,8 @@ class Lowering:
     def exp(self, x):
         """exp(x)."""
         if x.is_Number:
+            if not abs(x) < MOST_LOG:
+                raise ValueError(f"exp({x}) is too large or too small")
             with mpmath.workdps(DIGITS):
                 return sp.Float(mpmath.nstr(mpmath.exp(mpmath.mpf(str(x))), DIGITS), DIGITS)
         return fexp(self.nest(x))
@@ -212,6 +264,8 @@ class Lowering:
         """x**p."""
         b = self.basis
         if x.is_Number and p.is_Number:
+            if x > 0 and not abs(p * sp.Float(mpmath.nstr(self._log(x)))) < MOST_LOG:
+                raise ValueError(f"{x}**{p} is too large or too small")
             with mpmath.workdps(DIGITS):
                 return sp.Float(mpmath.nstr(mpmath.power(str(x), str(p)), DIGITS), DIGITS)
         if p.is_Number and p == int(p) and abs(p) <= 16:
@@ -228,7 +282,7 @@ class Lowering:
             if b and x == b.x and p < 0:
                 root = b.sqrt * b.inv
             return root * self.power(x, sp.Integer(whole))
-        return self.exp(sp.expand(p * self.ln(x)) if not p.has(_Opaque) else p * self.ln(x))
+        return self.exp(expand(p * self.ln(x)) if not p.has(_Opaque) else p * self.ln(x))
 
     def sqrt(self, x):
         """Square root; of c*x for the basis variable, through its own root."""
@@ -288,8 +342,18 @@ class Parser:
 
     def __call__(self, text):
         """Parse one expression; raises ValueError naming the text and the unknown part."""
+        return self._read(text, lambda: self.low.nest(self._visit(ast.parse(self.text.strip(), mode="eval").body)))
+
+    def _read(self, text, read):
+        """What `read` makes of `text`, of which anything may be wrong."""
         self.text = str(text)
-        return self.low.nest(self._visit(ast.parse(self.text.strip(), mode="eval").body))
+        if len(self.text) > MOST_TEXT:
+            raise ValueError(f"{self.text[:40]!r}... has {len(self.text)} characters, more than {MOST_TEXT}")
+        try:
+            return read()
+        except (ValueError, TypeError, ArithmeticError, SyntaxError, RecursionError, MemoryError) as error:
+            reason = "it is nested too deep" if isinstance(error, (RecursionError, MemoryError)) else error
+            raise ValueError(f"{str(text)[:200]!r}: {reason}") from error
 
     def pieces(self, pieces, default=0):
         """``[{when, expr}, ...]``: the first true branch applies, otherwise `default`."""
@@ -312,7 +376,9 @@ class Parser:
 
     def _conditions(self, text):
         """``(a < b) & (c >= d)`` as [(where, x, y)]; conditions that hold everywhere in the basis range vanish."""
-        self.text = str(text)
+        return self._read(text, self._read_conditions)
+
+    def _read_conditions(self):
         nodes, conditions = [ast.parse(self.text.strip(), mode="eval").body], []
         while nodes:
             node = nodes.pop(0)
@@ -323,7 +389,7 @@ class Parser:
                 x, y = self._visit(node.left), self._visit(node.comparators[0])
                 conditions.append((kind, *((y, x) if swap else (x, y))))
             else:
-                raise ValueError(f"condition {text!r}: only comparisons joined by & are understood")
+                raise ValueError("only comparisons joined by & are understood in a condition")
         b = self.low.basis
         return [c for c in conditions if not (b and c[2] == b.x and c[1].is_Number and c[1] < b.lower)
                 and not (b and c[1] == b.x and c[2].is_Number and c[2] > b.upper)]  # fmt: skip
@@ -338,13 +404,16 @@ class Parser:
         return lower, upper
 
     def _visit(self, node):
+        return bounded(self._build(node))
+
+    def _build(self, node):
         low = self.low
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
             return number(ast.get_source_segment(self.text.strip(), node) or node.value) if isinstance(
                 node.value, float) else sp.Integer(node.value)  # fmt: skip
         if isinstance(node, ast.Name):
             if node.id not in self.names:
-                raise ValueError(f"unknown name {node.id!r} in {self.text!r}; known: {', '.join(sorted(self.names))}")
+                raise ValueError(f"unknown name {node.id!r}; known: {', '.join(sorted(self.names))}")
             return self.names[node.id]
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
             value = self._visit(node.operand)
@@ -362,4 +431,4 @@ class Parser:
             simple = {ast.Add: operator.add, ast.Sub: operator.sub}.get(type(node.op))
             if simple:
                 return simple(a, b)
-        raise ValueError(f"cannot read {ast.unparse(node)!r} in {self.text!r}; use + - * / **, names and functions")
+        raise ValueError(f"cannot read {ast.unparse(node)[:200]!r}; use + - * / **, names and functions")

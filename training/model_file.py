@@ -1,18 +1,27 @@
 """Trained models and checkpoints as HDF5: the only place that knows the format.
 
+A file is data: groups, arrays of numbers, and attributes in JSON. What HDF5 can do beyond that (links to other files, data
+kept in other files, objects) is refused. A digest of all of it is kept in the file and checked when it is read.
+
 PyTorch is imported only where tensors are asked for: compiling a model file does without.
 """
 
 import json
-import os
+import warnings
 from dataclasses import asdict
-from pathlib import Path
 
 import h5py
 import numpy as np
 
+from .checks import check_sizes, real
+from .files import LIBVER, UNREADABLE, check_dataset, digest_of, fixed, plain, replacing
+
 #: raised when files of an older version can no longer be read
-FORMAT = 6
+FORMAT = 7
+#: the last format without a digest: read, with a warning
+FORMAT_WITHOUT_DIGEST = 6
+#: what no file of ours comes near: bytes of all arrays, items, groups in groups
+MOST_BYTES, MOST_ITEMS, MOST_DEPTH = 2**30, 100_000, 16
 
 
 def write_tensors(path, tensors, attributes, packed=False):
@@ -20,14 +29,12 @@ def write_tensors(path, tensors, attributes, packed=False):
 
     `packed` compresses, which takes seconds for a checkpoint and is for files that are kept.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with h5py.File(temporary, "w", libver=("v108", "v108")) as file:  # smaller headers than the earliest layout
-        file.attrs["format"] = FORMAT
-        for key, value in attributes.items():
-            file.attrs[key] = json.dumps(value)
+    attributes = {key: json.dumps(value) for key, value in attributes.items()}
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
         _write(file, tensors, packed)
-    os.replace(temporary, path)
+        attributes |= {"format": FORMAT}
+        for key, value in (attributes | {"digest": digest_of(attributes, _read(file, Budget()))}).items():
+            file.attrs[key] = fixed(value)
 
 
 def _write(group, tensors, packed):
@@ -38,7 +45,8 @@ def _write(group, tensors, packed):
             array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
             options, unit = {}, None
             if packed and array.size > 1000:  # in one chunk: equal bytes of all numbers side by side
-                options = {"chunks": array.shape, "shuffle": True, "compression": "gzip", "compression_opts": 9}
+                options = {"chunks": array.shape, "shuffle": True, "compression": "gzip", "compression_opts": 9,
+                           "fletcher32": True}  # fmt: skip
                 unit = _unit_of(array)
             if unit:
                 group.create_dataset(str(key), data=_unsigned(array / unit), **options).attrs["unit"] = unit
@@ -74,27 +82,79 @@ def read_arrays(path):
     Raises
     ------
     ValueError
-        If the file is not of this kind or of another format.
+        If the file is not of this kind, of another format, or damaged.
     """
     try:
         with h5py.File(path, "r") as file:
-            if int(file.attrs.get("format", -1)) != FORMAT:
-                raise ValueError(f"{path}: format {file.attrs.get('format')}, this version reads {FORMAT}")
-            attributes = {k: json.loads(v) for k, v in file.attrs.items() if k != "format"}
-            return _read(file), attributes
-    except OSError as error:
+            attributes = {key: plain(value) for key, value in file.attrs.items()}
+            arrays = _read(file, Budget())
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist: give a model file, as `surrogate train --out` writes it") from None
+    except UNREADABLE as error:
+        raise ValueError(f"{path} is not a model file, or damaged: {error}") from error
+    format_, digest = attributes.pop("format", None), attributes.pop("digest", None)
+    if format_ is None:
+        raise ValueError(f"{path} is an HDF5 file, but no model: `surrogate train` makes them")
+    if format_ not in (FORMAT, FORMAT_WITHOUT_DIGEST):
+        raise ValueError(f"{path}: format {format_}, this version reads {FORMAT}")
+    if not all(isinstance(value, str) for value in attributes.values()):
+        raise ValueError(f"{path} is not a model file: one of its attributes is no text")
+    is_old = digest is None and format_ == FORMAT_WITHOUT_DIGEST
+    if not is_old and digest != digest_of(attributes | {"format": format_}, arrays):
+        raise ValueError(f"{path} is damaged: its content is not what was written. Copy it again, or train again")
+    try:
+        result = _nest(arrays), {key: json.loads(value) for key, value in attributes.items()}
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a model file: {error}") from error
+    if is_old:
+        warnings.warn(f"{path} was written by an earlier version, without a digest: damage would not be noticed. "
+                      "`surrogate calibrate` writes it anew", stacklevel=2)  # fmt: skip
+    return result
 
 
-def _read(group):
-    items = {}
-    for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            items[key] = _read(item)
-        else:
+class Budget:
+    """What the items of a file may take together."""
+
+    def __init__(self, n_bytes=MOST_BYTES, n_items=MOST_ITEMS):
+        self.n_bytes, self.n_items = n_bytes, n_items
+
+    def spend(self, n_bytes):
+        """Book one item."""
+        self.n_bytes, self.n_items = self.n_bytes - n_bytes, self.n_items - 1
+        if min(self.n_bytes, self.n_items) < 0:
+            raise TypeError(f"it holds more than {MOST_BYTES} bytes or {MOST_ITEMS} items")
+
+
+def _read(group, budget, path="", depth=0):
+    """Arrays by their path. Nothing outside the file is followed."""
+    arrays = {}
+    for key in group:
+        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            raise TypeError(f"{path}{key} is a link to elsewhere")
+        item = group[key]
+        if not isinstance(item, h5py.Group):
+            check_dataset(item)
+            budget.spend(item.nbytes)
             array = np.asarray(item[()])
-            items[key] = (_signed(array) * item.attrs["unit"]).astype(np.float32) if "unit" in item.attrs else array
-    return items
+            unit = item.attrs.get("unit")
+            arrays[path + key] = array if unit is None else (_signed(array) * float(unit)).astype(np.float32)
+        elif depth == MOST_DEPTH:
+            raise TypeError(f"it has groups in groups, {MOST_DEPTH} deep")
+        else:
+            budget.spend(0)
+            arrays |= _read(item, budget, f"{path}{key}/", depth + 1)
+    return arrays
+
+
+def _nest(arrays):
+    nested = {}
+    for path, array in arrays.items():
+        *parents, leaf = path.split("/")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[leaf] = array
+    return nested
 
 
 def read_tensors(path):
@@ -119,13 +179,7 @@ def save_model(path, surrogate, vectors=None, **metadata):
 
     `vectors` are predictions to test a compiled model with, see `net_data.net_vectors`.
     """
-    nested = {"vectors": vectors} if vectors else {}
-    for key, value in state_of(surrogate).items():
-        *parents, leaf = key.split("/")
-        place = nested
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[leaf] = value
+    nested = _nest(state_of(surrogate)) | ({"vectors": vectors} if vectors else {})
     attributes = {"net": asdict(surrogate.config), "dt_lower": surrogate.encoding.dt_lower, **metadata}
     write_tensors(path, nested, attributes, packed=True)
 
@@ -149,23 +203,38 @@ def load_model(path, system):
     ValueError
         If the file is not a model of this system.
     """
-    from .encoding import Encoding
-    from .nets import NetConfig, Router, Surrogate
-
     tensors, metadata = read_tensors(path)
     tensors.pop("vectors", None)
     if not system.has_hash(metadata.get("system_hash")):
         raise ValueError(f"{path} was trained for {metadata.get('system')!r} with hash {metadata.get('system_hash')}, "
                          f"not for this {system.name!r} ({system.hash}); train again")  # fmt: skip
+    try:
+        surrogate, missing = _rebuild(system, tensors, metadata)
+    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{path} holds no net of {system.name}: {type(error).__name__} {reason}") from error
+    if missing:
+        what = "the linear part that its net is to have" if "slope" in missing else missing[0]
+        raise ValueError(f"{path} lacks {what}; train again")
+    return surrogate, metadata
+
+
+def _rebuild(system, tensors, metadata):
+    from .encoding import Encoding
+    from .nets import NetConfig, Router, Surrogate
+
+    flat = dict(flatten(tensors, separator="."))
+    check_sizes(metadata["net"], len(tensors["mean"]), sum(t.numel() for t in flat.values()))
     config = NetConfig(**metadata["net"])
     place = tensors["router"]
     router = Router(place["rows"], [place[f"edges{level}"] for level in range(len(place) - 1)])
     statistics = {k: tensors[k] for k in ("mean", "std", "out_std")}
-    surrogate = Surrogate(Encoding(system, (metadata["dt_lower"], None)), router, config, statistics)
-    state = {k: v for k, v in flatten(tensors, separator=".") if not k.startswith(("router", "mean", "std", "out_std"))}
-    if "slope" in surrogate.load_state_dict(state, strict=False).missing_keys:
-        raise ValueError(f"{path} lacks the linear part that its net is to have; train again")
-    return surrogate, metadata
+    encoding = Encoding(system, (real(metadata["dt_lower"], "dt_lower", 1e-300), None))
+    surrogate = Surrogate(encoding, router, config, statistics)
+    state = {k: v for k, v in flat.items() if not k.startswith(("router", "mean", "std", "out_std"))}
+    missing = surrogate.load_state_dict(state, strict=False).missing_keys
+    given = {"mean", "std", "out_std"}
+    return surrogate, [k for k in missing if k not in given and not k.startswith(("encoding.", "router."))]
 
 
 def flatten(nested, prefix="", separator="/"):

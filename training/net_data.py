@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from .checks import check_decision, check_vectors, check_weights
+
 #: predictions that a model library keeps, to test itself with
 N_VECTORS = 16
 
@@ -53,6 +55,19 @@ class NetData:
             raise ValueError(f"{path} is not calibrated: run `surrogate calibrate` on it first")
         vectors = nested.pop("vectors", {})
         return cls(dict(flatten(nested)), metadata, vectors)
+
+    def check(self, system):
+        """Raise ValueError unless this is a net of `system` for which there are C kernels."""
+        try:
+            kind = self.metadata["net"]["kind"]
+            if kind != "residual":
+                raise ValueError(f"the net is of kind {kind!r}, for which there are no C kernels: train one of kind "
+                                 "'residual', or export this one with --torch-only")  # fmt: skip
+            check_weights(system, self.arrays, self.metadata["net"])
+            check_decision(system, self.metadata)
+            check_vectors(system, self.vectors)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"what should be a net of {system.name} is none: {type(error).__name__} {error}") from error
 
 
 def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS):

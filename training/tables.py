@@ -35,10 +35,12 @@ class Table:
             Nodes, ascending; their distances are whole multiples of the smallest one.
         """
         x, y = np.asarray(x, float), np.asarray(y, float)
+        if x.ndim != 1 or len(x) < 2 or x.shape != y.shape or not np.isfinite([x, y]).all() or not 0 < np.diff(x).min():
+            raise ValueError(f"a table needs ascending nodes and as many values, all finite, got {x[:3]} ... and {y[:3]} ...")
         h = np.diff(x)
         width = h.min()
         parts = np.rint(h / width).astype(int)
-        if h.min() <= 0 or np.abs(h - parts * width).max() > 1e-9 * width:
+        if parts.sum() > 1e6 or np.abs(h - parts * width).max() > 1e-9 * width:
             raise ValueError(f"table nodes must ascend by whole multiples of the smallest distance {width}: {x}")
         secant = np.diff(y) / h
         slope = np.concatenate([secant[:1], np.zeros(len(x) - 2), secant[-1:]])

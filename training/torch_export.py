@@ -77,9 +77,9 @@ class Predictor(torch.nn.Module):
         return torch.ones(n, n_vars, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
 
 
-def load_predictor(path):
-    """A calibrated model file: (system, `Predictor`)."""
-    system, surrogate, metadata = load_trained(path)
+def load_predictor(path, system=None):
+    """A calibrated model file: (system, `Predictor`); `system` as in `calibrate.load_trained`."""
+    system, surrogate, metadata = load_trained(path, system)
     parts = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
     return system, Predictor(surrogate, *parts)
 

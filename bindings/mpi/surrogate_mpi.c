@@ -87,6 +87,17 @@ static int32_t reduce(surr_balancer *b, MPI_Op op, int n, double *numbers)
     return wait_all(b, 1, &request, MPI_STATUSES_IGNORE);
 }
 
+/* Whether all ranks say the same number: reduced beside *most, of which the largest is found. */
+static int32_t agree(surr_balancer *b, double *most, int64_t number, int *alike)
+{
+    const double low = (double)(uint32_t)number, high = (double)(uint32_t)((uint64_t)number >> 32);
+    double all[5] = {*most, low, -low, high, -high};
+    int32_t code = reduce(b, MPI_MAX, 5, all);
+    *most = all[0];
+    *alike = all[1] == -all[2] && all[3] == -all[4];
+    return code;
+}
+
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 /* The peers by node: the rank of the first peer on it. */
@@ -170,11 +181,17 @@ static int is_word(const char *text, int32_t len, const char *word)
 
 int32_t surr_mpi_set_s(surr_balancer *b, const char *key, int32_t key_len, const char *v, int32_t v_len)
 {
-    if (!b || !is_word(key, key_len, "scope"))
-        return surr_set_error(SURR_E_ARG, "the balancer is NULL, or the key unknown: there is \"scope\"");
+    if (!b) return surr_set_error(SURR_E_ARG, "the balancer is NULL: create one first");
     const int scope = is_word(v, v_len, "world") ? SCOPE_WORLD : is_word(v, v_len, "node") ? SCOPE_NODE : SCOPE_OFF;
-    if (scope == SCOPE_OFF && !is_word(v, v_len, "off"))
-        return surr_set_error(SURR_E_ARG, "\"scope\" is none of world, node and off");
+    const int is_known = is_word(key, key_len, "scope"), is_valid = scope != SCOPE_OFF || is_word(v, v_len, "off");
+    double failed = !is_known || !is_valid;
+    int alike = 1;
+    int32_t code = agree(b, &failed, scope, &alike);
+    if (!is_known) return surr_set_error(SURR_E_ARG, "unknown key: there is \"scope\"");
+    if (!is_valid) return surr_set_error(SURR_E_ARG, "\"scope\" is none of world, node and off");
+    if (code == SURR_OK && (failed > 0.0 || !alike))
+        code = surr_set_error(SURR_E_MPI, "\"scope\" differs between ranks: set the same on all");
+    if (code != SURR_OK) return code;
     b->scope = scope;
     return set_peers(b, scope == SCOPE_NODE ? b->node : b->all);
 }
@@ -413,6 +430,18 @@ static int32_t ask_costs(surr_work *w, int64_t *n_cell, double **cost, double *l
     return code;
 }
 
+/* A hash of what must be the same on all ranks, for the same bits and the same messages. */
+static int64_t options_of(const surr_balancer *b, const surr_work *w)
+{
+    const double options[] = {b->min_gain, (double)b->interval, b->scope};
+    uint64_t h;
+    int64_t plan = 0;
+    surr_work_fingerprint(w, &plan);
+    memcpy(&h, &plan, sizeof h);
+    for (size_t i = 0; i < sizeof options; i++) h = (h ^ ((const unsigned char *)options)[i]) * 0x100000001b3u;
+    return (int64_t)h;
+}
+
 /* Imbalances and the errors of all ranks. */
 static int32_t conclude(surr_balancer *b, int32_t code, double own, double *before, double *after)
 {
@@ -442,9 +471,13 @@ int32_t surr_mpi_flush(surr_balancer *b, surr_work *w, double *imbalance_before,
     b->others = b->elsewhere = 0;
     int32_t code = ask_costs(w, &n_cell, &cost, &load), moved = SURR_OK;
     double failed = code < 0;
-    int size;
+    int size, alike = 1;
     MPI_Comm_size(b->all, &size);
-    if (size > 1) moved = reduce(b, MPI_MAX, 1, &failed);
+    if (size > 1) moved = agree(b, &failed, code < 0 ? 0 : options_of(b, w), &alike);
+    if (moved == SURR_OK && !failed && !alike)
+        moved = surr_set_error(SURR_E_MPI, "the ranks differ in model, instruction set (\"isa\"), options of the plan (rtol, "
+                                           "atol_frac, audit, max_solver_steps, net, fallback) or of the balancer: give "
+                                           "the same on all. Every rank has advanced its own cells");
     if (moved == SURR_OK && !failed && size > 1 && b->scope != SCOPE_OFF) moved = exchange(b, w, n_cell, cost, load);
     free(cost);
     if (code == SURR_OK) code = surr_flush(w, own_stat);

@@ -19,6 +19,7 @@ struct surr_model {
     atomic_int refs;             /* the host's handle and every plan hold one */
     const surr_model_desc *desc;
     void *library;               /* from dlopen, NULL for a registered model */
+    uint64_t digest[2];          /* tells models apart: of the file, or of the info of a registered model */
 };
 
 /* One of the host's fields. `target` is the variable or parameter it feeds, 0 for the others. */
@@ -37,7 +38,7 @@ struct surr_plan {
 
     int64_t threads, index_base, index_bytes, net;
     int32_t isa, fallback, on_failure;
-    double rtol, atol_frac, audit; /* rtol and atol_frac are 0 until set */
+    double rtol, atol_frac, audit, max_step; /* 0 until set; max_step in code units */
     int64_t max_attempts;
     host_solver *host_solver;    /* for FALLBACK_HOST */
     void *host_context;
@@ -49,11 +50,12 @@ struct surr_plan {
     int32_t species_form, thermal_form; /* SURR_Q_* */
     int32_t i_temperature;              /* -1: the model has none */
     int32_t n_species;
-    int32_t density_slot, nh_slot, dt_slot, mask_slot, cost_slot; /* -1: not bound */
+    int32_t density_slot, nh_slot, dt_slot, mask_slot, max_step_slot, cost_slot; /* -1: not bound */
     double thermal;                     /* constant of the thermal form, see cells.c */
+    uint64_t fingerprint;               /* of all that a result depends on but the cell */
 
     int32_t n_slot;
-    slot slots[];                       /* room for every variable, every parameter and the five others */
+    slot slots[];                       /* room for every variable, every parameter and the six others */
 };
 
 /* Memory for one block of cells; arrays of `capacity` cells. */
@@ -67,11 +69,12 @@ typedef struct scratch {
     uint8_t *state;              /* [m] status of the cells handed to the solver */
     uint8_t *status;             /* [n] */
     double *y, *params;          /* [m][n_state], [m][n_param] */
-    double *dt, *rho, *nh;       /* [m] */
+    double *dt, *max_step;       /* [m] */
+    double *rho, *nh;            /* [m] */
     double *form;                /* [m] number density per unit of the host's species form */
     double *mask, *cost;         /* [n] */
     double *end;                 /* [m][n_state] what the net predicts, then the cells packed for the solver */
-    double *packed_params, *packed_dt;
+    double *packed_params, *packed_dt, *packed_max_step;
     float *error;                /* [m] calibrated error of the prediction */
     float *expected;             /* [m] attempts that the solver would need, -1: unknown */
     int32_t n_todo, *todo;       /* cells that the solver takes */
@@ -97,7 +100,7 @@ typedef struct cost_table {
 typedef struct queue {
     atomic_int_fast64_t n;
     int64_t room;                /* cells */
-    double *y, *params, *dt, *rho, *form;
+    double *y, *params, *dt, *max_step, *rho, *form;
     int64_t *element, *position; /* number within the call, and in indexed fields */
     int64_t *origin;
     uint8_t *reason, *outcome;   /* why it needs the solver, and what came of it: SURR_CELL_QUEUED until then */
@@ -115,7 +118,7 @@ typedef struct queue {
 } queue;
 
 struct surr_work {
-    atomic_flag busy;
+    atomic_int busy;             /* 0, or what work.c calls the generation of the process that is in a call */
     fp_state host;               /* what the host had when the call began */
     surr_plan *plan;
     int64_t n_scratch;
@@ -146,6 +149,9 @@ typedef struct call {
 
 /* Text and code of this thread's last failure; returns the code. */
 __attribute__((format(printf, 2, 3))) int32_t surr_fail(int32_t code, const char *format, ...);
+
+/* library.c: before dlopen, whether a file is whole and as it was written. digest: tells its content from another. */
+int32_t library_check(const char *path, uint64_t digest[2]);
 
 surr_model *model_retain(surr_model *m);
 void model_release(surr_model *m);
@@ -195,8 +201,8 @@ void block_advance(const surr_plan *p, scratch *s);
 double seconds_now(void);
 
 /* fallback.c: the solver of the model or of the host; like solve of surr_kernels */
-void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const double *dt, const double *params,
-                 uint8_t *status, int32_t *attempts);
+void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const double *dt, const double *max_step,
+                 const double *params, uint8_t *status, int32_t *attempts);
 
 static inline int is_species_form(int32_t q) { return q >= SURR_Q_NUMBER_DENSITY && q <= SURR_Q_PER_H_TIMES_RHO; }
 static inline int is_thermal_form(int32_t q) { return q >= SURR_Q_TEMPERATURE && q <= SURR_Q_EINT_VOLUME; }
@@ -220,6 +226,13 @@ static inline uint64_t bits_of(double x)
     uint64_t u;
     memcpy(&u, &x, sizeof u);
     return u;
+}
+/* FNV-1a (Fowler, Noll & Vo): goes on from h, which begins as HASH_START. */
+#define HASH_START 0xcbf29ce484222325u
+static inline uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) h = (h ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
+    return h;
 }
 static inline int is_finite(double x) { return (bits_of(x) & 0x7ff0000000000000u) != 0x7ff0000000000000u; }
 static inline int is_positive(double x) /* normal, finite, above zero */

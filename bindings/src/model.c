@@ -22,6 +22,14 @@ static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static const surr_model_desc *registry[MAX_REGISTERED];
 static int n_registered;
 
+/* So that no child of a fork finds the registry locked by a thread that it has not got. */
+static void lock_registry(void) { pthread_mutex_lock(&registry_lock); }
+static void unlock_registry(void) { pthread_mutex_unlock(&registry_lock); }
+static __attribute__((constructor)) void watch_forks(void)
+{
+    pthread_atfork(lock_registry, unlock_registry, unlock_registry);
+}
+
 int isa_runs_here(int32_t isa)
 {
 #if defined(__x86_64__)
@@ -85,13 +93,14 @@ static int32_t check_desc(const surr_model_desc *d, const char *where)
     return SURR_OK;
 }
 
-static int32_t wrap(const surr_model_desc *desc, void *library, surr_model **out)
+static int32_t wrap(const surr_model_desc *desc, void *library, const uint64_t digest[2], surr_model **out)
 {
     surr_model *m = calloc(1, sizeof *m);
     if (!m) return surr_fail(SURR_E_NOMEM, "no memory for a model handle");
     atomic_init(&m->refs, 1);
     m->desc = desc;
     m->library = library;
+    m->digest[0] = digest[0], m->digest[1] = digest[1];
     *out = m;
     return SURR_OK;
 }
@@ -99,9 +108,9 @@ static int32_t wrap(const surr_model_desc *desc, void *library, surr_model **out
 #ifndef SURR_NO_DLOPEN
 static int32_t open_library(const char *path, surr_model **out)
 {
-    if (access(path, R_OK) != 0)
-        return surr_fail(SURR_E_IO,
-                         "no readable file %s: give the path of a model library, or a model's name without '/'", path);
+    uint64_t digest[2];
+    int32_t code = library_check(path, digest);
+    if (code != SURR_OK) return code;
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         const char *why = dlerror();
@@ -109,14 +118,12 @@ static int32_t open_library(const char *path, surr_model **out)
     }
     entry_function entry;
     *(void **)&entry = dlsym(library, "surr_model_entry");
-    int32_t code = entry ? SURR_OK
-                         : surr_fail(SURR_E_FORMAT,
-                                     "%s is a library but no model: it lacks surr_model_entry. Make one with "
-                                     "`surrogate export`",
-                                     path);
+    if (!entry)
+        code = surr_fail(SURR_E_FORMAT,
+                         "%s is a library but no model: it lacks surr_model_entry. Make one with `surrogate export`", path);
     const surr_model_desc *desc = entry ? entry() : NULL;
     if (code == SURR_OK) code = check_desc(desc, path);
-    if (code == SURR_OK) code = wrap(desc, library, out);
+    if (code == SURR_OK) code = wrap(desc, library, digest, out);
     if (code != SURR_OK) dlclose(library);
     return code;
 }
@@ -181,6 +188,12 @@ static int find_file(const char *name, char path[ROOM])
            (is_in_directory(here, n, "/models", name, path) || is_in_directory(here, n, "/surrogate/models", name, path));
 }
 
+static int has_end(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
 int32_t surr_model_open(const char *name_or_path, int32_t len, surr_model **out)
 {
     char name[MAX_PATH], path[ROOM];
@@ -190,8 +203,19 @@ int32_t surr_model_open(const char *name_or_path, int32_t len, surr_model **out)
         return surr_fail(SURR_E_ARG, "the name of a model is NULL, empty or longer than %d characters", MAX_PATH - 1);
     if (strchr(name, '/')) return open_library(name, out);
     const surr_model_desc *desc = find_registered(name);
-    if (desc) return wrap(desc, NULL, out);
+    if (desc) {
+        const uint64_t digest = hash_bytes(HASH_START, desc->info, strlen(desc->info));
+        return wrap(desc, NULL, (const uint64_t[]){digest, 0}, out);
+    }
     if (find_file(name, path)) return open_library(path, out);
+    if (has_end(name, ".h5"))
+        return surr_fail(SURR_E_IO, "%.200s is the name of a trained model, not of its library. Make that with `surrogate "
+                                    "export %.200s --to DIR`, and give its path",
+                         name, name);
+    if (has_end(name, ".so"))
+        return surr_fail(SURR_E_IO, "%.200s is no model's name. For a file give its path, with a '/': ./%.200s; a model "
+                                    "in $SURROGATE_MODEL_PATH goes without .so",
+                         name, name);
     return surr_fail(SURR_E_IO,
                      "no model \"%.200s\": it is not registered, and there is no %.200s.so in $SURROGATE_MODEL_PATH "
                      "(%.200s) or in models/ beside libsurrogate",

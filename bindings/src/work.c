@@ -68,7 +68,7 @@ int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work *
         return surr_fail(SURR_E_ARG, "max_cells_hint is %lld: give 0 if you do not know", (long long)max_cells_hint);
     surr_work *w = calloc(1, sizeof *w);
     if (!w) return surr_fail(SURR_E_NOMEM, "no memory for a work");
-    atomic_flag_clear(&w->busy);
+    atomic_init(&w->busy, 0);
     w->plan = plan_retain(p);
     w->members = calloc((size_t)p->threads, sizeof *w->members);
     cut k = make_cut(p, max_cells_hint, p->on_failure);
@@ -104,10 +104,29 @@ int32_t surr_work_audit(const surr_work *w, int64_t *count)
     return SURR_OK;
 }
 
+/* 1, and one more in the child of each fork. */
+static atomic_int generation = 1;
+static void next_generation(void) { atomic_fetch_add(&generation, 1); }
+static __attribute__((constructor)) void watch_forks(void) { pthread_atfork(NULL, NULL, next_generation); }
+
+/* In the child of a fork that happened while another thread was in a call: that thread is not here, and what it was at
+ * is in any state. Its memory is lost to the child, and the cells that wait are the parent's. */
+static void forget(surr_work *w)
+{
+    w->n_scratch = 0;
+    w->scratch = NULL;
+    memset(&w->queue, 0, sizeof w->queue);
+}
+
 int32_t work_enter(surr_work *w)
 {
-    if (atomic_flag_test_and_set_explicit(&w->busy, memory_order_acquire))
-        return surr_fail(SURR_E_BUSY, "this work is in use by another thread: give each thread its own");
+    const int ours = atomic_load_explicit(&generation, memory_order_relaxed);
+    int theirs = 0;
+    if (!atomic_compare_exchange_strong_explicit(&w->busy, &theirs, ours, memory_order_acquire, memory_order_relaxed)) {
+        if (theirs == ours || !atomic_compare_exchange_strong(&w->busy, &theirs, ours))
+            return surr_fail(SURR_E_BUSY, "this work is in use by another thread: give each thread its own");
+        forget(w);
+    }
     w->host = fp_enter();
     return SURR_OK;
 }
@@ -115,7 +134,7 @@ int32_t work_enter(surr_work *w)
 void work_leave(surr_work *w)
 {
     fp_leave(w->host);
-    atomic_flag_clear_explicit(&w->busy, memory_order_release);
+    atomic_store_explicit(&w->busy, 0, memory_order_release);
 }
 
 /* What every thread does: take the next block until there is none. */

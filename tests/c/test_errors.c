@@ -3,6 +3,11 @@
 
 #include "model_abi.h"
 
+#include <pthread.h>
+#include <semaphore.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 static const char *toys;
 static const field toy_fields[] = {{"A", SURR_Q_STATE, 0}, {"B", SURR_Q_STATE, 0}, {"T", SURR_Q_STATE, 0}};
 
@@ -55,6 +60,42 @@ static void test_open(void)
     CHECK(surr_model_open("toy", -1, &model) == SURR_OK);
     surr_model_close(model);
     CHECK(surr_model_close(NULL) == SURR_OK);
+}
+
+/* The first n bytes of a file, as another file. */
+static void copy_piece(const char *from, const char *to, long n)
+{
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    REQUIRE(in && out);
+    for (int c; n-- > 0 && (c = fgetc(in)) != EOF;) fputc(c, out);
+    fclose(in), fclose(out);
+}
+
+/* The linker maps what the headers say and dies at the first touch of what is not there. */
+static void test_files_cut_short(void)
+{
+    char whole[4096], cut[4200];
+    surr_model *model;
+    snprintf(whole, sizeof whole, "%s/toy.so", toys);
+    snprintf(cut, sizeof cut, "%s/cut-%d.so", toys, (int)getpid());
+    FILE *file = fopen(whole, "rb");
+    REQUIRE(file && fseek(file, 0, SEEK_END) == 0);
+    const long size = ftell(file);
+    fclose(file);
+    for (int i = 0; i < 40; i++) {
+        copy_piece(whole, cut, size * i / 40);
+        CHECK_FAILS(surr_model_open(cut, -1, &model), SURR_E_FORMAT, "not a loadable library");
+    }
+    copy_piece(whole, cut, size - 1);
+    CHECK_FAILS(surr_model_open(cut, -1, &model), SURR_E_FORMAT, "cut off");
+    file = fopen(cut, "wb");
+    REQUIRE(file && fwrite("\x89HDF\r\n\x1a\n", 1, 8, file) == 8);
+    fclose(file);
+    CHECK_FAILS(surr_model_open(cut, -1, &model), SURR_E_FORMAT, "surrogate export");
+    remove(cut);
+    CHECK_FAILS(surr_model_open(toys, -1, &model), SURR_E_IO, "is no file");
+    CHECK_FAILS(surr_model_open("net.h5", -1, &model), SURR_E_IO, "surrogate export net.h5");
+    CHECK_FAILS(surr_model_open("net.so", -1, &model), SURR_E_IO, "./net.so");
 }
 
 static void test_model_questions(surr_model *toy)
@@ -296,6 +337,54 @@ static void test_busy_and_registered(void)
     surr_model_close(model);
 }
 
+/* In the child of a fork the thread that was in a step does not exist, and must not keep the work for ever. */
+static sem_t stepping, may_go;
+static int32_t wait_inside(void *context, int64_t n, double *state, const double *dt, const double *params)
+{
+    (void)n, (void)state, (void)dt, (void)params;
+    if (*(int *)context) sem_post(&stepping), sem_wait(&may_go);
+    return 0;
+}
+
+static int must_wait = 1;
+static surr_plan *forked_plan;
+static surr_work *forked_work;
+static void *step_in_thread(void *unused)
+{
+    double q[3] = {1.0, 3.0, 100.0};
+    CHECK(surr_step_cell(forked_plan, forked_work, 1.0, q, NULL) == SURR_OK);
+    return unused;
+}
+
+static void test_fork(surr_model *toy)
+{
+    pthread_t thread;
+    double q[3] = {1.0, 3.0, 100.0};
+    int result = -1;
+    sem_init(&stepping, 0, 0), sem_init(&may_go, 0, 0);
+    forked_plan = open_plan(toy, toy_fields, 3);
+    CHECK(surr_plan_set_fallback(forked_plan, wait_inside, &must_wait) == SURR_OK);
+    forked_work = commit(forked_plan);
+    REQUIRE(pthread_create(&thread, NULL, step_in_thread, NULL) == 0);
+    sem_wait(&stepping);
+    CHECK_FAILS(surr_step_cell(forked_plan, forked_work, 1.0, q, NULL), SURR_E_BUSY, "another thread");
+    const pid_t child = fork();
+    if (child == 0) {
+        surr_model *model;
+        must_wait = 0;
+        const int twice = surr_step_cell(forked_plan, forked_work, 1.0, q, NULL) == SURR_OK &&
+                          surr_step_cell(forked_plan, forked_work, 1.0, q, NULL) == SURR_OK;
+        _exit(twice && surr_model_open("nothing", -1, &model) == SURR_E_IO ? 0 : 1);
+    }
+    CHECK(child > 0 && waitpid(child, &result, 0) == child && WIFEXITED(result) && WEXITSTATUS(result) == 0);
+    must_wait = 0;
+    sem_post(&may_go);
+    pthread_join(thread, NULL);
+    CHECK(surr_step_cell(forked_plan, forked_work, 1.0, q, NULL) == SURR_OK);
+    surr_work_free(forked_work);
+    surr_plan_free(forked_plan);
+}
+
 int main(int argc, char **argv)
 {
     REQUIRE(argc == 2);
@@ -303,6 +392,7 @@ int main(int argc, char **argv)
     surr_model *toy = open_toy(toys, "toy");
     test_versions_and_names();
     test_open();
+    test_files_cut_short();
     test_model_questions(toy);
     test_null_handles();
     test_fields(toy);
@@ -310,6 +400,7 @@ int main(int argc, char **argv)
     test_step_arguments(toy);
     test_life_times();
     test_busy_and_registered();
+    test_fork(toy);
     surr_model_close(toy);
     return report("errors");
 }

@@ -130,6 +130,35 @@ static void test_errors(surr_model *model)
     surr_plan_free(plan);
 }
 
+/* Ranks that differ would give other bits, or wait for messages that nobody sends: they are told, and solve their own. */
+static void test_ranks_that_differ(surr_model *toy, surr_model *with_net)
+{
+    surr_balancer *b;
+    const int is_last = rank == n_rank - 1;
+    REQUIRE(surr_mpi_create(MPI_Comm_c2f(MPI_COMM_WORLD), &b) == SURR_OK);
+    for (int what = 0; what < 6; what++) { /* 0: nothing, 5: threads, which make no difference */
+        surr_plan *plan = open_plan(what == 1 && is_last ? with_net : toy, fields, N_SLOT);
+        CHECK(surr_plan_set_d(plan, "rtol", -1, what == 2 && is_last ? 0.2 : 0.1) == SURR_OK);
+        CHECK(surr_plan_set_i(plan, "max_solver_steps", -1, what == 3 && is_last ? 10 : 1000) == SURR_OK);
+        CHECK(surr_plan_set_i(plan, "threads", -1, what == 5 && is_last ? 2 : 1) == SURR_OK);
+        CHECK(surr_mpi_set_d(b, "min_gain", -1, what == 4 && is_last ? 0.5 : 0.03) == SURR_OK);
+        surr_work *work = commit(plan);
+        double cell[1][N_SLOT] = {{1.0, 2.0, 100.0, 10.0, 0.0}};
+        CHECK(surr_queue_block(plan, work, 1, 1.0, cell[0], N_SLOT, 1, NULL, NULL, NULL) == SURR_OK);
+        if (n_rank == 1 || what == 0 || what == 5) CHECK(surr_mpi_flush(b, work, NULL, NULL, NULL) == SURR_OK);
+        else CHECK_FAILS(surr_mpi_flush(b, work, NULL, NULL, NULL), SURR_E_MPI, "the ranks differ");
+        CHECK(what == 1 || cell[0][COST] == 1.0);
+        surr_work_free(work);
+        surr_plan_free(plan);
+    }
+    if (n_rank > 1) {
+        CHECK_FAILS(surr_mpi_set_s(b, "scope", -1, is_last ? "node" : "world", -1), SURR_E_MPI, "differs");
+        if (is_last) CHECK_FAILS(surr_mpi_set_s(b, "scope", -1, "universe", -1), SURR_E_ARG, "world");
+        else CHECK_FAILS(surr_mpi_set_s(b, "scope", -1, "world", -1), SURR_E_MPI, "differs");
+    }
+    surr_mpi_free(b);
+}
+
 /* A solver of the host's that takes 30 us for a hard cell: nobody knows before it has been timed. */
 static int n_hard;
 static int32_t slow(void *context, int64_t n, double *y, const double *dt, const double *params)
@@ -210,6 +239,7 @@ int main(int argc, char **argv)
     }
     test_timed_solver(toy);
     test_errors(toy);
+    test_ranks_that_differ(toy, with_net);
     surr_model_close(toy);
     surr_model_close(with_net);
     MPI_Finalize();

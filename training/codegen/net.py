@@ -9,7 +9,7 @@ PANEL = 16
 
 
 def write_net(system, net):
-    """Source texts of ``net.h`` and ``weights.c``.
+    """Source texts of ``net.h`` and ``weights.c`` from a net that `NetData.check` has let pass.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def write_net(system, net):
     bins = [arrays[f"router/edges{k}"].shape[1] + 1 for k in range(len(edges))]
     n_experts, n_in = arrays["mean"].shape
     defines = {
-        "NET_IN": n_in, "NET_OUT": len(variables), "NET_WIDTH": config["width"],
-        "NET_DEPTH": config["depth"], "NET_LINEAR": int(config["linear"]), "NET_EXPERTS": n_experts,
+        "NET_IN": n_in, "NET_OUT": len(variables), "NET_WIDTH": int(config["width"]),
+        "NET_DEPTH": int(config["depth"]), "NET_LINEAR": int(bool(config["linear"])), "NET_EXPERTS": n_experts,
         "NET_GAUGE_WIDTH": arrays["gauge/weights/0"].shape[2],
         "NET_GAUGE_DEPTH": _count(arrays, "gauge/weights") - 2,
         "NET_JUDGE_WIDTH": arrays["judge/weights/0"].shape[2],
@@ -35,9 +35,9 @@ def write_net(system, net):
         "NET_LEVELS": len(edges),
         "NET_HAS_TOTAL": int(any(v.scale == "total" for v in variables)),
         "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_MAJOR_FRACTION": repr(MAJOR_FRACTION),
-        "NET_DT_LOWER": repr(net.metadata["dt_lower"]),
-        "NET_CALIBRATION_NODES": len(calibration["nodes"]), "NET_CALIBRATION_LOWER": repr(calibration["lower"]),
-        "NET_CALIBRATION_WIDTH": repr(calibration["width"]), "NET_CHEAP": repr(float(calibration["cheap"])),
+        "NET_DT_LOWER": repr(float(net.metadata["dt_lower"])),
+        "NET_CALIBRATION_NODES": len(calibration["nodes"]), "NET_CALIBRATION_LOWER": repr(float(calibration["lower"])),
+        "NET_CALIBRATION_WIDTH": repr(float(calibration["width"])), "NET_CHEAP": repr(float(calibration["cheap"])),
         "NET_CHANGE": repr(float(calibration.get("change", 0.0))),
     }  # fmt: skip
     lines = ["/* Generated; do not edit. */", *(f"#define {k} {v}" for k, v in defines.items())]
@@ -92,7 +92,7 @@ def _panels(layer):
 
 
 def _array(ctype, name, values, static=True):
-    values = np.asarray(values)
+    values = np.asarray(values).astype({"float": np.float32, "double": float}.get(ctype, int), copy=False)
     suffix = "f" if ctype == "float" else ""
     flat = [f"{x!s}{suffix}" if ctype == "float" else repr(x.item()) for x in values.ravel()]
     if ctype == "float":

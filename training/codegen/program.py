@@ -1,5 +1,7 @@
 """From expressions to an ordered list of assignments, shared by all targets."""
 
+import math
+
 import sympy as sp
 
 from ..expressions import fexp, flog, fsqrt, table, where_le, where_lt
@@ -49,6 +51,14 @@ class Program:
         return sorted((s for s in expr.free_symbols if s in everything), key=lambda s: s.name)
 
 
+def literal(value):
+    """Text of a number in double precision, in C and Python."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"the constant {str(value)[:50]} is beyond double precision")
+    return repr(number)
+
+
 class Printer:
     """Prints an expression; a target fills in the vocabulary.
 
@@ -67,7 +77,7 @@ class Printer:
 
     def constant(self, value):
         """A number."""
-        return repr(float(value))
+        return literal(value)
 
     def __call__(self, e):
         """Source text of `e`."""

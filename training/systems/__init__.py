@@ -33,6 +33,10 @@ _SYSTEMS = {
 SYSTEM_HELP = f"{', '.join(_SYSTEMS)}; or your own, MODULE:FUNCTION"
 
 
+#: the option ``--system`` of commands on model files
+SYSTEM_OPTION = {"metavar": "MODULE:FUNCTION", "help": "your own system, for a model file that names one"}
+
+
 def system_names():
     """Names that `get_system` knows."""
     return tuple(_SYSTEMS)
@@ -52,6 +56,8 @@ def get_system(name, **options):
     -------
     System
     """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a system is {name!r}: give a text")
     if ":" in name:
         return _call_user(name, options)
     if name not in _SYSTEMS:
@@ -59,15 +65,30 @@ def get_system(name, **options):
     return _SYSTEMS[name](**options)
 
 
+def system_of(metadata, path, given=None):
+    """The system of a model file: `given`, as for `get_system`, or the one it names, if that ships with the library.
+
+    A file is data and does not have its reader's code run: what it names outside the library is imported only if the
+    reader says so.
+    """
+    named = metadata.get("system_source", metadata.get("system"))
+    if given is None and not (isinstance(named, str) and named in _SYSTEMS):
+        raise ValueError(f"{path} is of a system outside this library, {named!r:.200}, which would be imported: if you "
+                         "trust it, name it yourself with --system MODULE:FUNCTION")  # fmt: skip
+    return get_system(given or named)
+
+
 def _call_user(name, options):
     module, _, function = name.partition(":")
-    sys.path.insert(0, os.getcwd())  # where a user's modules are, also for an installed command
+    sys.path.append(os.getcwd())  # where a user's modules are, also for an installed command
     try:
         system = getattr(importlib.import_module(module), function)(**options)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"system {name!r}: give module:function, importable from here ({error})") from error
     finally:
+        sys.path.reverse()  # the last one, which is ours
         sys.path.remove(os.getcwd())
+        sys.path.reverse()
     if not isinstance(system, System):
         raise ValueError(f"system {name!r}: the function returned {type(system).__name__}, not a System")
     return system

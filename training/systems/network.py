@@ -17,6 +17,19 @@ DATA = Path(__file__).parent / "data"
 YEAR, MYR = 3.1536e7, 3.1536e13
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain data alone. Aliases, with which a short file is a large one, are refused."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("aliases (*name) are not read: write it out")
+        return super().compose_node(parent, index)
+
+
+#: what reading data of an unknown shape can raise
+_ODD = (KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, UnicodeError, yaml.YAMLError)
+
+
 def load_network(
     name, network="ism_network.yaml", thermal="ism_thermal.yaml", preset="corrected", species=None, cosmic_rays=True,
     metals="fs_cie",
@@ -47,7 +60,20 @@ def load_network(
     ValueError
         For unknown presets, species, models or names in expressions, or reactions that do not conserve.
     """
-    net, heat = (yaml.safe_load((DATA / path).read_text()) for path in (network, thermal))
+    files = f"{network} with {thermal}"
+    try:
+        net, heat = (yaml.load((DATA / path).read_text(encoding="utf-8"), _Loader) for path in (network, thermal))
+        return _build(name, net, heat, preset, species, cosmic_rays, metals)
+    except OSError as error:
+        raise ValueError(f"{files} cannot be read: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{' '.join(str(error).split())} ({files})") from error
+    except _ODD as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{files} is not in the format of ism_network.yaml: {type(error).__name__}: {reason}") from error
+
+
+def _build(name, net, heat, preset, species, cosmic_rays, metals):
     _require(preset, net["presets"], "preset", name)
     _require(metals, heat["metals"], "metal model", name)
     chosen = net["presets"][preset]

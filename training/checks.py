@@ -1,0 +1,175 @@
+"""What files and users may hand to the code generators: names that are names, numbers that are numbers, within bounds.
+
+Text is generated from systems and nets and then compiled or executed, so that everything that is written into it passes
+here first.
+"""
+
+import math
+import re
+
+import numpy as np
+
+#: a system, model or file: no directories, no comments, no options
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", re.ASCII)
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
+ROLES = ("other", "species", "temperature")
+#: experts are counted in bytes; the others are far from anything that trains
+MOST_EXPERTS, MOST_WIDTH, MOST_DEPTH, MOST_NODES, MOST_VECTORS = 256, 4096, 64, 100_000, 10_000
+
+
+def name_of(text, what="name"):
+    """`text` if it can name a system, a model and their files."""
+    if not (isinstance(text, str) and _NAME.fullmatch(text)):
+        raise ValueError(f"{what} is {text!r}: give letters, digits and . _ + -, up to 100 of them, a letter or digit first")
+    return text
+
+
+def identifier(text, what="name"):
+    """`text` if it is an identifier in C and Python."""
+    if not (isinstance(text, str) and _IDENTIFIER.fullmatch(text)):
+        raise ValueError(f"{what} is {text!r}: give letters, digits and _, up to 100 of them, no digit first")
+    return text
+
+
+def real(value, what, lower=-math.inf, upper=math.inf):
+    """`value` as a finite float within [lower, upper]."""
+    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not (good and math.isfinite(value) and lower <= value <= upper):
+        raise ValueError(f"{what} is {value!r}: a finite number of {lower:g}..{upper:g} is wanted")
+    return float(value)
+
+
+def whole(value, what, lower, upper):
+    """`value` as an int within [lower, upper]."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not lower <= value <= upper:
+        raise ValueError(f"{what} is {value!r}: a whole number of {lower}..{upper} is wanted")
+    return int(value)
+
+
+def array(values, what, shape, finite=True):
+    """`values` as a float64 array of (finite) numbers; None in `shape` is any length of 1 and more."""
+    try:
+        result = np.asarray(values)
+        if result.dtype.kind not in "fiub":
+            raise TypeError(f"type {result.dtype}")
+        result = result.astype(float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} is no array of numbers: {error}") from None
+    fits = len(result.shape) == len(shape) and all(b in (None, a) for a, b in zip(result.shape, shape))
+    if not fits or not result.size and 0 not in shape or finite and not np.isfinite(result).all():
+        shape = tuple("any" if n is None else n for n in shape)
+        raise ValueError(f"{what} has shape {result.shape}: finite numbers of shape {shape} are wanted")
+    return result
+
+
+def check_system(system):
+    """Raise ValueError where a system cannot be written down as a program."""
+    where = name_of(system.name, "the system's name")
+    symbols = [s.name for s in (*system.symbols, *system.parameter_symbols)]
+    for item, symbol in zip((*system.variables, *system.parameters), symbols):
+        identifier(symbol, f"{where}: the name {item.name!r} as a symbol")
+    if twice := {s for s in symbols if symbols.count(s) > 1}:
+        raise ValueError(f"{where}: two variables or parameters are {', '.join(sorted(twice))}")
+    for symbol, _ in system.definitions:
+        identifier(symbol.name, f"{where}: the name of a definition")
+    for table in system.tables:
+        identifier(table, f"{where}: the name of a table")
+    for item in (*system.variables, *system.parameters):
+        if not isinstance(item.unit, str) or len(item.unit) > 100:
+            raise ValueError(f"{where}: the unit of {item.name} is {item.unit!r:.100}: give a text of up to 100 characters")
+        if not item.lower <= item.upper:
+            raise ValueError(f"{where}: {item.name} goes from {item.lower} to {item.upper}: give an ascending range")
+    for v in system.variables:
+        if v.role not in ROLES:
+            raise ValueError(f"{where}: the role of {v.name} is {v.role!r}: choose from {', '.join(ROLES)}")
+        real(v.mass, f"{where}: the mass of {v.name}", 0.0)
+        whole(v.n_hydrogen, f"{where}: n_hydrogen of {v.name}", 0, 1000)
+    for p in system.parameters:
+        real(p.value, f"{where}: the value of {p.name}", p.lower, p.upper)
+
+
+def check_sizes(config, n_experts, n_numbers):
+    """Raise ValueError unless a net of this configuration has `n_experts` and can hold `n_numbers`.
+
+    Any architecture has a matrix of the width for each expert, so that a few words cannot ask for much memory.
+
+    Returns
+    -------
+    width, depth : int
+    regions : list of int
+    """
+    width, depth = whole(config["width"], "width", 1, MOST_WIDTH), whole(config["depth"], "depth", 0, MOST_DEPTH)
+    regions = [whole(n, "regions", 1, MOST_EXPERTS) for n in config["regions"]]
+    if not 1 <= len(regions) <= 3 or math.prod(regions) * width * max(depth * width, 1) > n_numbers:
+        raise ValueError(f"width {width}, depth {depth} and regions {regions} are more than the file holds")
+    if math.prod(regions) != n_experts:
+        raise ValueError(f"regions are {regions}, and there are {n_experts} experts")
+    return width, depth, regions
+
+
+def check_weights(system, arrays, config):
+    """Raise ValueError unless the arrays, by their path in a model file, are those of a residual net of `system`.
+
+    All sizes that code is compiled with are compared with those of the arrays.
+    """
+    width, depth, regions = check_sizes(config, len(arrays["mean"]), sum(map(np.size, arrays.values())))
+    n_experts, n_vars = whole(math.prod(regions), "the number of experts", 1, MOST_EXPERTS), len(system.variables)
+    n_in = n_vars + any(v.scale == "total" for v in system.variables) + 1
+    shapes = {"mean": (n_experts, n_in), "std": (n_experts, n_in), "out_std": (n_experts, n_vars),
+              "router/rows": (None, n_in)}  # fmt: skip
+    if config["linear"]:
+        shapes |= {"slope": (n_experts, n_in, n_vars), "offset": (n_experts, 1, n_vars)}
+    for level, n in enumerate(regions):
+        shapes[f"router/edges{level}"] = (math.prod(regions[:level]), n - 1)
+    sizes = {"experts": [n_in, *[width] * (depth + 1), n_vars]}
+    for judge in ("gauge", "judge"):
+        first = array(arrays[f"{judge}/weights/0"], f"{judge}/weights/0", (n_experts, n_in, None))
+        n_hidden = whole(sum(key.startswith(f"{judge}/weights/") for key in arrays) - 1, f"layers of the {judge}", 1, MOST_DEPTH)
+        sizes[judge] = [n_in, *[whole(first.shape[2], f"width of the {judge}", 1, MOST_WIDTH)] * n_hidden, 1]
+    for part, widths in sizes.items():
+        for k, (i, o) in enumerate(zip(widths, widths[1:])):
+            shapes |= {f"{part}/weights/{k}": (n_experts, i, o), f"{part}/biases/{k}": (n_experts, 1, o)}
+    for key, shape in shapes.items():
+        array(arrays[key], key, shape)
+    if missing_or_odd := set(arrays) ^ set(shapes):
+        raise ValueError(f"the net lacks, or should not have, {sorted(missing_or_odd)[0]}")
+    if not (np.asarray(arrays["std"]) > 0).all():
+        raise ValueError("std of the net must be positive")
+
+def check_decision(system, metadata):
+    """Raise ValueError unless domain, calibration and scores of a model file are such for `system`."""
+    domain, calibration = metadata["domain"], metadata["calibration"]
+    n_in = len(system.variables) + any(v.scale == "total" for v in system.variables) + 1
+    real(metadata["dt_lower"], "dt_lower", 1e-300)
+    _check_scores(metadata.get("held_out", {}))
+    for key in ("lower", "upper"):
+        array(domain[key], f"domain {key}", (n_in,))
+    for key in ("law_is_signed", "law_lower", "law_upper"):
+        array(domain[key], f"domain {key}", (len(system.restored_laws),))
+    array(calibration["nodes"], "calibration nodes", (None,))
+    whole(len(calibration["nodes"]), "the number of calibration nodes", 2, MOST_NODES)
+    real(calibration["lower"], "calibration lower")
+    real(calibration["width"], "calibration width", 1e-9)
+    for key in ("cheap", "change"):
+        real(calibration.get(key, 0.0), f"calibration {key}", 0.0)
+
+
+def check_vectors(system, vectors):
+    """Raise ValueError unless the predictions that a compiled model is to be tested with have the shapes of `system`."""
+    if not vectors:
+        return
+    n = whole(len(vectors["net_dt"]), "the number of test vectors", 0, MOST_VECTORS)
+    n_vars = len(system.variables)
+    shapes = {"net_y": (n, n_vars), "net_dt": (n,), "net_param": (n, len(system.parameters)), "net_end": (n, n_vars),
+              "net_error": (n,)}  # fmt: skip
+    if set(vectors) != set(shapes):
+        raise ValueError(f"the test vectors of a net are {', '.join(shapes)}, not {', '.join(map(repr, vectors))}")
+    for key, shape in shapes.items():
+        array(vectors[key], key, shape)
+
+
+def _check_scores(held_out):
+    for population, result in held_out.items():
+        array(result["log10_error"], f"log10_error on {population!r:.50}", (None,), finite=False)
+        for r, share in result["accepted"].items():
+            real(float(r), "a tolerance", 0.0), real(share, "the share accepted", 0.0, 1.0)
