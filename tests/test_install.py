@@ -272,9 +272,16 @@ def test_plain_cmake_installs_models(way, prefix_with_model, tmp_path):
     assert run([tmp_path / "b" / "host", "decay-linear"], env=environment, cwd=tmp_path).startswith("0 ")
 
 
+def test_cmake_says_that_there_is_no_compiler(tmp_path):
+    done = subprocess.run(["cmake", "-S", ROOT, "-B", tmp_path / "b"], capture_output=True, text=True,
+                          env=os.environ | {"CC": "/nowhere/cc"})  # fmt: skip
+    assert done.returncode and 'No C compiler is found ($CC is "/nowhere/cc")' in done.stderr
+
+
 def test_cmake_says_what_generating_models_needs(tmp_path):
     (tmp_path / "sympy.py").write_text("raise ImportError('none here')\n")
-    options = ["-DSURR_TESTS=OFF", "-DSURR_MPI=OFF", "-DSURR_MODELS=decay-linear", f"-DPython_EXECUTABLE={sys.executable}"]
+    options = ["-DSURR_TESTS=OFF", "-DSURR_MPI=OFF", "-DSURR_MODELS=decay-linear"]
+    options.append(f"-DPython_EXECUTABLE={sys.executable}")
     done = subprocess.run(["cmake", "-S", ROOT, "-B", tmp_path / "b", *options], capture_output=True, text=True,
                           env=os.environ | {"PYTHONPATH": str(tmp_path)})  # fmt: skip
     assert done.returncode and "ImportError: none here" in done.stderr and "-DPython_EXECUTABLE" in done.stderr
