@@ -59,7 +59,7 @@ test-mpich: install-test fortran
 .venv/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	$(PIP) install -q "scikit-build-core>=0.11" "cffi>=2.1" "sympy>=1.12" "pyyaml>=6" "numpy>=1.24" "h5py>=3.9"
+	$(PIP) install -q "scikit-build-core>=0.11" "cffi>=2.1" "sympy>=1.13" "pyyaml>=6" "numpy>=1.24" "h5py>=3.9"
 	command -v cmake >/dev/null || $(PIP) install -q "cmake>=3.20"
 	command -v ninja >/dev/null || $(PIP) install -q ninja
 	touch $@

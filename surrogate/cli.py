@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import shlex
 import sys
 from functools import partial
 from importlib.metadata import version
@@ -30,7 +31,13 @@ def main(argv=None):
         return options.run(options, rest) or 0
     except ModuleNotFoundError as error:
         extra = "demo" if options.command == "demo" else "training"
-        say(f"`{options.command}` needs what is not installed ({error.name}): pip install 'stiff-surrogate[{extra}]'")
+        why = f"`surrogate {options.command}` needs {error.name}, which is not installed"
+        advice = f"pip install 'stiff-surrogate[{extra}]'"
+        if {"-h", "--help"} & set(rest):
+            print(f"usage: surrogate {options.command} [-h] ...\n\n{options.text}\n\n{why}; its options are listed after:\n"
+                  f"    {advice}")  # fmt: skip
+            return 0
+        say(f"{why}: {advice}")
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stdout = None
     except (ModelError, ValueError, TypeError, RuntimeError, MemoryError) as error:
@@ -71,29 +78,26 @@ def make_parser():
     command.add_argument("--mpi-source", action="store_true", help="path of libsurrogate_mpi's one C file")
     command.add_argument("--fortran-mpi-source", action="store_true", help="path of its Fortran module")
     command.add_argument("--cmake-dir", action="store_true", help="directory for CMAKE_PREFIX_PATH or surrogate_DIR")
+    command.add_argument("--pkgconfig-dir", action="store_true", help="directory for PKG_CONFIG_PATH")
+    command.add_argument("--models-dir", action="store_true", help="directory of the models, for SURROGATE_MODEL_PATH")
     command.set_defaults(run=print_config, parser=command)
 
-    command = commands.add_parser("demo", help="advance cells and show the result", add_help=False)
-    command.set_defaults(run=run_demo)
-
-    command = commands.add_parser("labels", help="solve sampled cells, for training", add_help=False)
-    command.set_defaults(run=run_labels)
-
+    extra = {"demo": run_demo, "labels": run_labels, "export": run_export}
     for name, text in (
+        ("demo", "advance cells and show the result"),
+        ("labels", "solve sampled cells, for training"),
         ("train", "train a surrogate from labels"),
         ("calibrate", "decide from held-out labels what a model may be trusted with"),
         ("evaluate", "errors, acceptance and coverage of a model on test labels, with plots"),
+        ("export", "generate and compile the model library of a system"),
     ):
         command = commands.add_parser(name, help=text, add_help=False)
-        command.set_defaults(run=partial(run_training, name))
-
-    command = commands.add_parser("export", help="generate and compile the model library of a system", add_help=False)
-    command.set_defaults(run=run_export)
+        command.set_defaults(run=extra.get(name) or partial(run_training, name), text=text)
     return parser
 
 
 def list_models(_options, _rest):
-    """Print one line per model."""
+    """Print one line per model, and one per population of cells for which its net has answered."""
     found = models()
     if not found:
         print("no models found; make one with `surrogate export`")
@@ -148,21 +152,29 @@ def text_of(value):
 
 
 def print_config(options, _rest):
-    """Print what was asked for, on one line each."""
-    lines = {
-        "cflags": f"-I{PACKAGE_DIR / 'include'}",
-        "libs": f"-L{ENGINE_DIR} -Wl,-rpath,{ENGINE_DIR} -lsurrogate",
-        "static_libs": f"{ENGINE_DIR / 'libsurrogate.a'} -lpthread -ldl -lm",
-        "fortran_source": PACKAGE_DIR / "fortran" / "surrogate.f90",
-        "krome_source": PACKAGE_DIR / "fortran" / "krome_shim.f90",
-        "mpi_source": PACKAGE_DIR / "mpi_source" / "surrogate_mpi.c",
-        "fortran_mpi_source": PACKAGE_DIR / "fortran" / "surrogate_mpi.f90",
-        "cmake_dir": ENGINE_DIR / "cmake" / "surrogate",
+    """Print what was asked for, on one line each: flags and sources as words of a command line, directories bare."""
+    rpath = [f"-Wl,-rpath,{ENGINE_DIR}"]
+    if "," in str(ENGINE_DIR):  # at which -Wl splits
+        rpath = ["-Xlinker", "-rpath", "-Xlinker", ENGINE_DIR]
+    words = {
+        "cflags": [f"-I{PACKAGE_DIR / 'include'}"],
+        "libs": [f"-L{ENGINE_DIR}", *rpath, "-lsurrogate"],
+        "static_libs": [ENGINE_DIR / "libsurrogate.a", "-lpthread", "-ldl", "-lm"],
+        "fortran_source": [PACKAGE_DIR / "fortran" / "surrogate.f90"],
+        "krome_source": [PACKAGE_DIR / "fortran" / "krome_shim.f90"],
+        "mpi_source": [PACKAGE_DIR / "mpi_source" / "surrogate_mpi.c"],
+        "fortran_mpi_source": [PACKAGE_DIR / "fortran" / "surrogate_mpi.f90"],
     }
+    directories = {
+        "cmake_dir": ENGINE_DIR / "cmake" / "surrogate",
+        "pkgconfig_dir": ENGINE_DIR / "pkgconfig",
+        "models_dir": ENGINE_DIR / "models",
+    }
+    lines = {key: shlex.join(map(str, value)) for key, value in words.items()} | directories
     wanted = [line for key, line in lines.items() if getattr(options, key)]
     if not wanted:
         options.parser.error("say what you want: " + ", ".join(f"--{key.replace('_', '-')}" for key in lines))
-    print("\n".join(str(line) for line in wanted))
+    print(*wanted, sep="\n")
 
 
 def run_demo(_options, rest):

@@ -40,6 +40,7 @@ class Model:
     Attributes
     ----------
     name : str
+        As `surrogate export` was told; default that of the system, which is ``info["system"]``.
     variables : tuple of Variable
         In the order of the columns of ``cells``.
     parameters : tuple of Variable
@@ -181,10 +182,13 @@ class Model:
         Raises
         ------
         ModelError
-            PyTorch is not installed, or there is no net beside the library, or not one of this system.
+            PyTorch is not installed, or there is no net beside the library, or not one of this system. A model of this
+            package needs the extra ``training`` for it.
         """
         path = self.path and self.path.with_suffix(".pt")
         if path is None or not path.exists():
+            if self.path and self.path.parent == ENGINE_DIR / "models" and self.info["kind"] == "surrogate":
+                return self._shipped_net().to(device)
             raise ModelError(f"model {self.name} has no net for torch{f' ({path} is missing)' if path else ''}: "
                              "`surrogate export MODEL.h5 --to DIR` writes it beside the library")  # fmt: skip
         try:
@@ -198,6 +202,19 @@ class Model:
         if extra["system_hash"].decode() != self.info.get("system_hash"):
             raise ModelError(f"{path} belongs to another system than {self.path}: export both anew")
         return module
+
+    def _shipped_net(self):
+        """The net of a model of this package as TorchScript, from the model file that is part of the package, too."""
+        try:
+            from surrogate.training.export import shipped_files
+            from surrogate.training.torch_export import load_predictor, trace
+        except ImportError as error:
+            raise ModelError(f"model.torch() reads the model file of {self.path.stem}, which needs what nets are trained "
+                             f"with ({error}): pip install 'stiff-surrogate[training]'") from error  # fmt: skip
+        system, predictor = load_predictor(shipped_files()[self.path.stem])
+        if system.hash != self.info.get("system_hash"):
+            raise ModelError(f"{self.path} is of another version than its model file: install the package anew")
+        return trace(predictor)
 
     def selftest(self):
         """Replay the stored test vectors and return the largest error; raise `ModelError` above 1e-10."""
@@ -239,7 +256,7 @@ def load(name_or_path):
     lower, upper = ffi.new("double *"), ffi.new("double *")
     check(lib.surr_model_dt_range(handle, lower, upper))
     return Model(
-        name=info.get("system", Path(text).stem),
+        name=info.get("name", info.get("system", Path(text).stem)),
         variables=fields[:n_state],
         parameters=fields[n_state:],
         dt_range=(lower[0], upper[0]),

@@ -1,11 +1,15 @@
 """The command line, and building a host with nothing but what it prints."""
 
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import surrogate
 from surrogate import cli
 
 HOST = r"""
@@ -34,6 +38,15 @@ def test_info(toys, capsys):
     assert "cooling" in out and "s^-1" in out and "self-test error" in out
 
 
+def test_info_of_a_net_is_tables(capsys):
+    assert cli.main(["info", "ism-molecular"]) == 0
+    out = capsys.readouterr().out
+    assert "{" not in out and "[" not in out.replace("time step [s]", "")
+    head, *rows = re.search(r"^held_out .*\n(?:(?:wide|relaxed|hydro) .*\n)+", out, re.M)[0].splitlines()
+    assert len(rows) == 3
+    assert {len(re.split("  +", line)) for line in (head, *rows)} == {len(re.split("  +", head))}
+
+
 def test_models_lists_the_model_path(toys, monkeypatch, tmp_path, capsys):
     shutil.copy(toys / "toy.so", tmp_path / "mine.so")
     monkeypatch.setenv("SURROGATE_MODEL_PATH", str(tmp_path))
@@ -48,8 +61,25 @@ def test_missing_model_is_an_error_message_not_a_traceback():
 
 def test_help_and_wrong_arguments():
     assert "export" in run("--help").stdout
+    assert run().stdout == run("--help").stdout and run().returncode == 0
+    assert run("--version").stdout == f"surrogate {surrogate.__version__}\n"
     assert run("config").returncode == 2
     assert run("models", "--what").returncode == 2
+
+
+def test_config_prints_directories_and_words(monkeypatch, capsys):
+    """Directories bare, for "$(...)"; flags and files as words of a command line, for eval."""
+    monkeypatch.setattr(cli, "ENGINE_DIR", Path("/fremde Wälder/lib"))
+    cli.main(["config", "--models-dir", "--pkgconfig-dir", "--libs"])
+    libs, pkgconfig, models = capsys.readouterr().out.splitlines()
+    assert models == "/fremde Wälder/lib/models" and pkgconfig == "/fremde Wälder/lib/pkgconfig"
+    assert shlex.split(libs)[0] == "-L/fremde Wälder/lib" and len(shlex.split(libs)) == 3
+
+
+def test_config_directories_hold_what_they_say():
+    models, pkgconfig, cmake = (Path(run("config", f"--{k}-dir").stdout.strip()) for k in ("models", "pkgconfig", "cmake"))
+    assert (models / "ism-molecular.so").exists() and (pkgconfig / "surrogate.pc").exists()
+    assert (cmake / "surrogate-config.cmake").exists()
 
 
 @pytest.mark.parametrize("way", ["config", "pkg-config", "cmake"])
@@ -62,7 +92,7 @@ def test_host_builds_against_the_installed_package(way, tmp_path, toys, cc):
         flags = run("config", "--cflags", "--libs").stdout.split() if way == "config" else pkg_config()
         subprocess.run([cc, tmp_path / "host.c", *flags, "-o", program], check=True)
     done = subprocess.run([program, toys / "toy.so"], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[0] == __import__("surrogate").__version__
+    assert done.stdout.split()[0] == surrogate.__version__
 
 
 def pkg_config():
@@ -109,4 +139,4 @@ def test_fortran_host_builds_from_the_shipped_source(tmp_path, toys):
         [compiler, "-std=f2003", "-Wall", "-Werror", source, "host.f90", *libs, "-o", "host"], cwd=tmp_path, check=True
     )
     done = subprocess.run([tmp_path / "host"], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == __import__("surrogate").__version__
+    assert done.stdout.strip() == surrogate.__version__

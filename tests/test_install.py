@@ -1,13 +1,16 @@
-"""What a host gets: the wheel in a clean environment, plain CMake without Python, archives without dlopen."""
+"""What a user gets: an sdist installed by pip in a clean environment, plain CMake, archives without dlopen."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from conftest import ROOT
+
+import surrogate
 
 HOST = r"""
 #include <surrogate.h>
@@ -39,50 +42,153 @@ def run(command, **options):
     return done.stdout
 
 
-def readme_blocks():
-    """The README's blocks of shell code."""
-    return re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+def readme_blocks(language="sh"):
+    """The README's blocks of code in this language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
 
 
 def readme_commands(first_word):
-    """Commands in these blocks that begin with this word."""
+    """Commands in its blocks of shell code that begin with this word."""
     return [line for block in readme_blocks() for line in block.splitlines() if line.startswith(first_word + " ")]
 
 
+def files_in(directory):
+    return {path.relative_to(directory): path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="module")
-def clean_venv(tmp_path_factory):
-    """The bin directory of a virtual environment that holds the wheel and what it depends on, and nothing else."""
-    if not shutil.which("cmake"):
-        pytest.skip("cmake is not installed")
-    place = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", ROOT, "-w", place]
-    run(build, cwd=place)
-    run([sys.executable, "-m", "venv", place / "venv"])
-    install = [place / "venv" / "bin" / "python", "-m", "pip", "install", "-q", next(place.glob("*.whl"))]
-    done = subprocess.run(install, capture_output=True, text=True, cwd=place)
-    if "No matching distribution" in done.stderr or "Could not" in done.stderr:
-        pytest.skip("numpy and cffi cannot be downloaded here")
-    assert done.returncode == 0, done.stderr
-    return place / "venv" / "bin"
+def sources(tmp_path_factory):
+    """The sources as an sdist has them, in a path with spaces, a comma and a letter that is not ASCII."""
+    place = tmp_path_factory.mktemp("sdist") / "fern, in den Wäldern"
+    place.mkdir()
+    make = "import sys, scikit_build_core.build as backend; print(backend.build_sdist(sys.argv[1]))"
+    run([sys.executable, "-c", make, place], cwd=ROOT)
+    run(["tar", "xzf", next(place.glob("*.tar.gz"))], cwd=place)
+    return next(path for path in place.iterdir() if path.is_dir())
+
+
+@pytest.fixture(scope="module")
+def clean_venv(sources):
+    """The bin directory of a virtual environment, beside the sources: they are installed as the README says, pip brings
+    what it takes to build them, and the environment holds nothing but what they depend on."""
+    if not shutil.which("cc"):
+        pytest.fail("no C compiler")
+    bin_ = sources.parent / "venv" / "bin"
+    run([sys.executable, "-m", "venv", bin_.parent])
+    (install,) = readme_commands("pip")
+    scratch = sources.parent / "tmp"  # pip builds here
+    scratch.mkdir()
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(scratch)}
+    before = files_in(sources)
+    run(["bash", "-ec", install], cwd=sources, env=environment | {"PATH": f"{bin_}:/usr/local/bin:/usr/bin:/bin"})
+    assert files_in(sources) == before, "the sources may be read-only"
+    listed = run([bin_ / "pip", "list", "--format=freeze", "--disable-pip-version-check"])
+    names = {line.split("==")[0] for line in listed.split()} - {"pip", "setuptools", "wheel"}
+    assert names == {"stiff-surrogate", "numpy", "cffi", "pycparser"}
+    return bin_
+
+
+@pytest.fixture(scope="module")
+def plain_bin(clean_venv):
+    """The same environment by a path without spaces."""
+    link = clean_venv.parent.parent.parent / "plain"
+    link.symlink_to(clean_venv.parent)
+    return link / "bin"
+
+
+def environment_of(bin_, home):
+    return {"PATH": f"{bin_}:/usr/local/bin:/usr/bin:/bin", "HOME": str(home)}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language, first_word", [("c", "cc"), ("fortran", "gfortran"), ("python", "python")])
-def test_readme_commands_with_the_wheel_alone(clean_venv, tmp_path, language, first_word):
-    if not shutil.which(first_word) and language != "python":
-        pytest.skip(f"{first_word} is not installed")
+def test_readme_commands_with_the_package_alone(clean_venv, plain_bin, tmp_path, language, first_word):
+    """As they stand, and with `eval` in front, which the README advises where a path has spaces."""
+    if language == "fortran" and not shutil.which("gfortran"):
+        pytest.skip("gfortran is not installed")
     commands = [c for c in readme_commands(first_word) if "advance" in c]
     assert commands, f"the README shows no {first_word} command"
     shutil.copytree(ROOT / "bindings" / "examples" / language, tmp_path / "here")
-    environment = {"PATH": f"{clean_venv}:/usr/bin:/bin", "HOME": str(tmp_path)}
     for command in commands:
-        out = run(["bash", "-ec", command], cwd=tmp_path / "here", env=environment)
-    assert re.search("one cell: status [0124],", out) and "100000 cells: " in out
+        for bin_, words in ((plain_bin, command), (clean_venv, f"eval {command}")):
+            out = run(["bash", "-ec", words], cwd=tmp_path / "here", env=environment_of(bin_, tmp_path))
+            assert re.search("one cell: status [0124],", out) and "100000 cells: " in out
+
+
+@pytest.mark.slow
+def test_readme_python_with_the_package_alone(clean_venv, tmp_path):
+    blocks = [block for block in readme_blocks("python") if "comm=" not in block]
+    assert len(blocks) > 1
+    out = run([clean_venv / "python", "-W", "error", "-c", "".join(blocks)], cwd=tmp_path,
+              env=environment_of(clean_venv, tmp_path))  # fmt: skip
+    assert "100000 cells, " in out
+
+
+@pytest.mark.mpi
+def test_readme_python_with_all_extras(tmp_path):
+    pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'stiff-surrogate[mpi]'")
+    script = "\n".join(readme_blocks("python"))
+    environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    assert "imbalance " in run([sys.executable, "-c", script], cwd=tmp_path, env=environment)
+
+
+@pytest.mark.slow
+def test_licence_comes_with_the_package(sources, clean_venv):
+    """The text, and its name in the metadata and for those who cite."""
+    text = (ROOT / "LICENSE").read_text()
+    (metadata,) = clean_venv.parent.glob("lib/*/site-packages/stiff_surrogate-*.dist-info")
+    assert text.startswith("BSD 3-Clause") and (metadata / "licenses" / "LICENSE").read_text() == text
+    assert "\nLicense-Expression: BSD-3-Clause\n" in (metadata / "METADATA").read_text()
+    citation = (sources / "CITATION.cff").read_text()
+    assert re.search("^license: BSD-3-Clause$", citation, re.M)
+    assert re.search("^version: (.*)$", citation, re.M)[1] == surrogate.__version__
+    assert (sources / "LICENSE").read_text() == text
+
+
+@pytest.mark.slow
+def test_command_line_with_the_package_alone(clean_venv, tmp_path):
+    """What needs more says what it needs."""
+    environment = environment_of(clean_venv, tmp_path)
+
+    def command(*arguments):
+        return subprocess.run([clean_venv / "surrogate", *arguments], capture_output=True, text=True, cwd=tmp_path,
+                              env=environment)  # fmt: skip
+
+    assert command("models").stdout.count("accepted at rtol") > 5
+    for name in ("train", "labels", "calibrate", "evaluate", "export"):
+        done = command(name, "--help")
+        assert done.returncode == 0 and done.stdout.startswith(f"usage: surrogate {name}") and not done.stderr
+        assert "[training]" in done.stdout
+        done = command(name, "x")
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and "needs sympy" in done.stderr
+    code = "import surrogate; surrogate.load('ism-atomic').torch()"
+    done = subprocess.run([clean_venv / "python", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1 and "stiff-surrogate[training]" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_shipped_nets_in_torch_from_the_package(clean_venv, tmp_path):
+    """The model file of a shipped model is installed, too. PyTorch and the like are lent by this environment."""
+    pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
+    script = textwrap.dedent("""
+        import sys
+        import surrogate
+        sys.path += sys.argv[1:]
+        for name in surrogate.models():
+            model = surrogate.load(name)
+            assert "/venv/" in str(model.path), model.path
+            print("net of", model.torch().__class__.__name__, name)
+    """)
+    lent = [path for path in sys.path if path.endswith("site-packages")]
+    out = run([clean_venv / "python", "-c", script, *lent], cwd=tmp_path, env=environment_of(clean_venv, tmp_path))
+    assert out.count("net of") > 4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler, ranks", [("gfortran", 1), ("mpif90", 2)])
-def test_readme_builds_the_hydro_code(compiler, ranks, clean_venv, tmp_path):
+def test_readme_builds_the_hydro_code(compiler, ranks, plain_bin, tmp_path):
     if not shutil.which(compiler, path="/usr/bin"):
         pytest.skip(f"{compiler} is not installed")
     here = shutil.copytree(ROOT / "bindings" / "examples" / "hydro", tmp_path / "here")
@@ -92,7 +198,7 @@ def test_readme_builds_the_hydro_code(compiler, ranks, clean_venv, tmp_path):
     (block,) = (block for block in readme_blocks() if "hydro.f90" in block)
     wanted = ("CONFIG", "gfortran") if compiler == "gfortran" else ("CONFIG", "mpicc", "mpif90")
     script = "\n".join(line for line in block.splitlines() if line.startswith(wanted))
-    environment = {"PATH": f"{clean_venv}:/usr/bin:/bin", "HOME": str(tmp_path), "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    environment = {"PATH": f"{plain_bin}:/usr/bin:/bin", "HOME": str(tmp_path), "OMPI_ALLOW_RUN_AS_ROOT": "1",
                    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1"}  # fmt: skip
     said = run(["bash", "-ec", script.split(" && python plot.py")[0]], cwd=here, env=environment)
     assert "drift of mass" in said and f"on {ranks} ranks" in said
@@ -106,12 +212,18 @@ def prefix(tmp_path_factory):
 
     def install(*options):
         place = tmp_path_factory.mktemp("cmake")
-        run(["cmake", "-S", ROOT, "-B", place / "build", "-DSURR_TESTS=OFF", "-DPython_EXECUTABLE=/nowhere", *options])
+        standard = ["-DSURR_TESTS=OFF", "-DSURR_MPI=OFF", "-DPython_EXECUTABLE=/nowhere"]
+        run(["cmake", "-S", ROOT, "-B", place / "build", *standard, *options])
         run(["cmake", "--build", place / "build"])
         run(["cmake", "--install", place / "build", "--prefix", place / "prefix"])
         return place / "prefix"
 
     return install
+
+
+@pytest.fixture(scope="module")
+def prefix_with_model(prefix):
+    return prefix("-DSURR_MODELS=decay-linear", f"-DPython_EXECUTABLE={sys.executable}")
 
 
 def test_plain_cmake_install(prefix, toys, tmp_path, cc):
@@ -134,6 +246,45 @@ def test_plain_cmake_install(prefix, toys, tmp_path, cc):
     run(["cmake", "--build", tmp_path / "b"])
     for kind in ("surrogate", "static"):
         assert run([tmp_path / "b" / f"by_{kind}", toys / "toy.so"]).startswith("0 ")
+
+
+@pytest.mark.parametrize("way", ["by name, shared", "by name, archive", "linked in"])
+def test_plain_cmake_installs_models(way, prefix_with_model, tmp_path):
+    """Found by name from a shared library and from an archive, with nothing set; or itself an archive in the host."""
+    from surrogate.training.export import export_model
+
+    where = prefix_with_model
+    target, defined = "surrogate::static", ""
+    if way == "linked in":
+        target = f'"{export_model("decay-linear", tmp_path, static=True)}" {target}'
+        defined = "STATIC_MODEL=surr_model_decay_linear"
+    elif way == "by name, shared":
+        target = "surrogate::surrogate"
+    (tmp_path / "host.c").write_text(HOST)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\nproject(host C)\nfind_package(surrogate REQUIRED)\n"
+        f"add_executable(host host.c)\ntarget_link_libraries(host PRIVATE {target})\n"
+        f"target_compile_definitions(host PRIVATE {defined})\n"
+    )
+    run(["cmake", "-S", tmp_path, "-B", tmp_path / "b", f"-DCMAKE_PREFIX_PATH={where}"])
+    run(["cmake", "--build", tmp_path / "b"])
+    environment = {k: v for k, v in os.environ.items() if k != "SURROGATE_MODEL_PATH"}
+    assert run([tmp_path / "b" / "host", "decay-linear"], env=environment, cwd=tmp_path).startswith("0 ")
+
+
+def test_cmake_says_that_there_is_no_compiler(tmp_path):
+    done = subprocess.run(["cmake", "-S", ROOT, "-B", tmp_path / "b"], capture_output=True, text=True,
+                          env=os.environ | {"CC": "/nowhere/cc"})  # fmt: skip
+    assert done.returncode and 'No C compiler is found ($CC is "/nowhere/cc")' in done.stderr
+
+
+def test_cmake_says_what_generating_models_needs(tmp_path):
+    (tmp_path / "sympy.py").write_text("raise ImportError('none here')\n")
+    options = ["-DSURR_TESTS=OFF", "-DSURR_MPI=OFF", "-DSURR_MODELS=decay-linear"]
+    options.append(f"-DPython_EXECUTABLE={sys.executable}")
+    done = subprocess.run(["cmake", "-S", ROOT, "-B", tmp_path / "b", *options], capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(tmp_path)})  # fmt: skip
+    assert done.returncode and "ImportError: none here" in done.stderr and "-DPython_EXECUTABLE" in done.stderr
 
 
 def test_without_dlopen(prefix, toys, tmp_path, cc):

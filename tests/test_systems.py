@@ -1,9 +1,15 @@
 """Systems as data: content of the networks, conservation laws, error messages of the loader."""
 
+import hashlib
+import json
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
 import sympy as sp
 import yaml
+from surrogate.training import system as system_module
 from surrogate.training import System, Variable, get_system, system_names
 from surrogate.training.codegen import python_functions
 from surrogate.training.expressions import Basis, Lowering, Parser, fexp
@@ -117,6 +123,39 @@ def test_table_is_monotone_and_meets_its_nodes():
     np.testing.assert_allclose(table(inner + 1e-7, 1), table(inner - 1e-7, 1), atol=2e-6)
     with pytest.raises(ValueError, match="whole multiples"):
         Table.monotone([0.0, 1.0, 1.7], [0, 1, 2])
+
+
+ZOO = Path(system_module.__file__).parent / "zoo"
+
+
+@pytest.mark.parametrize("path", sorted(ZOO.glob("*.h5")), ids=lambda path: path.stem)
+def test_shipped_models_are_of_these_systems(path):
+    """Else the package cannot be built: their hash must not depend on the version of SymPy at hand."""
+    with h5py.File(path) as file:
+        assert json.loads(file.attrs["system_hash"]) == get_system(json.loads(file.attrs["system"])).hash
+
+
+def test_hash_knows_doubles_and_no_order():
+    """Versions of SymPy differ in the last of the 40 digits, and may in the order of terms."""
+    x, y, f = sp.Symbol("x", real=True), sp.Symbol("y", real=True), sp.Function("f")
+
+    def digest(number, *terms):
+        rhs = sp.Add(*terms, sp.Float(number, 40) * f(x), evaluate=False), x
+        return System("own", (Variable("x"), Variable("y")), rhs)
+
+    one = digest("1.5746493913880000000000000000000000001", x, y)
+    assert one.hash == digest("1.5746493913880000000000000000000000009", y, x).hash
+    assert one.hash != digest("1.574649391388001", x, y).hash
+    assert one.hash != digest("1.5746493913880000000000000000000000001", x, x).hash
+    assert one.has_hash(one.hash) and not one.has_hash(digest("1.5", x, y).hash) and not one.has_hash(None)
+
+
+def test_files_made_before_are_still_of_their_systems():
+    """Their hash was that of SymPy's own text."""
+    system = get_system("robertson")
+    text = repr((system.name, system.variables, system.parameters, system.dt_range))
+    text += sp.srepr((tuple(system.rhs), tuple(e for _, e in system.definitions)))
+    assert system.has_hash(hashlib.sha256(text.encode()).hexdigest())
 
 
 def test_toys_match_the_printed_equations():

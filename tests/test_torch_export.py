@@ -170,3 +170,31 @@ def test_own_systems_that_are_not_there_are_refused():
         get_system("nowhere:make")
     with pytest.raises(ValueError, match="returned float"):
         get_system("time:time")
+
+
+def test_a_shipped_model_has_a_net_for_torch(cells):
+    """Of a model that is part of the package there is the model file, too."""
+    model = surrogate.load("ism-atomic")
+    state, dt = (torch.from_numpy(x) for x in wide(get_system("ism-atomic"), 2000, 6))
+    end, error, inside = model.torch()(state, dt)
+    solved = state.numpy().copy()
+    report = model.stepper(rtol=0.1).step(solved, dt.numpy())
+    took = torch.from_numpy(report.status == 0)
+    assert took.sum() > 500 and inside[took].all() and (error[took] <= 0.1).all()
+    assert np.allclose(end.numpy()[took], solved[took], rtol=1e-3)
+
+
+def test_export_of_a_shipped_name_has_its_net(tmp_path, capsys):
+    quickly = "--cflags=-O0"
+    main(["ism-atomic-single", "--to", str(tmp_path / "a"), quickly])
+    files = [tmp_path / "a" / f"ism-atomic-single.{kind}" for kind in ("so", "pt", "pt2")]
+    assert capsys.readouterr().out.splitlines() == [str(path) for path in files]
+    model = surrogate.load(files[0])
+    assert model.info["kind"] == "surrogate" and model.name == "ism-atomic-single"
+    main(["freeze-out", "--to", str(tmp_path / "b"), "--solver-only", quickly])
+    alone = surrogate.load(tmp_path / "b" / "freeze-out.so")
+    assert alone.info["kind"] == "solver"
+    with pytest.raises(surrogate.ModelError, match="no net for torch"):
+        alone.torch()
+    with pytest.raises(ValueError, match="is a model file: give the name of its system"):
+        main(["net.h5", "--to", str(tmp_path), "--solver-only"])

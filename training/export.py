@@ -32,6 +32,8 @@ ISA_FLAGS = {
 CFLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math",
           "-ffp-contract=fast", "-Wall", "-Wextra"]  # fmt: skip
 N_TEST = 16
+#: trained and calibrated models that are part of the package
+ZOO = Path(__file__).resolve().parent / "zoo"
 
 
 def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=None, name=None, static=False):
@@ -172,7 +174,7 @@ def _write_model(name, system, isas, net):
     gross = np.array([gross(0.0, y, values) for y in states])
     scale = np.where(gross > 0, gross, 1.0)  # what does not change is compared as it is
     info = {
-        "system": system.name, "system_hash": system.hash, "kind": "surrogate" if net else "solver",
+        "name": name, "system": system.name, "system_hash": system.hash, "kind": "surrogate" if net else "solver",
         "variables": {v.name: v.unit for v in system.variables},
         "parameters": {p.name: p.value for p in system.parameters}, "conserved": list(system.conserved),
         "references": list(system.references),
@@ -225,38 +227,49 @@ def _c(x):
 
 
 def main(arguments=None):
-    """Write the model library of a system, or of a trained and calibrated model file: then also the net alone as
-    TorchScript (NAME.pt) and as a program of torch.export (NAME.pt2)."""
+    """Write the model library of a shipped model, of a trained and calibrated model file, or of a system with its solver
+    alone. Where there is a net, also the net alone as TorchScript (NAME.pt) and as a program of torch.export (NAME.pt2)."""
+    shipped = shipped_files()
     parser = argparse.ArgumentParser(prog="surrogate export", description=main.__doc__)
-    parser.add_argument("name_or_file", metavar="NAME", help=f"a model file (*.h5), or a system: {SYSTEM_HELP}")
+    parser.add_argument("name_or_file", metavar="NAME", help=f"a shipped model ({', '.join(shipped)}); a model file (*.h5); "
+                        f"or a system: {SYSTEM_HELP}")  # fmt: skip
     parser.add_argument("--to", required=True, metavar="DIR")
-    parser.add_argument("--name", help="of the model; default that of the system")
+    parser.add_argument("--name", help="of the model; default that of the shipped model or of the system")
     parser.add_argument("--system", **SYSTEM_OPTION)
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--torch-only", action="store_true", help="write no library: NAME.pt and NAME.pt2 alone")
     only.add_argument("--library-only", action="store_true", help="no NAME.pt and NAME.pt2; needs no PyTorch")
+    only.add_argument("--solver-only", action="store_true", help="no net, though one is shipped")
     parser.add_argument("--cc", help="C compiler; default $CC or cc")
     parser.add_argument("--cflags", default="", help="further compiler flags, one string")
     parser.add_argument("--static", action="store_true", help="libNAME.a to link into a host, instead of NAME.so")
     parser.add_argument("--keep-source", action="store_true", help="keep the generated C")
     options = parser.parse_args(arguments)
-    is_trained = options.name_or_file.endswith(".h5")
+    what, name = options.name_or_file, options.name
+    if what in shipped and not options.solver_only:
+        what, name = str(shipped[what]), name or what
+    is_trained = what.endswith(".h5")
+    if options.solver_only and is_trained:
+        raise ValueError(f"--solver-only is for systems, and {what} is a model file: give the name of its system")
     if options.torch_only and not is_trained:
-        raise ValueError(f"--torch-only is for nets, and {options.name_or_file} is a system: give a model file (*.h5)")
-    net = NetData.read(options.name_or_file) if is_trained else None
-    system = system_of(net.metadata, options.name_or_file, options.system) if net else get_system(options.name_or_file)
-    if net and net.metadata.get("system_hash") != system.hash:
-        raise ValueError(f"{options.name_or_file} was trained for {system.name!r} as it was then: train again")
+        raise ValueError(f"--torch-only is for nets, and {what} is a system: give a model file (*.h5)")
+    net = NetData.read(what) if is_trained else None
+    system = system_of(net.metadata, what, options.system) if net else get_system(what)
+    if net and not system.has_hash(net.metadata.get("system_hash")):
+        raise ValueError(f"{what} was trained for {system.name!r} as it was then: train again")
     if not options.torch_only:
-        print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net,
-                           options.name, options.static))  # fmt: skip
+        print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net, name,
+                           options.static))  # fmt: skip
     if net and not options.library_only:
-        from .calibrate import Calibration, Domain, from_plain, load_trained
-        from .torch_export import Predictor, export_torch
+        from .torch_export import export_torch, load_predictor
 
-        _, surrogate, metadata = load_trained(options.name_or_file, options.system)
-        parts = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
-        print(*export_torch(Predictor(surrogate, *parts), system, options.to, options.name), sep="\n")
+        system, predictor = load_predictor(what, options.system)
+        print(*export_torch(predictor, system, options.to, name), sep="\n")
+
+
+def shipped_files():
+    """Model files of the models that are part of the package, by name."""
+    return {path.stem: path for path in sorted(ZOO.glob("*.h5"))}
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def load_labels(path, *, system=None, partial=False):
     if len(damaged):
         raise ValueError(f"{path} is damaged: chunk {damaged[0]} is not what was written. Its command makes it anew "
                          f"({meta['command']}), or copy the file again")  # fmt: skip
-    if system is not None and meta["system_hash"] != system.hash:
+    if system is not None and not system.has_hash(meta["system_hash"]):
         raise ValueError(f"{path}: the labels are of {meta['system']} with hash {meta['system_hash'][:12]}, "
                          f"not of {system.name} with {system.hash[:12]}: make them anew")  # fmt: skip
     done = complete_chunks(data)

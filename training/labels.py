@@ -210,9 +210,9 @@ def open_solver(recipe):
     except ModelError as error:
         raise ModelError(f"{error}. `surrogate export {recipe.system.name} --to DIR` makes the model library "
                          f"DIR/{recipe.system.name}.so") from error  # fmt: skip
-    if model.info.get("system_hash") != recipe.system.hash:
-        raise ModelError(f"model {name} was made from another {model.name} than this {recipe.system.name} (the hashes "
-                         f"of their equations differ): export it anew")  # fmt: skip
+    if not recipe.system.has_hash(model.info.get("system_hash")):
+        raise ModelError(f"model {name} was made from another {model.info['system']} than this {recipe.system.name} "
+                         f"(the hashes of their equations differ): export it anew")  # fmt: skip
     stepper = model.stepper(rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"], max_step=recipe.max_step,
                             net=False)
     return lambda cells, dt, params: stepper.step(cells, dt, params=params).status

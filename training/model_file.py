@@ -205,7 +205,7 @@ def load_model(path, system):
     """
     tensors, metadata = read_tensors(path)
     tensors.pop("vectors", None)
-    if metadata.get("system_hash") != system.hash:
+    if not system.has_hash(metadata.get("system_hash")):
         raise ValueError(f"{path} was trained for {metadata.get('system')!r} with hash {metadata.get('system_hash')}, "
                          f"not for this {system.name!r} ({system.hash}); train again")  # fmt: skip
     try:

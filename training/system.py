@@ -230,11 +230,31 @@ class System:
 
     @cached_property
     def hash(self):
-        """SHA-256 over everything that changes a result."""
-        text = repr((self.name, self.variables, self.parameters, self.dt_range))
-        text += sp.srepr((tuple(self.rhs), tuple(e for _, e in self.definitions)))
+        """SHA-256 over everything that changes a result; numbers as the doubles that they become, for versions of SymPy
+        differ in the digits beyond."""
+        return self._digest("\n".join(_canonical(e) for e in (*self.rhs, *(e for _, e in self.definitions))))
+
+    def has_hash(self, digest):
+        """Whether a file's hash is of this system: `hash`, or the one before it, of this version of SymPy alone."""
+        former = sp.srepr((tuple(self.rhs), tuple(e for _, e in self.definitions)))
+        return digest in (self.hash, self._digest(former))
+
+    def _digest(self, equations):
+        text = repr((self.name, self.variables, self.parameters, self.dt_range)) + equations
         text += "".join(repr((k, t.lower, t.width, t.coeffs.tolist())) for k, t in sorted(self.tables.items()))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(expr):
+    """Text of an expression: constants as doubles, terms and factors in the order of their texts."""
+    if expr.is_Float:
+        return repr(float(expr))
+    if not expr.args:
+        return str(expr)
+    arguments = [_canonical(argument) for argument in expr.args]
+    if expr.is_Add or expr.is_Mul:
+        arguments.sort()
+    return f"{type(expr).__name__}({', '.join(arguments)})"
 
 
 class Derived:

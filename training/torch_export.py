@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 
-from .calibrate import calibrated, doubt
-from .domain import Inside
+from .calibrate import Calibration, calibrated, doubt, from_plain, load_trained
+from .domain import Domain, Inside
 
 
 class Predictor(torch.nn.Module):
@@ -74,6 +74,13 @@ class Predictor(torch.nn.Module):
         """Arguments of the right shape and type; not 0 or 1 cells, which an exported program would take as fixed."""
         n, n_vars = 37, len(self.surrogate.encoding.names)
         return torch.ones(n, n_vars, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
+
+
+def load_predictor(path, system=None):
+    """A calibrated model file: (system, `Predictor`); `system` as in `calibrate.load_trained`."""
+    system, surrogate, metadata = load_trained(path, system)
+    parts = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
+    return system, Predictor(surrogate, *parts)
 
 
 def export_torch(predictor, system, directory, name=None):

@@ -37,7 +37,10 @@ module surrogate
 
   integer(c_int32_t), parameter, public :: SURR_F_COMPACT = 0, SURR_F_INDEXED = 1, SURR_F_INPUT = 2
   integer(c_int32_t), parameter, public :: SURR_F64 = 0, SURR_F32 = 1
-  integer(c_int32_t), parameter, public :: SURR_NSTAT = 8, SURR_NPHASE = 4, SURR_NAUDIT = 240, &
+  integer(c_int32_t), parameter, public :: & ! as the names count: stat(0:SURR_NSTAT - 1), seconds(0:SURR_NPHASE - 1)
+    SURR_STAT_CELLS = 0, SURR_STAT_NET = 1, SURR_STAT_OUTSIDE = 2, SURR_STAT_ERROR = 3, SURR_STAT_AUDIT = 4, &
+    SURR_STAT_SOLVER = 5, SURR_STAT_UNTOUCHED = 6, SURR_STAT_STEPS = 7, SURR_NSTAT = 8
+  integer(c_int32_t), parameter, public :: SURR_NPHASE = 4, SURR_NAUDIT = 240, &
        SURR_PHASE_GATHER = 0, SURR_PHASE_NET = 1, SURR_PHASE_SOLVER = 2, SURR_PHASE_SCATTER = 3
 
   public :: surr_abi_check, surr_version, surr_last_error, surr_status_name
@@ -513,7 +516,7 @@ contains
   end function
 
   !> Advances the cells q(field, :), or with cell_dim=1 q(:, field), by dt, in place and without a copy whatever part of
-  !> an array they are. status(c) is that of cell c, stat(SURR_NSTAT) the counts.
+  !> an array they are. status(c) is that of cell c, stat(0:SURR_NSTAT - 1) the counts.
   function step_cells(self, q, dt, status, stat, cell_dim) result(code)
     class(surrogate_stepper), intent(inout) :: self
     real(c_double), intent(inout), target :: q(:, :)

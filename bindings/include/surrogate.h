@@ -166,7 +166,17 @@ SURR_API int32_t surr_plan_commit(surr_plan *p);
 
 /* ---- the step ---------------------------------------------------------------------------------------------------- */
 enum { SURR_F64 = 0, SURR_F32 = 1 };                                            /* type of every field of a call */
-enum { SURR_NSTAT = 8 };   /* cells, net, outside, error, audit, solver, untouched (status >= 32), solver steps */
+enum {                     /* stat[] of a call: how many cells, and how many of each status */
+    SURR_STAT_CELLS = 0,
+    SURR_STAT_NET = 1,     /* of SURR_CELL_NET, and so on */
+    SURR_STAT_OUTSIDE = 2,
+    SURR_STAT_ERROR = 3,
+    SURR_STAT_AUDIT = 4,
+    SURR_STAT_SOLVER = 5,
+    SURR_STAT_UNTOUCHED = 6, /* of status 32 and above */
+    SURR_STAT_STEPS = 7,     /* step attempts of the solver, all cells together */
+    SURR_NSTAT = 8
+};
 enum {                     /* phases of a call: read, convert and check; net; solver; convert and write */
     SURR_PHASE_GATHER = 0,
     SURR_PHASE_NET = 1,

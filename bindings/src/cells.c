@@ -315,11 +315,11 @@ void count_cells(scratch *s)
 {
     for (int32_t i = 0; i < s->n; i++) {
         if (s->status[i] == SURR_CELL_QUEUED) continue;
-        s->stat[0]++;
-        s->stat[s->status[i] < SURR_CELL_MASKED ? 1 + s->status[i] : 6]++;
+        s->stat[SURR_STAT_CELLS]++;
+        s->stat[s->status[i] < SURR_CELL_MASKED ? SURR_STAT_NET + s->status[i] : SURR_STAT_UNTOUCHED]++;
         s->n_flagged += s->status[i] > SURR_CELL_MASKED;
     }
-    for (int32_t i = 0; i < s->m; i++) s->stat[7] += s->attempts[i];
+    for (int32_t i = 0; i < s->m; i++) s->stat[SURR_STAT_STEPS] += s->attempts[i];
 }
 
 /* What a step attempt is in the host's cost field. */

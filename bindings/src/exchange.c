@@ -163,7 +163,7 @@ static void solve_packed(void *context, scratch *s, int64_t first, int32_t n)
     for (int32_t i = 0; i < n; i++) {
         const outcome o = {s->state[i], p->fallback == FALLBACK_HOST ? 1 + (int32_t)each : s->attempts[i]};
         memcpy(dt + i, &o, sizeof o);
-        s->stat[7] += (int64_t)spent_of(p, o);
+        s->stat[SURR_STAT_STEPS] += (int64_t)spent_of(p, o);
     }
     s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
 }
@@ -189,7 +189,7 @@ int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *spent
     int32_t code = work_enter(w);
     if (code != SURR_OK) return code;
     code = work_run(w, n, 0, solve_packed, &(solving){.work = w, .n = n, .packed = packed});
-    if (code == SURR_OK && spent) *spent = w->stat[7];
+    if (code == SURR_OK && spent) *spent = w->stat[SURR_STAT_STEPS];
     work_leave(w);
     return code;
 }

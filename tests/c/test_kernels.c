@@ -35,7 +35,7 @@ static int drive(const surr_model_desc *m, const surr_kernels *k, int64_t n, dou
         step[c] = dt;
     }
     k->evaluate(n, y, params, f, J);
-    k->solve(&options, n, y, step, params, status, attempts);
+    k->solve(&options, n, y, step, NULL, params, status, attempts);
     for (int64_t c = 0; c < n; c++) {
         if (status[c] != 4 || attempts[c] < 1) bad++;
         for (int j = 0; j < m->n_state; j++) bad += !isfinite(y[c * m->n_state + j]);

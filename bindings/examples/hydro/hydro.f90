@@ -249,7 +249,7 @@ module thermochemistry
   character(len=8) :: kind
   type(surrogate_stepper), save :: stepper
   type(c_ptr), save :: balancer
-  integer(c_int64_t) :: counts(SURR_NSTAT) = 0            !< of all steps; see surrogate.h
+  integer(c_int64_t) :: counts(0:SURR_NSTAT - 1) = 0      !< of all steps; see surrogate.h
   real(dp) :: imbalance(2) = 0                            !< as cells lie and as they were solved: sums over steps
 
 contains
@@ -301,7 +301,7 @@ contains
   !> The net takes its cells of every row at once; the others are solved together, where there is least to do.
   subroutine row_by_row(dt)
     real(dp), intent(in) :: dt
-    integer(c_int64_t), target :: stat(SURR_NSTAT)
+    integer(c_int64_t), target :: stat(0:SURR_NSTAT - 1)
     real(dp) :: before, after
     integer :: j
     do j = 1, ny
@@ -322,8 +322,8 @@ contains
         n = number_densities(u(:, i, j))
         T = (gamma - 1) * u(i_e, i, j) * energy_density / (k_boltzmann * sum(n))
         call krome(n, T, dt * time, ierr)
-        counts(1) = counts(1) + 1
-        if (ierr /= 0) counts(7) = counts(7) + 1
+        counts(SURR_STAT_CELLS) = counts(SURR_STAT_CELLS) + 1
+        if (ierr /= 0) counts(SURR_STAT_UNTOUCHED) = counts(SURR_STAT_UNTOUCHED) + 1
         if (ierr /= 0) cycle
         u(i_e, i, j) = T * k_boltzmann * sum(n) / ((gamma - 1) * energy_density)
         u(i_s:, i, j) = n * masses() / density
@@ -344,6 +344,8 @@ program hydro
   use gas
   use euler
   use thermochemistry
+  use surrogate, only: SURR_NSTAT, SURR_STAT_CELLS, SURR_STAT_NET, SURR_STAT_OUTSIDE, SURR_STAT_SOLVER, &
+    SURR_STAT_STEPS, SURR_STAT_UNTOUCHED
   implicit none
   integer :: n = 128, ierr, steps = 0
   real(dp) :: box = 20, t_end = 10, cfl = 0.4_dp, rtol = 0.1_dp  ! [pc], [kyr]
@@ -436,10 +438,11 @@ contains
 
   !> What is conserved, and what it cost. The program fails if it is not conserved.
   subroutine report()
-    real(dp) :: drift(7), cells, all(8)
+    real(dp) :: drift(7), cells, solved, all(0:SURR_NSTAT - 1)
     drift = [last(1) / first(1) - 1, (last(2) - first(2) - gained - added) / first(2), last(3) / first(3) - 1, &
              last(4) / first(4) - 1, drift_in_cells()]
     all = over_ranks(real(counts, dp), MPI_SUM)
+    solved = sum(all(SURR_STAT_OUTSIDE:SURR_STAT_SOLVER))
     cells = real(n, dp)**2 * steps
     seconds = over_ranks(seconds, MPI_MAX)
     if (rank == 0) then
@@ -449,15 +452,15 @@ contains
       print '(3(a,es9.1))', 'in single cells, sum of fractions', drift(5), ', He per H', drift(6), ', charge', drift(7)
       print '(a,f5.1,a,es8.1)', 'radiated ', abs(100 * gained / first(2)), ' % of the energy, added by the floor ', &
         added / first(2)
-      if (sum(all(2:6)) > 0) print '(3(a,f5.1),a,i0)', 'net ', 100 * all(2) / all(1), ' %, solver ', &
-        100 * sum(all(3:6)) / all(1), ' % in ', all(8) / max(sum(all(3:6)), 1.0_dp), ' steps each, untouched ', &
-        nint(all(7))
+      if (solved + all(SURR_STAT_NET) > 0) print '(3(a,f5.1),a,i0)', 'net ', &
+        100 * all(SURR_STAT_NET) / all(SURR_STAT_CELLS), ' %, solver ', 100 * solved / all(SURR_STAT_CELLS), ' % in ', &
+        all(SURR_STAT_STEPS) / max(solved, 1.0_dp), ' steps each, untouched ', nint(all(SURR_STAT_UNTOUCHED))
       if (sum(imbalance) > 0) print '(2(a,f0.2))', 'imbalance of the solver''s work ', imbalance(1) / steps, ', shared ', &
         imbalance(2) / steps
       print '(a,f6.2,a,f6.2,a)', 'hydro ', 1e6 * seconds(1) * n_ranks / cells, ' us/cell, chemistry ', &
         1e6 * seconds(2) * n_ranks / cells, ' us/cell'
     end if
-    if (.not. all_small(drift) .or. all(7) > 0) error stop 'not conserved, or a cell could not be advanced'
+    if (.not. all_small(drift) .or. all(SURR_STAT_UNTOUCHED) > 0) error stop 'not conserved, or a cell could not be advanced'
   end subroutine
 
   pure function all_small(drift) result(answer)
