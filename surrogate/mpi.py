@@ -10,7 +10,7 @@ from mpi4py import MPI
 
 from surrogate import balance, waiting
 from surrogate.errors import ModelError
-from surrogate.report import PHASES, Balance, audit_quantiles, fraction_accepted
+from surrogate.report import PHASES, Balance, audit_quantiles, fraction_accepted, named_reasons
 
 CELLS, RESULTS = 1, 2  # tags
 #: cells that a thread solves between two looks at the messages: some of the engine's blocks
@@ -238,7 +238,7 @@ class Ranks:
 
     # ---- reports ----------------------------------------------------------------------------------------------------
 
-    def sum_report(self, report, done=None):
+    def sum_report(self, report, model, done=None):
         """Return `report` with everything summed over the ranks; `done` is what the exchange did on this one."""
         done = done or Exchange()
         own = float(waiting.work_of(report.cost).sum())
@@ -246,7 +246,7 @@ class Ranks:
         columns = {"cells": [report.n_cells, report.solver_steps, own, here], "counts": report.counts.values(),
                    "seconds": [report.seconds[phase] for phase in PHASES],
                    "moved": [done.n_cells, done.n_bytes, done.n_messages], "phases": done.seconds.values(),
-                   "audit": report.audit_counts}  # fmt: skip
+                   "audit": report.audit_counts, "outside": report.outside_counts}  # fmt: skip
         ends = np.cumsum([len(x) for x in columns.values()])
         total = self.reduce([x for column in columns.values() for x in column], MPI.SUM)
         total = dict(zip(columns, np.split(total, ends)))
@@ -254,7 +254,7 @@ class Ranks:
         n_cells, solver_steps = (int(x) for x in total["cells"][:2])
         counts = dict(zip(report.counts, map(int, total["counts"])))
         seconds = dict(zip(PHASES, total["seconds"].tolist()))
-        audit_counts = total["audit"].astype(np.int64)
+        audit_counts, outside_counts = (total[name].astype(np.int64) for name in ("audit", "outside"))
         untouched = counts["masked"] + counts["bad input"] + counts["failed"]
         before, after, in_time = (
             float(x * self.comm.size / y) if y else 1.0
@@ -271,6 +271,8 @@ class Ranks:
             seconds=seconds,
             audit=audit_quantiles(audit_counts),
             audit_counts=audit_counts,
+            outside=named_reasons(model, outside_counts),
+            outside_counts=outside_counts,
             imbalance=after,
             balance=Balance(
                 predicted=tuple(most[3:].tolist()), measured=(before, after), seconds_imbalance=in_time,

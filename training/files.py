@@ -4,6 +4,7 @@ What is checked is damage, by disks, copies and editors. Nothing here is a signa
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,8 @@ UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowEr
 def replacing(path):
     """Give a name to write to, which becomes `path` if all goes well; what an earlier, killed one left is overwritten."""
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such directory", str(path.parent))
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary

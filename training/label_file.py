@@ -1,6 +1,7 @@
 """The file of labels: its layout, reading, and the ways in which it stays valid whatever happens to its writer."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
@@ -49,7 +50,7 @@ class Labels:
     meta: dict
 
 
-def load_labels(path, *, system=None, partial=False):
+def load_labels(path, *, system=None, splits=None, partial=False):
     """Open a label file.
 
     Parameters
@@ -57,6 +58,9 @@ def load_labels(path, *, system=None, partial=False):
     path : str or path
     system : System, optional
         The system that the labels must be of.
+    splits : tuple of str, optional
+        The splits that the labels may be of: what was trained on measures nothing, and what is measured with must not
+        decide before.
     partial : bool
         Accept a file that is not complete, and return copies of the trajectories that are there.
 
@@ -70,6 +74,9 @@ def load_labels(path, *, system=None, partial=False):
         If the file is not a label file, damaged, not complete, or of another system.
     """
     meta, data = open_file(path)
+    if splits is not None and meta["split"] not in splits:
+        raise ValueError(f"{path}: the labels are of the split {meta['split']!r}, wanted are those of "
+                         f"{' or '.join(map(repr, splits))}: make them with --split {splits[0]}")  # fmt: skip
     damaged = np.flatnonzero(complete_chunks(data) & ~intact_chunks(meta, data))
     if len(damaged):
         raise ValueError(f"{path} is damaged: chunk {damaged[0]} is not what was written. Its command makes it anew "
@@ -146,6 +153,8 @@ def open_file(path, mode="r"):
     """Attributes of a label file as plain values, and its datasets as memory maps."""
     import h5py
 
+    if not os.path.exists(path):
+        raise FileNotFoundError(errno.ENOENT, "there is no such file of labels", str(path))
     try:
         # Without HDF5's lock, so that a file can be looked at while it grows: its structure never changes.
         with h5py.File(path, "r", locking=False) as file:

@@ -96,7 +96,7 @@ def read_arrays(path):
     if format_ is None:
         raise ValueError(f"{path} is an HDF5 file, but no model: `surrogate train` makes them")
     if format_ not in (FORMAT, FORMAT_WITHOUT_DIGEST):
-        raise ValueError(f"{path}: format {format_}, this version reads {FORMAT}")
+        raise ValueError(f"{path} is no model file of this version: its format is {format_!r:.50}, read are those of {FORMAT}")
     if not all(isinstance(value, str) for value in attributes.values()):
         raise ValueError(f"{path} is not a model file: one of its attributes is no text")
     is_old = digest is None and format_ == FORMAT_WITHOUT_DIGEST

@@ -11,6 +11,16 @@ from .checks import check_decision, check_vectors, check_weights
 N_VECTORS = 16
 
 
+ACCEPTS_NOTHING = ("this net accepts nothing: at no tolerance up to 0.1 did its errors prove sure enough, so that the solver takes "
+                   "every cell. Train longer, on more labels or on a smaller domain")  # fmt: skip
+
+
+def accepts_nothing(metadata):
+    """Whether the metadata of a calibrated model file say that nothing is left to its net."""
+    shares = [share for result in metadata.get("held_out", {}).values() for share in result["accepted"].values()]
+    return min(metadata["calibration"]["nodes"]) > 0 or (bool(shares) and not any(shares))
+
+
 @dataclass(frozen=True, eq=False)
 class NetData:
     """A net for code generation.

@@ -162,7 +162,17 @@ SURR_API int32_t surr_plan_commit(surr_plan *p);
 
 /* ---- the step ---------------------------------------------------------------------------------------------------- */
 enum { SURR_F64 = 0, SURR_F32 = 1 };                                            /* type of every field of a call */
-enum { SURR_NSTAT = 8 };   /* cells, net, outside, error, audit, solver, untouched (status >= 32), solver steps */
+enum {                     /* stat[SURR_NSTAT] of a call: cells, by what became of them; and step attempts of the solver */
+    SURR_STAT_CELLS = 0,
+    SURR_STAT_NET = 1,
+    SURR_STAT_OUTSIDE = 2,
+    SURR_STAT_ERROR = 3,
+    SURR_STAT_AUDIT = 4,
+    SURR_STAT_SOLVER = 5,
+    SURR_STAT_UNTOUCHED = 6,   /* status >= 32 */
+    SURR_STAT_STEPS = 7,
+    SURR_NSTAT = 8
+};
 enum {                     /* phases of a call: read, convert and check; net; solver; convert and write */
     SURR_PHASE_GATHER = 0,
     SURR_PHASE_NET = 1,
@@ -176,6 +186,10 @@ SURR_API int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, su
 SURR_API int32_t surr_work_free(surr_work *w); /* NULL is fine */
 /* Time spent in the last call: seconds[SURR_NPHASE], summed over threads. */
 SURR_API int32_t surr_work_seconds(const surr_work *w, double *seconds);
+/* Why cells of the last call were outside the domain of the net (status 1), each counted once: count[4 + n_state + n_param]
+ * is [0] not known, or beyond repair; [1 + k] variable k; [1 + n_state] total density; [2 + n_state] time step;
+ * [3 + n_state] proportions of conserved quantities; [4 + n_state + k] parameter k. */
+SURR_API int32_t surr_work_outside(const surr_work *w, int64_t *count);
 /* What the audit has found since the work was made: count[b], b < SURR_NAUDIT, is the number of variables of audited
  * cells for which the net's |y/y_solver - 1| was in bin b. Species that end below 1e-10 of the total are not counted.
  * Counts of several works or ranks may be added. */

@@ -49,6 +49,7 @@ typedef struct chunk {
     float out[CHUNK][OUT_ROW] ALIGNED; /* change per variable, of the cells that are asked */
     float log_attempts[CHUNK], log_error[CHUNK]; /* what gauge and judge say, log10 */
     unsigned char skipped[CHUNK];     /* ASKED or why not */
+    short why[CHUNK];                 /* of cells that are OUTSIDE: a reason as in surr_work_outside */
     unsigned char expert[CHUNK];
     int start[NET_EXPERTS + 1];       /* in `order`, where the cells of each expert begin */
     short order[CHUNK];               /* cells that are asked, by expert */
@@ -94,6 +95,16 @@ static inline vmask laws_inside(const vdouble *y)
     return inside;
 }
 
+/* Why cell i, lane l of these features, is outside: the first reason, counted as in surr_work_outside. */
+static short reason_of(const chunk *c, int i, int l, const vdouble *x)
+{
+    for (int k = 0; k < N_PARAM; k++)
+        if (!(fabs(c->params[(int64_t)i * N_PARAM + k] - net_param[k]) <= 1e-9 * fabs(net_param[k]))) return 4 + N_STATE + k;
+    for (int k = 0; k < NET_IN; k++)
+        if (!(x[k][l] >= net_lower[k] && x[k][l] <= net_upper[k])) return k + 1 + (k >= N_STATE && !NET_HAS_TOTAL);
+    return 3 + N_STATE;
+}
+
 static void encode(chunk *c, int i)
 {
     vdouble y[N_STATE], x[NET_IN], dt = lanes_of(c->dt, 1, i, c->n);
@@ -128,6 +139,7 @@ static void encode(chunk *c, int i)
         }
         c->expert[i + l] = (unsigned char)e;
         c->skipped[i + l] = inside[l] ? ASKED : OUTSIDE;
+        if (!inside[l]) c->why[i + l] = reason_of(c, i + l, l, x);
         for (int k = 0; k < NET_IN; k++)
             c->x[i + l][k] = (float)((x[k][l] - net_mean[e][k]) * net_inverse_std[e][k]);
     }
@@ -262,7 +274,7 @@ static void settle_cost(chunk *c, int i, float *error, float *attempts)
     for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
         const int is_outside = c->skipped[i + l] == OUTSIDE;
         error[i + l] = is_outside ? INFINITY : -1.0f;
-        attempts[i + l] = is_outside ? -1.0f : (float)number[l];
+        attempts[i + l] = is_outside ? -1.0f - (float)c->why[i + l] : (float)number[l];
         if (!is_outside && c->rtol != INFINITY && number[l] < NET_CHEAP) c->skipped[i + l] = CHEAP;
     }
 }

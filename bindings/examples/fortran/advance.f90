@@ -17,7 +17,7 @@ program advance
 
   type(surrogate_stepper) :: chemistry
   integer(c_int32_t) :: status
-  integer(c_int64_t) :: stat(SURR_NSTAT), n_solved
+  integer(c_int64_t) :: stat(SURR_NSTAT), n_net, n_solved, n_untouched
   real(c_double) :: cell(n_state), q(n_state, n_cell), start, finish
   integer :: c, k
 
@@ -44,10 +44,12 @@ program advance
   call cpu_time(start)
   call check(chemistry%step(q, dt, stat=stat))
   call cpu_time(finish)
-  n_solved = sum(stat(3:6))
+  n_net = stat(SURR_STAT_NET + 1)
+  n_untouched = stat(SURR_STAT_UNTOUCHED + 1)
+  n_solved = stat(SURR_STAT_CELLS + 1) - n_net - n_untouched
   print '(i0,a,f0.2,a,i0,a,i0,a,f0.1,a,i0,a)', n_cell, ' cells: ', 1e6 * (finish - start) / n_cell, ' us/cell; ', &
-    stat(2), ' by the net, ', n_solved, ' solved in ', real(stat(8), c_double) / max(n_solved, 1_c_int64_t), &
-    ' steps each, ', stat(7), ' untouched'
+    n_net, ' by the net, ', n_solved, ' solved in ', &
+    real(stat(SURR_STAT_STEPS + 1), c_double) / max(n_solved, 1_c_int64_t), ' steps each, ', n_untouched, ' untouched'
   if (abs(q(n_state, 1) - cell(n_state)) > 0) error stop 'a result depends on its neighbours'
 
 contains
