@@ -79,7 +79,7 @@ class Ranks:
         return result
 
     def agree_on(self, options):
-        """Raise ModelError on all ranks if this dict differs between them: the hash goes around, words only if need be."""
+        """Raise ModelError on all ranks if this dict differs between them: a hash goes round, words only if need be."""
         text = "\n".join(f"{name} = {value!r}" for name, value in options.items())
         number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")  # exact as float64
         lowest, highest = self.reduce([number, -number], MPI.MIN)
@@ -88,8 +88,8 @@ class Ranks:
         for name, values in zip(options, zip(*self.comm.allgather(list(options.values())))):
             other = next((rank for rank, value in enumerate(values) if value != values[0]), None)
             if other is not None:
-                raise ModelError(f"{name} is {values[0]} on rank 0 and {values[other]} on rank {other}: all ranks need the "
-                                 "same model and options, to the last bit of the results")  # fmt: skip
+                raise ModelError(f"{name} is {values[0]} on rank 0 and {values[other]} on rank {other}: all ranks need "
+                                 "the same model and options, to the last bit of the results")  # fmt: skip
 
     def reduce(self, numbers, op):
         """Allreduce of numbers, as float64: exact for counts."""

@@ -425,7 +425,7 @@ def test_one_liner(toys, cells, expected):
 
 
 def test_stepper_says_what_it_is(toy):
-    assert repr(toy.stepper(rtol=0.1, audit=0.5)).startswith("<stepper of toy: rtol=0.1, audit=0.5, threads=1, max_solver")
+    assert repr(toy.stepper(rtol=0.1, audit=0.5)).startswith("<stepper of toy: rtol=0.1, audit=0.5, threads=1, max_")
 
 
 def test_report_fits_a_terminal(stepper, cells):

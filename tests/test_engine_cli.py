@@ -71,7 +71,7 @@ ERRORS = {
     "other HDF5": ("evaluate other.h5 --labels none.h5", "other.h5 is an HDF5 file, but no model"),
     "no HDF5": ("calibrate text.so --labels none.h5", "text.so is not a model file"),
     "no labels": ("train robertson --labels none.h5 --check none.h5 --out net.h5", "none.h5: there is no such file"),
-    "other labels": ("train robertson --labels other.h5 --check none.h5 --out net.h5", "other.h5 is an HDF5 file, but not one"),
+    "other labels": ("train robertson --labels other.h5 --check none.h5 --out net.h5", "an HDF5 file, but not one of"),
     "no directory": ("train robertson --labels none.h5 --check none.h5 --out no/net.h5", "no is no directory"),
     "no directory for labels": ("labels decay-linear --population box --dt-range 1 2 --n 1 --split train --seed 0 "
                                 "--advance user_solver:none --out no/a.h5 --processes 1", "user_solver"),

@@ -511,8 +511,17 @@ def trained(tmp_path_factory):
     """Directory with label files of every split and a model trained, and calibrated, on them by the command line."""
     place = tmp_path_factory.mktemp("commands")
     for split, n in (("train", 4000), ("calibrate", 3000), ("test", 500)):
-        make_labels("decay-linear", place / f"{split}.h5", population="box", n=n, split=split, seed=0, dt_range=(1e-2, 1.0),
-                    advance=_advance_decay, progress=False)  # fmt: skip
+        make_labels(
+            "decay-linear",
+            place / f"{split}.h5",
+            population="box",
+            n=n,
+            split=split,
+            seed=0,
+            dt_range=(1e-2, 1.0),
+            advance=_advance_decay,
+            progress=False,
+        )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         assert cli.main(_train("net.h5")) == 0
@@ -521,8 +530,16 @@ def trained(tmp_path_factory):
 
 
 def _train(out, **changes):
-    options = {"labels": "train.h5", "check": "calibrate.h5", "minutes": "0.02", "width": "8", "depth": "0",
-               "regions": "1x1x1", "batch": "64", "out": out} | changes  # fmt: skip
+    options = {
+        "labels": "train.h5",
+        "check": "calibrate.h5",
+        "minutes": "0.02",
+        "width": "8",
+        "depth": "0",
+        "regions": "1x1x1",
+        "batch": "64",
+        "out": out,
+    } | changes
     return ["train", "decay-linear", *(word for name, value in options.items() for word in (f"--{name}", value))]
 
 
@@ -543,11 +560,12 @@ def test_a_finished_training_is_left_alone(trained, monkeypatch, capsys):
 def test_splits_are_enforced(trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     for arguments, split, wanted in (
-        (_train("other.h5", labels="test.h5"), "test", "'train'"), (_train("other.h5", labels="calibrate.h5"), "calibrate", "'train'"),
+        (_train("other.h5", labels="test.h5"), "test", "'train'"),
+        (_train("other.h5", labels="calibrate.h5"), "calibrate", "'train'"),
         (_train("other.h5", check="test.h5"), "test", "'calibrate' or 'train'"),
         (["calibrate", "net.h5", "--labels", "test.h5"], "test", "'calibrate'"),
         (["calibrate", "net.h5", "--labels", "train.h5"], "train", "'calibrate'"),
-    ):  # fmt: skip
+    ):
         before = (trained / "net.h5").read_bytes()
         assert cli.main(arguments) == 1
         said = capsys.readouterr().err

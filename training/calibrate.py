@@ -242,8 +242,8 @@ def main(arguments=None):
     populations = [measure(surrogate, *x) for x in labels]
     left = left_to_the_net(populations, options.cheap, options.change)
     if not sum(len(predicted) for predicted, _ in left):
-        raise ValueError(f"none of the {sum(len(x[1]) for x in labels)} solved labels takes {options.cheap:g} attempts: nothing is "
-                         "left to the net. Give labels of cells that are harder to solve, or a smaller --cheap")  # fmt: skip
+        raise ValueError(f"no cell of these labels takes {options.cheap:g} attempts: nothing is left to the net. Give "
+                         "cells that are harder to solve, or a smaller --cheap")  # fmt: skip
     calibration = calibrate(left, options.coverage)
     calibration = replace(calibration, cheap=options.cheap, change=options.change)
     names, held_out = [file.meta["population"] for file in files], {}

@@ -9,6 +9,8 @@ import torch
 
 #: species below this fraction of the total in the reference are not counted
 FLOOR = 1e-10
+#: what cells of a split may have been used for
+SEEN = {"train": ": they may have been trained on", "calibrate": ": they may have decided what is accepted"}
 QUANTILES = (0.5, 0.75, 0.9, 0.99, 0.999, 1.0)
 
 
@@ -144,7 +146,7 @@ def main(arguments=None):
     if "calibration" not in metadata:
         raise ValueError(f"{options.model} is not calibrated: run `surrogate calibrate` on it first")
     domain, calibration = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
-    files = {path: load_labels(path, system=system) for path in options.labels}  # all of them before the first is measured
+    files = {path: load_labels(path, system=system) for path in options.labels}
     plots = Path(options.plots or Path(options.model).parent)
     plots.mkdir(parents=True, exist_ok=True)
     solver = solver_model(system)
@@ -154,8 +156,8 @@ def main(arguments=None):
             print(f"\n{path}: no cell of it was solved, nothing can be measured")
             continue
         result, measured = evaluate_file(surrogate, domain, calibration, state, dt, end)
-        split, names = labels.meta["split"], {"train": ": they may have been trained on", "calibrate": ": they may have decided"}
-        _print(f"{path}: {len(dt)} cells of {system.name}, split {split}{names.get(split, '')}", result)
+        split = labels.meta["split"]
+        _print(f"{path}: {len(dt)} cells of {system.name}, split {split}{SEEN.get(split, '')}", result)
         stem = plots / f"{Path(options.model).stem}-{Path(path).stem}"
         pictures = {f"{stem}.png": draw_errors(surrogate, state, measured),
                     f"{stem}-species.png": draw_histograms(surrogate, measured),

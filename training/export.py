@@ -162,8 +162,8 @@ def run(command):
     try:
         result = subprocess.run(command, capture_output=True, text=True, errors="replace")
     except OSError as error:
-        raise RuntimeError(f"{command[0]} cannot be run ({error.strerror}): install a C compiler (gcc or clang) and binutils, "
-                           "or say which with --cc or $CC") from error  # fmt: skip
+        raise RuntimeError(f"{command[0]} cannot be run ({error.strerror}): install a C compiler (gcc or clang) and "
+                           "binutils, or say which with --cc or $CC") from error  # fmt: skip
     if result.returncode:
         said = result.stderr.splitlines() or [f"exit status {result.returncode}"]
         first = next((line for line in said if "error" in line), said[0])

@@ -8,7 +8,6 @@ import platform
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy
@@ -20,6 +19,7 @@ from .files import LIBVER, UNREADABLE, check_dataset, checksum, digest_of, fixed
 FORMAT, FORMAT_VERSION = "stiff-surrogate labels", 2
 #: the version that has no checksums, which is read without them
 VERSION_WITHOUT_CHECKSUMS = 1
+_ATTRIBUTES = "n dts chunk variables parameters param_ranges system system_hash split command".split()
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class ForeignFile(ValueError):
 
 def _layout(path, attributes):
     """Shape and type of each dataset of a file with these attributes."""
-    for name in ("n", "dts", "chunk", "variables", "parameters", "param_ranges", "system", "system_hash", "split", "command"):
+    for name in _ATTRIBUTES:
         if name not in attributes:
             raise ForeignFile(f"{path} is damaged: attribute {name!r} is missing")
     n, dts, chunk, n_vars = (*(attributes[k] for k in ("n", "dts", "chunk")), len(attributes["variables"]))
@@ -201,7 +201,11 @@ def _layout(path, attributes):
         "end": ((n, dts, n_vars), number),
         "status": ((n, dts), byte),
     }
-    return result | state | ({"params": ((n, len(attributes["parameters"])), number)} if attributes["param_ranges"] else {})
+    return (
+        result
+        | state
+        | ({"params": ((n, len(attributes["parameters"])), number)} if attributes["param_ranges"] else {})
+    )
 
 
 def _map(path, file, name, mode):

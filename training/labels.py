@@ -5,8 +5,8 @@ The solver walks from one to the next, so that several labels cost little more t
 
 A file is made chunk by chunk. A chunk depends on recipe and number alone, so that neither the number of processes nor
 an interruption leaves a trace. HDF5 lays out the file once, with all datasets contiguous and their room reserved, and a
-rename puts it in place. From then on only numbers change, through a memory map, and the checksum of a chunk, 0 until then,
-is written after the chunk is on the disk: whenever a process is killed, the file is valid and tells what it lacks.
+rename puts it in place. From then on only numbers change, through a memory map, and the checksum of a chunk, 0 until
+then, is written after the chunk is on the disk: whenever a process is killed, the file is valid and says what it lacks.
 """
 
 import argparse
@@ -32,7 +32,16 @@ from surrogate.errors import ModelError
 from surrogate.report import STATUS_NAMES, UNTOUCHED
 
 from . import populations
-from .label_file import FORMAT, FORMAT_VERSION, checksum_of, create_file, intact_chunks, load_labels, lock_file, open_file
+from .label_file import (
+    FORMAT,
+    FORMAT_VERSION,
+    checksum_of,
+    create_file,
+    intact_chunks,
+    load_labels,
+    lock_file,
+    open_file,
+)
 from .system import System
 from .systems import SYSTEM_HELP, get_system
 

@@ -629,8 +629,8 @@ def is_finished(options):
     same = made_by is not None and all(value == getattr(made_by, name) for name, value in vars(options).items()
                                        if name not in ELSEWHERE)  # fmt: skip
     if not same:
-        raise ValueError(f"{out} is a trained model, made by another command ({shlex.join(before) or 'unknown'}): give another "
-                         f"--out, or remove it; --start {out} trains it further")  # fmt: skip
+        raise ValueError(f"{out} is a trained model, made by another command ({shlex.join(before) or 'unknown'}): give "
+                         f"another --out, or remove it; --start {out} trains it further")  # fmt: skip
     calibrated = "calibrated" if "calibration" in metadata else f"next: {_next(options)}"
     print(f"{out}: finished already, nothing is done; {calibrated}")
     return True
