@@ -72,6 +72,7 @@ class Model:
         comm=None,
         audit=0.0,
         atol_frac=None,
+        max_step=None,
         max_solver_steps=100_000,
         net=True,
         fallback="solver",
@@ -98,8 +99,12 @@ class Model:
             effect on a model that has no net.
         atol_frac : float, optional
             Absolute error allowed, as a fraction of the total density; 1e-10 `rtol` if not given.
+        max_step : float, optional
+            Longest step of the solver [s], for what happens within a time step and cannot be seen from where the solver
+            looks, such as a short pulse in a rate that depends on time. See also `Stepper.step`.
         max_solver_steps : int
-            Step attempts after which the solver gives a cell up (status 34).
+            Step attempts after which the solver gives a cell up (status 34). One that makes no progress is given up
+            after a few hundred (status 36).
         net : bool
             Whether the net may take the cells it vouches for, in a model that has one.
         fallback : {"solver", "none"}
@@ -129,6 +134,7 @@ class Model:
             reals={"rtol": rtol, "audit": audit} | ({} if atol_frac is None else {"atol_frac": atol_frac}),
             integers={"threads": threads, "max_solver_steps": max_solver_steps, "net": net},
             words={"fallback": fallback, "on_failure": on_failure, "isa": isa},
+            max_step=max_step,
             comm=comm,
             ranks={"scope": balance, "tolerance": min_gain, "interval": balance_interval, "timeout": timeout},
         )

@@ -10,7 +10,8 @@ from mpi4py import MPI
 
 from surrogate import balance, waiting
 from surrogate.errors import ModelError
-from surrogate.report import PHASES, Balance, audit_quantiles, fraction_accepted, named_reasons
+from surrogate.report import (PHASES, STATUS_NAMES, UNTOUCHED, Balance, audit_quantiles, fraction_accepted,
+                              named_reasons)  # fmt: skip
 
 CELLS, RESULTS = 1, 2  # tags
 #: cells that a thread solves between two looks at the messages: some of the engine's blocks
@@ -255,7 +256,7 @@ class Ranks:
         counts = dict(zip(report.counts, map(int, total["counts"])))
         seconds = dict(zip(PHASES, total["seconds"].tolist()))
         audit_counts, outside_counts = (total[name].astype(np.int64) for name in ("audit", "outside"))
-        untouched = counts["masked"] + counts["bad input"] + counts["failed"]
+        untouched = sum(counts[name] for code, name in STATUS_NAMES.items() if code >= UNTOUCHED)
         before, after, in_time = (
             float(x * self.comm.size / y) if y else 1.0
             for x, y in zip(most, (*total["cells"][2:], seconds["solver"]))

@@ -9,7 +9,7 @@ from surrogate.errors import check
 
 #: Name of every cell status, by its number.
 STATUS_NAMES = {}
-for _name in ("NET", "OUTSIDE", "ERROR", "AUDIT", "SOLVER", "MASKED", "BAD_INPUT", "FAILED"):
+for _name in ("NET", "OUTSIDE", "ERROR", "AUDIT", "SOLVER", "MASKED", "BAD_INPUT", "FAILED", "STALLED"):
     _code, _text = getattr(lib, f"SURR_CELL_{_name}"), ffi.new("char[32]")
     lib.surr_status_name(_code, _text, len(_text))
     STATUS_NAMES[_code] = ffi.string(_text).decode()
@@ -71,8 +71,8 @@ class Report:
     rtol : float
         The tolerance of the stepper.
     counts : dict of str to int
-        Number of cells by status name: net, outside, error, audit, solver (advanced), masked, bad input, failed (left
-        untouched).
+        Number of cells by status name: net, outside, error, audit, solver (advanced), masked, bad input, failed, stalled
+        (left untouched).
     fraction_accepted : float
         Share of the advanced cells that took the net; nan if none was advanced.
     solver_steps : int

@@ -21,10 +21,11 @@ class Stepper:
     comm : mpi4py communicator or None
     """
 
-    def __init__(self, model, *, reals, integers, words, comm=None, ranks=None):
+    def __init__(self, model, *, reals, integers, words, max_step=None, comm=None, ranks=None):
         self.model = model
+        self._max_step = max_step
         self.comm = comm
-        self._options = {"atol_frac": None, **reals, **integers, **words}
+        self._options = {"atol_frac": None, **reals, **integers, **words, "max_step": max_step}
         self._names = [v.name for v in model.variables]
         self._threads = integers["threads"]
         if comm is None:
@@ -58,7 +59,7 @@ class Stepper:
         check(lib.surr_work_fingerprint(self._work, number))
         return f"{number[0] & (2**64 - 1):016x}"
 
-    def step(self, cells, dt, *, params=None, mask=None, index=None):
+    def step(self, cells, dt, *, params=None, mask=None, index=None, max_step=None):
         """Advance every cell by `dt`, in place.
 
         Parameters
@@ -75,6 +76,8 @@ class Stepper:
             True: leave this cell alone (status 32).
         index : array_like of int, optional
             Flat (C order) numbers of the cells to visit, none twice; all if not given.
+        max_step : float or array_like of the cells' shape, optional
+            Longest step of the solver [s], positive; that of the stepper if not given.
 
         Returns
         -------
@@ -90,8 +93,8 @@ class Stepper:
             ``on_failure="error"`` and some cell could not be advanced; no cell was changed.
         """
         if self.comm is None:
-            return self._run(*self._prepare(cells, dt, params, mask, index))
-        prepared = self._ranks.agree(lambda: self._prepare(cells, dt, params, mask, index))
+            return self._run(*self._prepare(cells, dt, params, mask, index, max_step))
+        prepared = self._ranks.agree(lambda: self._prepare(cells, dt, params, mask, index, max_step))
         if self._is_balanced and self._was_uneven:
             report = self._run_balanced(*prepared)
         else:  # no queue, no overhead
@@ -99,11 +102,13 @@ class Stepper:
         self._was_uneven = report.balance.measured[0] > 1 + self._ranks.tolerance  # the same on all ranks
         return report
 
-    def _prepare(self, cells, dt, params, mask, index):
+    def _prepare(self, cells, dt, params, mask, index, max_step):
         """Check all arguments; return the layout of the cells, the inputs and the shape of the status array."""
         layout = lay_out(cells, self._names, index)
-        inputs = [spread(x, layout, index, what) for what, x in self._inputs(dt, params, mask)]  # dt, mask last
-        _check_scalar_dt(inputs[-2])
+        inputs = [spread(x, layout, index, what) for what, x in self._inputs(dt, params, mask, max_step)]
+        _check_scalar_dt(inputs[-3])  # dt, mask and max_step are the last ones
+        if isinstance(inputs[-1], float) and not inputs[-1] > 0:
+            raise ValueError(f"max_step is {inputs[-1]}: give a positive time")
         return layout, inputs, layout.shape if index is None else layout.index.shape
 
     def _run(self, layout, inputs, shape):
@@ -127,7 +132,7 @@ class Stepper:
             self._make_work()  # the cells of this call must wait no longer, they may be gone before the next
             raise
 
-    def _inputs(self, dt, params, mask):
+    def _inputs(self, dt, params, mask, max_step):
         """Name and value of every input, in the order of the plan's slots."""
         params = {} if params is None else params
         known = [p.name for p in self.model.parameters]
@@ -137,7 +142,9 @@ class Stepper:
                 f"params has {unknown[0]!r}, {self.model.name} has the parameters: {', '.join(known) or 'none'}"
             )
         inputs = [(f"params[{p.name!r}]", params.get(p.name, p.value)) for p in self.model.parameters]
-        return [*inputs, ("dt", dt), ("mask", 0.0 if mask is None else mask)]
+        max_step = self._max_step if max_step is None else max_step
+        inputs += [("dt", dt), ("mask", 0.0 if mask is None else mask)]
+        return [*inputs, ("max_step", math.inf if max_step is None else max_step)]
 
 
 class _Call:
@@ -196,6 +203,7 @@ def _make_plan(model, reals, integers, words):
     slots = [(v.name, lib.SURR_Q_STATE, lib.SURR_F_INDEXED) for v in model.variables]
     slots += [(p.name, lib.SURR_Q_PARAM, lib.SURR_F_COMPACT) for p in model.parameters]
     slots += [("dt", lib.SURR_Q_DT, lib.SURR_F_COMPACT), ("mask", lib.SURR_Q_MASK, lib.SURR_F_COMPACT)]
+    slots += [("max_step", lib.SURR_Q_MAX_STEP, lib.SURR_F_COMPACT)]
     slots += [("cost", lib.SURR_Q_COST, lib.SURR_F_COMPACT)]
     for name, quantity, flags in slots:
         check(lib.surr_plan_field(plan, name.encode(), -1, quantity, 1.0, flags, ffi.NULL))

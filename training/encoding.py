@@ -32,7 +32,7 @@ class Encoding(torch.nn.Module):
         self.register_buffer("log", torch.tensor(self.is_log))
         self.register_buffer("total", torch.tensor(self.in_total))
         self.register_buffer("floor", torch.tensor([max(v.floor, 0.0) for v in variables], dtype=torch.float64))
-        units = [1.0 if v.scale in ("total", 0) else v.scale for v in variables]
+        units = [1.0 if isinstance(v.scale, str) or v.scale == 0 else v.scale for v in variables]
         self.register_buffer("unit", torch.tensor(units, dtype=torch.float64))
         self.register_buffer("laws", torch.tensor(np.array(system.restored_laws).reshape(-1, len(variables))))
 

@@ -64,6 +64,7 @@ class Recipe:
     seed: int
     rtol: float | None = None
     atol_frac: float | None = None
+    max_step: float | None = None
     model: str | os.PathLike | None = None
     advance: str | Callable | None = None
     dt_range: tuple | None = None
@@ -78,8 +79,8 @@ class Recipe:
         if self.advance is None:
             if self.rtol is None:
                 raise ValueError("rtol is missing: give the relative error that the labels may have, e.g. 1e-4")
-        elif not (self.rtol is self.atol_frac is self.model is None):
-            raise ValueError("rtol, atol_frac and model belong to the library's solver: leave them out with advance")
+        elif not (self.rtol is self.atol_frac is self.max_step is self.model is None):
+            raise ValueError("rtol, atol_frac, max_step and model belong to the library's solver: leave them out with advance")
         populations.check_population(self.population, self.system, self.dt_range)
         populations.seed_of(self.split, self.seed, self.n_chunks - 1)
         populations.draw_params(self.system, 1, 0, self.param_ranges)
@@ -113,11 +114,12 @@ class Recipe:
         if self.advance is None:
             atol_frac = 1e-10 * self.rtol if self.atol_frac is None else self.atol_frac
             result |= {"rtol": float(self.rtol), "atol_frac": float(atol_frac)}
+            result |= {} if self.max_step is None else {"max_step": float(self.max_step)}
         return result
 
 
-def make_labels(system, path, *, population, n, split, seed, dts=1, rtol=None, atol_frac=None, model=None, advance=None,
-                dt_range=None, param_ranges=None, processes=1, mpi=False, chunk=CHUNK, progress=True):  # fmt: skip
+def make_labels(system, path, *, population, n, split, seed, dts=1, rtol=None, atol_frac=None, max_step=None, model=None,
+                advance=None, dt_range=None, param_ranges=None, processes=1, mpi=False, chunk=CHUNK, progress=True):  # fmt: skip
     """Make a label file, or complete one that was interrupted.
 
     With ``processes > 1`` a script needs the usual ``if __name__ == "__main__":``, since each process imports it.
@@ -163,7 +165,7 @@ def make_labels(system, path, *, population, n, split, seed, dts=1, rtol=None, a
     """
     source = system if isinstance(system, str) else system.name
     system = system if isinstance(system, System) else get_system(system)
-    recipe = Recipe(system, population, n, dts, split, seed, rtol, atol_frac, model, advance,
+    recipe = Recipe(system, population, n, dts, split, seed, rtol, atol_frac, max_step, model, advance,
                     dt_range, param_ranges or {}, chunk, source)  # fmt: skip
     solve = open_solver(recipe)
     with _workers(recipe, solve, processes, mpi) as compute:
@@ -223,7 +225,8 @@ def open_solver(recipe):
     if model.info.get("system_hash") != recipe.system.hash:
         raise ModelError(f"model {name} was made from another {model.name} than this {recipe.system.name} (the hashes "
                          f"of their equations differ): export it anew")  # fmt: skip
-    stepper = model.stepper(rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"], net=False)
+    stepper = model.stepper(rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"], max_step=recipe.max_step,
+                            net=False)
     return lambda cells, dt, params: stepper.step(cells, dt, params=params).status
 
 
@@ -344,6 +347,7 @@ def main(arguments=None):
     parser.add_argument("--dts", type=int, default=1, help="labels per trajectory (default 1)")
     parser.add_argument("--rtol", type=float, help="relative error of the library's solver, e.g. 1e-4")
     parser.add_argument("--atol-frac", type=float, help="absolute error, of the total density (default 1e-10 rtol)")
+    parser.add_argument("--max-step", type=float, help="longest step of the library's solver, in the system's unit of time")
     parser.add_argument("--split", required=True, choices=populations.SPLITS)
     parser.add_argument("--seed", required=True, type=int, help="number of the set within its split")
     parser.add_argument("--out", required=True, metavar="FILE", help="HDF5 file to write or to continue")
@@ -361,7 +365,8 @@ def main(arguments=None):
     try:
         labels = make_labels(
             options.system, options.out, population=options.population, n=options.n, split=options.split,
-            seed=options.seed, dts=options.dts, rtol=options.rtol, atol_frac=options.atol_frac, model=options.model,
+            seed=options.seed, dts=options.dts, rtol=options.rtol, atol_frac=options.atol_frac,
+            max_step=options.max_step, model=options.model,
             advance=options.advance, dt_range=options.dt_range and tuple(options.dt_range),
             param_ranges=dict(options.param), processes=options.processes, mpi=options.mpi, progress=not options.quiet,
         )  # fmt: skip

@@ -27,8 +27,10 @@ class Variable:
         Inclusive range of a meaningful input; a cell outside is flagged and left untouched.
     floor : float
         The solver never returns less: 0 for densities, -inf for signed variables.
-    scale : float or "total"
-        What the absolute tolerance is a fraction of: a typical magnitude, or the total density of the species.
+    scale : float, "total" or "range", optional
+        What the absolute tolerance is a fraction of: a typical magnitude; "total", the sum at the start over all
+        variables of this unit that say so; "range", the largest magnitude that this variable has had since the start.
+        By default "total" where `floor` is 0 and "range" elsewhere, so that the units make no difference.
     sample : tuple of float
         Typical range, for tests and default sampling; logarithmic where its lower end is positive.
     initial : float
@@ -43,12 +45,22 @@ class Variable:
     lower: float = -np.inf
     upper: float = np.inf
     floor: float = -np.inf
-    scale: float | str = 1.0
+    scale: float | str | None = None
     sample: tuple = (0.0, 1.0)
     initial: float = 0.0
     role: str = "other"
     mass: float = 0.0
     n_hydrogen: int = 0
+
+    def __post_init__(self):
+        if self.scale is None:
+            object.__setattr__(self, "scale", "total" if self.floor == 0 else "range")
+        elif isinstance(self.scale, str) and self.scale not in ("total", "range"):
+            raise ValueError(f"{self.name}: scale is {self.scale!r}: give a number, 'total' or 'range'")
+        elif not isinstance(self.scale, str) and not 0 <= self.scale < np.inf:
+            raise ValueError(f"{self.name}: scale is {self.scale}: give a finite number, not negative")
+        if self.role == "species" and not 0 < self.mass < np.inf:
+            raise ValueError(f"{self.name} is a species of mass {self.mass} g: give the mass of a particle, or role='other'")
 
 
 @dataclass(frozen=True)
@@ -144,6 +156,11 @@ class System:
     def parameter_values(self):
         """Default parameters, ndarray of shape (n_params,)."""
         return np.array([p.value for p in self.parameters])
+
+    @property
+    def total_units(self):
+        """Units of the variables whose scale is "total": each has a total of its own."""
+        return list(dict.fromkeys(v.unit for v in self.variables if v.scale == "total"))
 
     def sample(self, n, seed):
         """Random states over the typical ranges, ndarray of shape (n, n_vars)."""

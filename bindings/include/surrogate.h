@@ -64,8 +64,9 @@ enum {
     SURR_CELL_SOLVER = 4,     /* solver: cheaper here than the net, or the model has none */
     SURR_CELL_MASKED = 32,    /* the host's mask said so */
     SURR_CELL_BAD_INPUT = 33, /* non-finite, negative or absurd input */
-    SURR_CELL_FAILED = 34,    /* the solver failed too */
-    SURR_CELL_QUEUED = 35     /* waits for surr_flush, which gives it its status */
+    SURR_CELL_FAILED = 34,    /* the solver failed too: "max_solver_steps" reached, or no step is short enough */
+    SURR_CELL_QUEUED = 35,    /* waits for surr_flush, which gives it its status */
+    SURR_CELL_STALLED = 36    /* the solver made no progress, and was stopped long before "max_solver_steps" */
 };
 
 /* ---- version and errors ------------------------------------------------------------------------------------------ */
@@ -122,6 +123,7 @@ enum {
     SURR_Q_PARAM = 30,          /* a model parameter by name, in the model's own unit */
     SURR_Q_DT = 31,             /* time step of each cell: overrides the dt argument */
     SURR_Q_MASK = 32,           /* not zero: leave this cell alone */
+    SURR_Q_MAX_STEP = 34,       /* longest step of the solver in this cell: overrides "max_step" */
     /* output, never read, for cells of every status */
     SURR_Q_COST = 33            /* step attempts of the solver: 0 where the net or nobody advanced the cell */
 };
@@ -139,7 +141,9 @@ SURR_API int32_t surr_plan_units(surr_plan *p, double length_cm, double density_
 SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_t quantity,
                                  double extra_scale, int32_t flags, int32_t *slot);
 /* Keys. set_d: "rtol" (required: the error per cell you can accept), "atol_frac" (1e-10 rtol: absolute error allowed,
- * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net).
+ * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net),
+ * "max_step" (none: longest step of the solver, in code units of time, for what happens inside a step and nobody can
+ * see from where the solver looks, as a short pulse in a rate that depends on time).
  * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell),
  * "net" (1: the net takes the cells it vouches for, except where few attempts of the solver will do; 0: the solver
  * takes all).

@@ -53,8 +53,8 @@ SURR_API int32_t surr_queue_width(const surr_work *w, int32_t *n_out, int32_t *n
  * it knows nothing), times the ratio of what was needed to what was expected in this queue, for cells that waited for the
  * same reason, of similar temperature, density and time step; averaged with a weight that halves with every flush. */
 SURR_API int32_t surr_queue_costs(const surr_work *w, double *cost);
-/* Packs the n cells which[] (none twice) into packed[n * n_out]: first all time steps, then all variables, then all
- * parameters. They go on waiting. */
+/* Packs the n cells which[] (none twice) into packed[n * n_out]: first all time steps, then all variables, the longest
+ * steps of the solver and all parameters. They go on waiting. */
 SURR_API int32_t surr_queue_take(const surr_work *w, int64_t n, const int64_t *which, double *packed);
 /* Results of the same cells, from the first n * n_back numbers. *spent (may be NULL): work on them, all together. */
 SURR_API int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *spent);

@@ -19,7 +19,7 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     const surr_model_desc *d = p->model->desc;
     size_t n = ((size_t)capacity + 7) & ~(size_t)7; /* every array starts on a cache line of its own */
     size_t net = p->use_net; /* room for predictions and for the cells packed for the solver */
-    size_t doubles = (1 + net) * ((size_t)d->n_state + (size_t)d->n_param) + 6 + net;
+    size_t doubles = (1 + net) * ((size_t)d->n_state + (size_t)d->n_param) + 7 + 2 * net;
     size_t header = (sizeof(scratch) + 63) & ~(size_t)63;
     size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + (3 + 3 * net) * sizeof(int32_t) + 2 + net) +
                    (size_t)count_reasons(d) * sizeof(int64_t);
@@ -31,6 +31,7 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     s->y = next, next += n * (size_t)d->n_state;
     s->params = next, next += n * (size_t)d->n_param;
     s->dt = next, next += n;
+    s->max_step = next, next += n;
     s->rho = next, next += n;
     s->nh = next, next += n;
     s->form = next, next += n;
@@ -39,6 +40,7 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     s->end = next, next += net * n * (size_t)d->n_state;
     s->packed_params = next, next += net * n * (size_t)d->n_param;
     s->packed_dt = next, next += net * n;
+    s->packed_max_step = next, next += net * n;
     s->n_reason = count_reasons(d);
     s->outside = (int64_t *)next;
     s->position = s->outside + s->n_reason;
@@ -51,6 +53,8 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     s->state = (uint8_t *)(s->expected + net * n);
     s->status = s->state + n;
     s->outcome = s->status + n;
+    const double max_step = is_positive(p->max_step) ? p->max_step * p->time : HUGE_VAL;
+    for (size_t c = 0; c < n; c++) s->max_step[c] = max_step;
     for (size_t c = 0; c < n; c++) /* columns without a field keep these values for ever */
         for (int32_t k = 0; k < d->n_param; k++) s->params[c * (size_t)d->n_param + (size_t)k] = d->parameters[k].value;
     return s;
@@ -139,6 +143,7 @@ static double *destination(const call *c, scratch *s, const slot *f, int32_t *st
     case SURR_Q_NH: return s->nh;
     case SURR_Q_DT: return s->dt;
     case SURR_Q_MASK: return s->mask;
+    case SURR_Q_MAX_STEP: return s->max_step;
     case SURR_Q_PARAM: *step = d->n_param; return s->params + f->target;
     default: *step = d->n_state; return s->y + f->target;
     }
@@ -257,6 +262,7 @@ static void move_cell(const surr_model_desc *d, scratch *s, int32_t i, int32_t m
     memcpy(s->params + (int64_t)m * d->n_param, s->params + (int64_t)i * d->n_param,
            (size_t)d->n_param * sizeof(double));
     s->dt[m] = s->dt[i];
+    s->max_step[m] = s->max_step[i];
     s->rho[m] = s->rho[i];
     s->form[m] = s->form[i];
 }
@@ -279,6 +285,7 @@ void block_gather(const call *c, scratch *s, int64_t first, int32_t n)
         int masked = p->mask_slot >= 0 && bits_of(s->mask[i]) << 1 != 0;
         int good =
             !masked && convert_in(p, y, &s->rho[i], s->nh[i], &s->form[i]) && is_meaningful(p, y, params, s->dt[i]);
+        if (p->max_step_slot >= 0) good &= s->max_step[i] > 0.0; /* may be infinite */
         s->status[i] = masked ? SURR_CELL_MASKED : SURR_CELL_BAD_INPUT;
         if (!good) continue;
         move_cell(d, s, i, s->m);

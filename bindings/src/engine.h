@@ -38,7 +38,7 @@ struct surr_plan {
 
     int64_t threads, index_base, index_bytes, net;
     int32_t isa, fallback, on_failure;
-    double rtol, atol_frac, audit; /* rtol and atol_frac are 0 until set */
+    double rtol, atol_frac, audit, max_step; /* 0 until set; max_step in code units */
     int64_t max_attempts;
     host_solver *host_solver;    /* for FALLBACK_HOST */
     void *host_context;
@@ -50,12 +50,12 @@ struct surr_plan {
     int32_t species_form, thermal_form; /* SURR_Q_* */
     int32_t i_temperature;              /* -1: the model has none */
     int32_t n_species;
-    int32_t density_slot, nh_slot, dt_slot, mask_slot, cost_slot; /* -1: not bound */
+    int32_t density_slot, nh_slot, dt_slot, mask_slot, max_step_slot, cost_slot; /* -1: not bound */
     double thermal;                     /* constant of the thermal form, see cells.c */
     uint64_t fingerprint;               /* of all that a result depends on but the cell */
 
     int32_t n_slot;
-    slot slots[];                       /* room for every variable, every parameter and the five others */
+    slot slots[];                       /* room for every variable, every parameter and the six others */
 };
 
 /* Memory for one block of cells; arrays of `capacity` cells. */
@@ -69,11 +69,12 @@ typedef struct scratch {
     uint8_t *state;              /* [m] status of the cells handed to the solver */
     uint8_t *status;             /* [n] */
     double *y, *params;          /* [m][n_state], [m][n_param] */
-    double *dt, *rho, *nh;       /* [m] */
+    double *dt, *max_step;       /* [m] */
+    double *rho, *nh;            /* [m] */
     double *form;                /* [m] number density per unit of the host's species form */
     double *mask, *cost;         /* [n] */
     double *end;                 /* [m][n_state] what the net predicts, then the cells packed for the solver */
-    double *packed_params, *packed_dt;
+    double *packed_params, *packed_dt, *packed_max_step;
     float *error;                /* [m] calibrated error of the prediction */
     float *expected;             /* [m] attempts that the solver would need, -1: unknown */
     int32_t n_todo, *todo;       /* cells that the solver takes */
@@ -100,7 +101,7 @@ typedef struct cost_table {
 typedef struct queue {
     atomic_int_fast64_t n;
     int64_t room;                /* cells */
-    double *y, *params, *dt, *rho, *form;
+    double *y, *params, *dt, *max_step, *rho, *form;
     int64_t *element, *position; /* number within the call, and in indexed fields */
     int64_t *origin;
     uint8_t *reason, *outcome;   /* why it needs the solver, and what came of it: SURR_CELL_QUEUED until then */
@@ -202,8 +203,8 @@ void block_advance(const surr_plan *p, scratch *s);
 double seconds_now(void);
 
 /* fallback.c: the solver of the model or of the host; like solve of surr_kernels */
-void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const double *dt, const double *params,
-                 uint8_t *status, int32_t *attempts);
+void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const double *dt, const double *max_step,
+                 const double *params, uint8_t *status, int32_t *attempts);
 
 /* Reasons for which a cell can be outside the domain of a net. */
 static inline int64_t count_reasons(const surr_model_desc *d) { return 4 + (int64_t)d->n_state + d->n_param; }

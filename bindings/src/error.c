@@ -18,6 +18,7 @@ static _Thread_local char last_error[1024];
     X(SURR_CELL_BAD_INPUT, "bad input")                                   \
     X(SURR_CELL_FAILED, "failed")                                         \
     X(SURR_CELL_QUEUED, "queued")                                         \
+    X(SURR_CELL_STALLED, "stalled")                                       \
     X(SURR_E_ARG, "invalid argument")                                     \
     X(SURR_E_ABI, "header, library and model disagree")                   \
     X(SURR_E_IO, "no such model")                                         \

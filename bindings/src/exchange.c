@@ -1,7 +1,7 @@
 /* Waiting cells on their way to another rank and back, and cells of others that are solved here.
  *
- * Packed cells are three arrays, one after the other: time steps [n], variables [n][n_state], parameters [n][n_param]. The
- * solver works on them in place; outcomes replace the time steps, so that the first n * (1 + n_state) numbers go back. */
+ * Packed cells are four arrays, one after the other: time steps [n], variables [n][n_state], longest steps of the solver [n],
+ * parameters [n][n_param]. The solver works on them in place; outcomes replace the time steps, so that the first n * (1 + n_state) numbers go back. */
 #include "engine.h"
 
 #include "surrogate_balance.h"
@@ -18,7 +18,7 @@ int32_t surr_queue_width(const surr_work *w, int32_t *n_out, int32_t *n_back)
     if (!w || !n_out || !n_back) return surr_fail(SURR_E_ARG, "work, n_out or n_back is NULL");
     const surr_model_desc *d = w->plan->model->desc;
     *n_back = 1 + d->n_state;
-    *n_out = 1 + d->n_state + d->n_param;
+    *n_out = 2 + d->n_state + d->n_param;
     return SURR_OK;
 }
 
@@ -55,10 +55,11 @@ int32_t surr_queue_take(const surr_work *w, int64_t n, const int64_t *which, dou
     if (!packed) return surr_fail(SURR_E_ARG, "packed is NULL: give room for %lld cells", (long long)n);
     const surr_model_desc *d = w->plan->model->desc;
     const queue *q = &w->queue;
-    double *y = packed + n, *params = y + n * d->n_state;
+    double *y = packed + n, *max_step = y + n * d->n_state, *params = max_step + n;
     for (int64_t i = 0; i < n; i++) {
         const int64_t c = which[i];
         packed[i] = q->dt[c];
+        max_step[i] = q->max_step[c];
         memcpy(y + i * d->n_state, q->y + c * d->n_state, (size_t)d->n_state * sizeof *y);
         memcpy(params + i * d->n_param, q->params + c * d->n_param, (size_t)d->n_param * sizeof *params);
     }
@@ -80,7 +81,7 @@ _Static_assert(sizeof(outcome) == sizeof(double), "an outcome takes the place of
 
 static int is_outcome(outcome o)
 {
-    return (o.status == SURR_CELL_SOLVER || o.status == SURR_CELL_FAILED) && o.attempts >= 0;
+    return (o.status == SURR_CELL_SOLVER || o.status == SURR_CELL_FAILED || o.status == SURR_CELL_STALLED) && o.attempts >= 0;
 }
 
 int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *spent)
@@ -133,9 +134,10 @@ static void solve_some(void *context, scratch *s, int64_t first, int32_t n)
         memcpy(s->y + (int64_t)i * d->n_state, q->y + c * d->n_state, state);
         memcpy(s->params + (int64_t)i * d->n_param, q->params + c * d->n_param, params);
         s->dt[i] = q->dt[c];
+        s->max_step[i] = q->max_step[c];
     }
     double t1 = seconds_now();
-    solve_cells(p, s->host, n, s->y, s->dt, s->params, s->state, s->attempts);
+    solve_cells(p, s->host, n, s->y, s->dt, s->max_step, s->params, s->state, s->attempts);
     double seconds = seconds_now() - t1;
     for (int32_t i = 0; i < n; i++) {
         const int64_t c = job->which[first + i];
@@ -153,9 +155,10 @@ static void solve_packed(void *context, scratch *s, int64_t first, int32_t n)
     const surr_plan *p = job->work->plan;
     const surr_model_desc *d = p->model->desc;
     double *dt = job->packed + first, *y = job->packed + job->n + first * d->n_state;
-    const double *params = job->packed + job->n * (1 + d->n_state) + first * d->n_param;
+    const double *max_step = job->packed + job->n * (1 + d->n_state) + first;
+    const double *params = job->packed + job->n * (2 + d->n_state) + first * d->n_param;
     double t0 = seconds_now();
-    solve_cells(p, s->host, n, y, dt, params, s->state, s->attempts);
+    solve_cells(p, s->host, n, y, dt, max_step, params, s->state, s->attempts);
     const double each = 1e6 * (seconds_now() - t0) / n;
     for (int32_t i = 0; i < n; i++) {
         const outcome o = {s->state[i], p->fallback == FALLBACK_HOST ? 1 + (int32_t)each : s->attempts[i]};

@@ -14,12 +14,12 @@ int32_t surr_plan_set_fallback(surr_plan *p, host_solver *advance, void *context
 
 /* The host's solver runs in the host's floating-point environment, and its results are believed only where they make
  * sense: a cell that comes back negative, infinite or out of range has failed. */
-void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const double *dt, const double *params,
-                 uint8_t *status, int32_t *attempts)
+void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const double *dt, const double *max_step,
+                 const double *params, uint8_t *status, int32_t *attempts)
 {
     const surr_model_desc *d = p->model->desc;
     if (p->fallback != FALLBACK_HOST) {
-        p->kernels->solve(&p->options, n, y, dt, params, status, attempts);
+        p->kernels->solve(&p->options, n, y, dt, max_step, params, status, attempts);
         return;
     }
     fp_leave(host);

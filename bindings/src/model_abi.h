@@ -7,7 +7,7 @@
 #define SURR_MODEL_ABI_H
 #include <stdint.h>
 
-#define SURR_MODEL_ABI 4
+#define SURR_MODEL_ABI 5
 
 /* Roles a variable can play; they decide which host quantities can be converted to it. */
 #define SURR_ROLE_OTHER       0
@@ -42,12 +42,13 @@ typedef struct surr_solver_options {
 
 typedef struct surr_kernels {
     int32_t lanes;                /* cells advanced together, for information */
-    /* Advance n cells by dt[c] > 0 from valid input. y[c*n_state + k] is overwritten only where status[c] becomes
-     * SURR_CELL_SOLVER; where it becomes SURR_CELL_FAILED the cell is untouched. attempts[c]: step attempts used.
+    /* Advance n cells by dt[c] > 0 from valid input, in steps of at most max_step[c] > 0 (NULL: of any length).
+     * y[c*n_state + k] is overwritten only where status[c] becomes SURR_CELL_SOLVER; where it becomes SURR_CELL_FAILED
+     * (max_attempts) or SURR_CELL_STALLED (max_attempts would not do) the cell is untouched. attempts[c]: step attempts used.
      * Result of a cell: independent of the others, bitwise. No allocation, no global state. The caller has put the
      * floating-point environment into non-stop mode, with subnormal numbers flushed to zero. No other status. */
-    void (*solve)(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *params,
-                  uint8_t *status, int32_t *attempts);
+    void (*solve)(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *max_step,
+                  const double *params, uint8_t *status, int32_t *attempts);
     /* f[c*n_state + i] = dy_i/dt; jacobian[c*n_state*n_state + i*n_state + j] = df_i/dy_j, or jacobian = NULL. */
     void (*evaluate)(int64_t n, const double *y, const double *params, double *f, double *jacobian);
     /* The net, or NULL: end[c*n_state + k] is the predicted new cell, error[c] a bound of its largest relative error

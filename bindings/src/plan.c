@@ -2,6 +2,7 @@
 #include "engine.h"
 #include "fpenv.h"
 
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@ int32_t surr_plan_create(surr_model *m, surr_plan **out)
     if (!out) return surr_fail(SURR_E_ARG, "out is NULL: give the address of a surr_plan pointer");
     *out = NULL;
     if (!m) return surr_fail(SURR_E_ARG, "model is NULL: open one first");
-    size_t room = (size_t)m->desc->n_state + (size_t)m->desc->n_param + 5;
+    size_t room = (size_t)m->desc->n_state + (size_t)m->desc->n_param + 6;
     surr_plan *p = calloc(1, sizeof *p + room * sizeof p->slots[0]);
     if (!p) return surr_fail(SURR_E_NOMEM, "no memory for a plan");
     atomic_init(&p->refs, 1);
@@ -27,7 +28,7 @@ int32_t surr_plan_create(surr_model *m, surr_plan **out)
     p->index_bytes = 4;
     p->isa = ISA_AUTO;
     p->max_attempts = 100000;
-    p->density_slot = p->nh_slot = p->dt_slot = p->mask_slot = p->cost_slot = -1;
+    p->density_slot = p->nh_slot = p->dt_slot = p->mask_slot = p->max_step_slot = p->cost_slot = -1;
     *out = p;
     return SURR_OK;
 }
@@ -83,6 +84,7 @@ static int32_t *nameless(surr_plan *p, int32_t quantity)
     case SURR_Q_NH: return &p->nh_slot;
     case SURR_Q_DT: return &p->dt_slot;
     case SURR_Q_MASK: return &p->mask_slot;
+    case SURR_Q_MAX_STEP: return &p->max_step_slot;
     case SURR_Q_COST: return &p->cost_slot;
     default: return NULL;
     }
@@ -180,6 +182,7 @@ static const struct real_key {
     {"rtol", offsetof(surr_plan, rtol), 1e-13, 0.5},
     {"atol_frac", offsetof(surr_plan, atol_frac), 1e-30, 0.5},
     {"audit", offsetof(surr_plan, audit), 0.0, 1.0},
+    {"max_step", offsetof(surr_plan, max_step), DBL_MIN, DBL_MAX},
 };
 static const struct word_key {
     const char *name;
@@ -237,7 +240,7 @@ int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v
         *(double *)((char *)p + k->offset) = v;
         return SURR_OK;
     }
-    return surr_fail(SURR_E_ARG, "there is no real key \"%s\": rtol, atol_frac, audit", word);
+    return surr_fail(SURR_E_ARG, "there is no real key \"%s\": rtol, atol_frac, audit, max_step", word);
 }
 
 int32_t surr_plan_set_s(surr_plan *p, const char *key, int32_t key_len, const char *v, int32_t v_len)
@@ -353,6 +356,7 @@ static double unit_of(const surr_plan *p, int32_t quantity)
     case SURR_Q_DENSITY: return p->density;
     case SURR_Q_EINT_MASS: return velocity * velocity;
     case SURR_Q_EINT_VOLUME: return p->density * velocity * velocity;
+    case SURR_Q_MAX_STEP:
     case SURR_Q_DT: return p->time;
     default: return 1.0;
     }
@@ -382,7 +386,7 @@ static uint64_t fingerprint(const surr_plan *p)
 {
     int32_t isa = 0;
     while (isa < SURR_N_ISA && p->model->desc->kernels[isa] != p->kernels) isa++;
-    const double reals[] = {p->options.rtol, p->options.atol_frac, p->audit};
+    const double reals[] = {p->options.rtol, p->options.atol_frac, p->audit, p->max_step * p->time};
     const int64_t integers[] = {p->options.max_attempts, isa, p->use_net, p->fallback, p->on_failure};
     uint64_t h = hash_bytes(HASH_START, p->model->digest, sizeof p->model->digest);
     h = hash_bytes(h, reals, sizeof reals);

@@ -8,7 +8,7 @@
 
 void queue_free(queue *q)
 {
-    void *all[] = {q->y,      q->params,  q->dt,       q->rho,  q->form,   q->element, q->position, q->origin,
+    void *all[] = {q->y,      q->params,  q->dt,       q->max_step, q->rho,  q->form,   q->element, q->position, q->origin,
                    q->reason, q->outcome, q->attempts, q->expected, q->spent, q->bin, q->base, q->stride, q->status,
                    q->dtype};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
@@ -30,7 +30,7 @@ static int resize_cells(queue *q, const surr_model_desc *d, int64_t room)
 {
     return resize(&q->y, room, (size_t)d->n_state * sizeof *q->y) &&
            resize(&q->params, room, (size_t)(d->n_param + 1) * sizeof *q->params) &&
-           resize(&q->dt, room, sizeof *q->dt) && resize(&q->rho, room, sizeof *q->rho) &&
+           resize(&q->dt, room, sizeof *q->dt) && resize(&q->max_step, room, sizeof *q->max_step) && resize(&q->rho, room, sizeof *q->rho) &&
            resize(&q->form, room, sizeof *q->form) && resize(&q->element, room, sizeof *q->element) &&
            resize(&q->position, room, sizeof *q->position) && resize(&q->origin, room, sizeof *q->origin) &&
            resize(&q->reason, room, sizeof *q->reason) && resize(&q->outcome, room, sizeof *q->outcome) &&
@@ -79,6 +79,7 @@ static void append_cells(queue *q, const surr_model_desc *d, const call *c, scra
         memcpy(q->y + at * d->n_state, s->y + i * d->n_state, (size_t)d->n_state * sizeof *q->y);
         memcpy(q->params + at * d->n_param, s->params + i * d->n_param, (size_t)d->n_param * sizeof *q->params);
         q->dt[at] = s->dt[i];
+        q->max_step[at] = s->max_step[i];
         q->rho[at] = s->rho[i];
         q->form[at] = s->form[i];
         q->element[at] = s->first + s->cell[i];
@@ -212,8 +213,8 @@ static void solve_waiting(const surr_plan *p, queue *q, fp_state host, int64_t f
         while (end < first + n && q->outcome[end] == SURR_CELL_QUEUED) end++;
         if (end > i) {
             const double start = seconds_now();
-            solve_cells(p, host, end - i, q->y + i * d->n_state, q->dt + i, q->params + i * d->n_param, q->outcome + i,
-                        q->attempts + i);
+            solve_cells(p, host, end - i, q->y + i * d->n_state, q->dt + i, q->max_step + i, q->params + i * d->n_param,
+                        q->outcome + i, q->attempts + i);
             cost_book(p, q, NULL, i, end - i, seconds_now() - start);
         }
         while (end < first + n && q->outcome[end] != SURR_CELL_QUEUED) end++;

@@ -118,8 +118,9 @@ static void solve_listed(const surr_plan *p, scratch *s, int32_t n_todo)
         else memcpy(s->end + to * n_state, s->y + i * n_state, n * n_state * sizeof(double));
         memcpy(s->packed_params + to * n_param, s->params + i * n_param, n * n_param * sizeof(double));
         memcpy(s->packed_dt + to, s->dt + i, n * sizeof(double));
+        memcpy(s->packed_max_step + to, s->max_step + i, n * sizeof(double));
     }
-    solve_cells(p, s->host, n_todo, s->end, s->packed_dt, s->packed_params, s->outcome, s->tries);
+    solve_cells(p, s->host, n_todo, s->end, s->packed_dt, s->packed_max_step, s->packed_params, s->outcome, s->tries);
     for (int32_t j = 0; j < n_todo; j++) {
         const size_t i = (size_t)s->todo[j];
         double *y = s->y + i * n_state, *solved = s->end + (size_t)j * n_state;
@@ -151,7 +152,7 @@ static void solve_all(const surr_plan *p, scratch *s)
 {
     s->n_todo = s->defer ? s->m : 0;
     for (int32_t i = 0; i < s->n_todo; i++) s->todo[i] = i, s->state[i] = SURR_CELL_SOLVER, s->attempts[i] = 0;
-    if (!s->defer) solve_cells(p, s->host, s->m, s->y, s->dt, s->params, s->state, s->attempts);
+    if (!s->defer) solve_cells(p, s->host, s->m, s->y, s->dt, s->max_step, s->params, s->state, s->attempts);
 }
 
 /* Advances the cells of a block; with s->defer, s->todo[0 .. n_todo-1] are left for the queue. */

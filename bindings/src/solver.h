@@ -21,6 +21,9 @@
 #define GROW 8.0
 /* First step, in units of the one at which an explicit Euler step would err by the tolerance. */
 #define FIRST 3.0
+/* Where time is explicit: first step at most, in units of the interval, and largest increase per step. */
+#define FIRST_OF_TIME 0.0625
+#define GROW_OF_TIME 2.0
 /* Share of the tolerance within which the quick attempt must be. */
 #define QUICK 0.1
 /* Cells looked at before those of them that are left are integrated: many, as the lanes run empty at the end. */
@@ -30,46 +33,93 @@
 /* Shortest step, in units of the interval, before a cell is given up. */
 #define STEP_MIN 1e-40
 
-#define STATUS_SOLVER 4   /* SURR_CELL_SOLVER */
-#define STATUS_FAILED 34  /* SURR_CELL_FAILED */
+/* A cell that would need more than `max_attempts` at the pace of the last STALL attempts, times (1e-2/rtol)^(1/order) for
+ * tolerances below 1e-2, is given up, unless its time grows by STALL_GROWTH meanwhile: then it is still accelerating. */
+#define STALL 200.0
+#define STALL_GROWTH 0.1
+#define STALL_STRICT 1e-4
+
+#define STATUS_SOLVER 4    /* SURR_CELL_SOLVER */
+#define STATUS_FAILED 34   /* SURR_CELL_FAILED */
+#define STATUS_STALLED 36  /* SURR_CELL_STALLED */
+
+/* The options, and what follows from them for every cell. */
+typedef struct settings {
+    double rtol, atol_frac, max_attempts;
+    double least_pivot, least_pivot_quick; /* in units of the diagonal, see factor */
+    double window;                         /* attempts */
+} settings;
 
 typedef struct lanes {
     vdouble y[N_STATE], p[N_PARAM + 1], atol[N_STATE], invariant[N_CONSERVED + 1];
-    vdouble t, dt, h, growth;      /* growth: bound on the next increase */
-    vdouble attempts;
-    int64_t cell[SURR_LANES];      /* -1: idle */
+    vdouble t, dt, h, max_step, growth;      /* growth: bound on the next increase */
+    vdouble attempts, mark_attempts, mark_t; /* mark: when progress was looked at last */
+    vdouble strict;                          /* 1: has stalled once */
+    int64_t cell[SURR_LANES];                /* -1: idle */
 } lanes;
+
+/* Cells side by side, see solve in surr_kernels. */
+typedef struct block {
+    int n;
+    double *y;
+    const double *dt, *max_step, *params;
+    uint8_t *status;
+    int32_t *attempts;
+} block;
+
+static settings settings_of(const surr_solver_options *o)
+{
+    const settings s = {
+        .rtol = o->rtol,
+        .atol_frac = o->atol_frac,
+        .max_attempts = (double)o->max_attempts,
+        .least_pivot = 1.0 - growth_bound(&RODAS5P, o->rtol),
+        .least_pivot_quick = 1.0 - growth_bound(&QUICK_METHOD, o->rtol),
+        .window = STALL * pow(fmax(1.0, 1e-2 / o->rtol), 1.0 / RODAS5P.order),
+    };
+    return s;
+}
 
 /* The linear invariants of y. */
 static inline void invariants_of(const vdouble *y, vdouble *invariant)
 {
     for (int a = 0; a < N_CONSERVED; a++) {
         invariant[a] = vd_set(0.0);
-        for (int k = 0; k < N_STATE; k++) invariant[a] += conserved[a * N_STATE + k] * y[k];
+        for (int k = 0; k < N_STATE; k++) invariant[a] += law[a * N_STATE + k] * y[k];
     }
 }
 
 /* Put cell c into lane l; its first step is for the caller to set. */
-static void lane_load(lanes *s, int l, int64_t c, const surr_solver_options *o, const double *y, const double *dt,
-    const double *params)
+static void lane_load(lanes *s, int l, int64_t c, const settings *o, const block *b)
 {
-    double total = 0.0;
+    double total[N_SCALE_GROUPS + 1] = {0.0};
     for (int k = 0; k < N_STATE; k++) {
-        s->y[k][l] = y[c * N_STATE + k];
-        if (in_total[k]) total += s->y[k][l];
+        s->y[k][l] = b->y[c * N_STATE + k];
+        if (scale_group[k] >= 0) total[scale_group[k]] += s->y[k][l];
     }
-    for (int k = 0; k < N_STATE; k++) s->atol[k][l] = o->atol_frac * (in_total[k] ? total : scale[k]);
-    for (int k = 0; k < N_PARAM; k++) s->p[k][l] = params[c * N_PARAM + k];
+    for (int k = 0; k < N_STATE; k++) {
+        const double own = scale_group[k] == SCALE_RANGE ? fabs(s->y[k][l]) : scale[k];
+        s->atol[k][l] = o->atol_frac * (scale_group[k] >= 0 ? total[scale_group[k]] : own);
+    }
+    for (int k = 0; k < N_PARAM; k++) s->p[k][l] = b->params[c * N_PARAM + k];
     for (int m = 0; m < N_CONSERVED; m++) {
         double sum = 0.0;
-        for (int k = 0; k < N_STATE; k++) sum += conserved[m * N_STATE + k] * s->y[k][l];
+        for (int k = 0; k < N_STATE; k++) sum += law[m * N_STATE + k] * s->y[k][l];
         s->invariant[m][l] = sum;
     }
-    s->t[l] = 0.0;
-    s->dt[l] = dt[c];
+    s->t[l] = s->mark_t[l] = 0.0;
+    s->dt[l] = b->dt[c];
+    s->max_step[l] = b->max_step ? b->max_step[c] : HUGE_VAL;
     s->growth[l] = GROW;
-    s->attempts[l] = 0.0;
+    s->attempts[l] = s->mark_attempts[l] = s->strict[l] = 0.0;
     s->cell[l] = c;
+}
+
+/* Variables of either sign are measured against the largest value that they have had. */
+static void follow_range(lanes *s, const settings *o)
+{
+    for (int k = 0; k < N_STATE; k++)
+        if (scale_group[k] == SCALE_RANGE) s->atol[k] = vd_max(s->atol[k], o->atol_frac * vd_abs(s->y[k]));
 }
 
 static inline vdouble start_time(const lanes *s)
@@ -82,24 +132,38 @@ static inline vdouble start_time(const lanes *s)
 #endif
 }
 
-/* Clip to the floors, then restore the invariants by y_k *= 1 + (A^T z)_k with A D A^T z = invariant - A y. Returns
- * the lanes in which that was a small correction. */
+/* Where a species ends that a step has taken below zero: not at zero, from where what grows later could not come back. */
+#define REMNANT 1e-3
+
+/* Clips y1 to the floors; a variable that starts below its floor may stay there. `clipped` is by how much. */
+static void clip(const vdouble *y0, const vdouble *atol, vdouble *y1, vdouble *clipped)
+{
+    for (int k = 0; k < N_STATE; k++) {
+        vdouble floor = vd_set(floor_value[k]);
+        if (floor_value[k] == 0.0) floor = REMNANT * vd_min(y0[k], atol[k]);
+        else floor = vd_min(floor, y0[k]);
+        const vdouble x = vd_max(y1[k], floor);
+        clipped[k] = x - y1[k];
+        y1[k] = x;
+    }
+}
+
+/* Restores the invariants by y_k *= 1 + (A^T z)_k with A D A^T z = invariant - A y. Where what carries an invariant is gone,
+ * that cannot be, and the variable of its own that each of them has takes the rest. Returns the lanes in which that was a
+ * small correction. */
 static vmask restore(const vdouble *invariant, vdouble *y)
 {
     vmask good = ~(vmask){0};
-    (void)invariant;
-#if HAS_FLOOR
-    for (int k = 0; k < N_STATE; k++) y[k] = vd_max(y[k], vd_set(floor_value[k]));
-#endif
+    (void)invariant; (void)y;
 #if N_CONSERVED
     vdouble g[N_CONSERVED][N_CONSERVED], z[N_CONSERVED];
     for (int a = 0; a < N_CONSERVED; a++) {
         z[a] = invariant[a];
         for (int b = 0; b < N_CONSERVED; b++) g[a][b] = vd_set(0.0);
         for (int k = 0; k < N_STATE; k++) {
-            const vdouble w = conserved[a * N_STATE + k] * y[k];
+            const vdouble w = law[a * N_STATE + k] * y[k];
             z[a] -= w;
-            for (int b = 0; b <= a; b++) g[a][b] += conserved[b * N_STATE + k] * w;
+            for (int b = 0; b <= a; b++) g[a][b] += law[b * N_STATE + k] * w;
         }
     }
     for (int a = 0; a < N_CONSERVED; a++)   /* Cholesky in place, zero rows (an absent element) skipped */
@@ -121,12 +185,36 @@ static vmask restore(const vdouble *invariant, vdouble *y)
     }
     for (int k = 0; k < N_STATE; k++) {
         vdouble change = vd_set(0.0);
-        for (int a = 0; a < N_CONSERVED; a++) change += conserved[a * N_STATE + k] * z[a];
+        for (int a = 0; a < N_CONSERVED; a++) change += law[a * N_STATE + k] * z[a];
         good &= vd_abs(change) < 0.5;
         y[k] += y[k] * change;
     }
+    for (int a = 0; a < N_CONSERVED; a++) {
+        vdouble rest = invariant[a], amount = vd_set(0.0);
+        for (int k = 0; k < N_STATE; k++) {
+            const vdouble w = law[a * N_STATE + k] * y[k];
+            rest -= w;
+            amount += vd_abs(w);
+        }
+        const vmask left = vd_abs(rest) > 1e-13 * amount;
+        y[carrier[a]] += vd_select(left, rest, vd_set(0.0));
+        good &= y[carrier[a]] >= 0.0;
+    }
 #endif
     return good;
+}
+
+/* Factors I/(h gamma) - J for a step of length h by method m, see mechanism_factor.
+ *
+ * Beyond 1/(h gamma) a real eigenvalue of J makes a pivot negative, and R(z) of an L-stable method is near zero where e^z is
+ * large: it would damp what grows, and no estimate that compares two such methods can tell. Well below, the relative error
+ * of R(z) grows with a power of z, in species far below the absolute tolerance as in others, and what they grow to is
+ * not small. So h gamma times what grows has a bound, which shrinks with the tolerance (growth_bound). */
+static inline vdouble factor(const tableau *m, double least_pivot, const lanes *s, vdouble h, const vdouble *f,
+    const vdouble *jac, vdouble *w)
+{
+    const vdouble diagonal = 1.0 / (m->gamma * h);
+    return mechanism_factor(diagonal, least_pivot * diagonal, s->y, f, jac, w);
 }
 
 /* A step of length h by method m from s->y, where f, df/dt and the factors w of I/(h gamma) - J belong: result in y1,
@@ -155,12 +243,12 @@ static vdouble step(const tableau *m, const lanes *s, double rtol, vdouble h, vd
         }
         mechanism_solve(w, u[i]);
     }
-    vdouble error = vd_set(0.0), sum = vd_set(0.0); /* max drops NaN, the sum does not */
+    vdouble clipped[N_STATE], error = vd_set(0.0), sum = vd_set(0.0); /* max drops NaN, the sum does not */
+    for (int k = 0; k < N_STATE; k++) y1[k] += u[m->stages - 1][k];
+    clip(s->y, s->atol, y1, clipped);
     for (int k = 0; k < N_STATE; k++) {
-        const vdouble e = u[m->stages - 1][k];
-        y1[k] += e;
         const vdouble tolerance = rtol * vd_abs(y1[k]) + s->atol[k] + 1e-300;
-        const vdouble ratio = vd_abs(e) / tolerance;
+        const vdouble ratio = vd_max(vd_abs(u[m->stages - 1][k]), clipped[k]) / tolerance;
         error = vd_max(error, ratio);
         sum += ratio;
     }
@@ -168,12 +256,16 @@ static vdouble step(const tableau *m, const lanes *s, double rtol, vdouble h, vd
     return vd_select(vd_isfinite(sum), error, vd_set(NAN));
 }
 
-/* Largest of x in units of the tolerance at the start. */
-static vdouble largest(const lanes *s, double rtol, const vdouble *x)
+/* Largest of x, the error that a step of Euler's method of length 1 makes, in units of the tolerance at the start. Where
+ * there is no tolerance, as at zero, the change of the step takes its place. */
+static vdouble largest(const lanes *s, double rtol, const vdouble *f, const vdouble *x)
 {
     vdouble worst = vd_set(0.0);
-    for (int k = 0; k < N_STATE; k++)
-        worst = vd_max(worst, vd_abs(x[k]) / (rtol * vd_abs(s->y[k]) + s->atol[k] + 1e-300));
+    for (int k = 0; k < N_STATE; k++) {
+        const vdouble tolerance = rtol * vd_abs(s->y[k]) + s->atol[k];
+        const vdouble ratio = vd_abs(x[k]) / (vd_select(tolerance > 0.0, tolerance, rtol * vd_abs(f[k])) + 1e-300);
+        worst = vd_max(worst, vd_select(tolerance > 0.0, ratio, ratio * ratio));
+    }
     return worst;
 }
 
@@ -183,24 +275,33 @@ static vdouble largest(const lanes *s, double rtol, const vdouble *x)
  * The curvature of the solution, (J f + df/dt)/2, makes the error of explicit Euler. Where it comes from fast modes,
  * which only decay, it says nothing of the step that an L-stable method can take: traces that transport has moved off
  * their balance would make for short steps. What counts is what is left after (I/(h gamma) - J)^-1 has been applied
- * twice. Where this is within the tolerance for the whole interval, Rodas3 is tried on it, for half the cost of a step
- * of Rodas5P; its error must be well within the tolerance. Elsewhere the first step is FIRST times the one at which
- * Euler errs by the tolerance. */
-static vmask quick_attempt(lanes *s, const surr_solver_options *o, vdouble *y1)
+ * twice. Where this is within the tolerance for the whole interval, the quick method is tried on it, for half the cost of
+ * a step of Rodas5P; its error must be well within the tolerance. Elsewhere the first step is FIRST times the one at
+ * which Euler errs by the tolerance.
+ *
+ * Where time is explicit, what happens at the start says nothing of what comes, and the first step is short. */
+static vmask quick_attempt(lanes *s, const settings *o, vdouble *y1)
 {
-    vdouble f[N_STATE], jac[N_JAC], w[N_LU], dfdt[N_STATE], x[N_STATE];
+    vdouble f[N_STATE], jac[N_JAC], dfdt[N_STATE], x[N_STATE];
     mechanism_jacobian(start_time(s), s->y, s->p, f, jac, dfdt);
     for (int k = 0; k < N_STATE; k++) x[k] = HAS_TIME ? 0.5 * dfdt[k] : vd_set(0.0);
     for (int k = 0; k < N_JAC; k++) x[jac_row[k]] += 0.5 * jac[k] * f[jac_col[k]];
-    const vdouble euler = FIRST / vd_sqrt(vd_max(largest(s, o->rtol, x), vd_set(1e-300)));
-    const vdouble pivots = mechanism_factor(1.0 / (RODAS3.gamma * s->dt), jac, w);
+    s->h = FIRST / vd_sqrt(vd_max(largest(s, o->rtol, f, x), vd_set(1e-300)));
+    s->h = vd_min(vd_min(s->h, s->max_step), (HAS_TIME ? FIRST_OF_TIME : 1.0) * s->dt);
+#if HAS_TIME
+    (void)y1;
+    return (vmask){0};
+#else
+    vdouble w[N_LU];
+    const vdouble pivots = factor(&QUICK_METHOD, o->least_pivot_quick, s, s->dt, f, jac, w);
     mechanism_solve(w, x);
     mechanism_solve(w, x);
-    const vmask whole = (largest(s, o->rtol, x) < 1.0) & (pivots > PIVOT_MIN);
-    s->h = vd_select(whole, s->dt, vd_min(euler, s->dt));
+    const vmask whole = (largest(s, o->rtol, f, x) < 1.0) & (pivots > PIVOT_MIN) & (s->dt <= s->max_step);
+    s->h = vd_select(whole, s->dt, s->h);
     if (!vm_any(whole) || o->max_attempts < 2) return (vmask){0};
     s->attempts = vd_select(whole, vd_set(1.0), vd_set(0.0));
-    return whole & (step(&RODAS3, s, o->rtol, s->dt, f, dfdt, w, y1) <= QUICK);
+    return whole & (step(&QUICK_METHOD, s, o->rtol, s->dt, f, dfdt, w, y1) <= QUICK);
+#endif
 }
 
 /* Cells of a block that are to be integrated. */
@@ -211,21 +312,20 @@ typedef struct listed {
 } listed;
 
 /* Finishes the cells that take one quick attempt and lists the others. */
-static void look_at(const surr_solver_options *o, int n, double *y, const double *dt, const double *params,
-    uint8_t *status, int32_t *attempts, listed *todo)
+static void look_at(const settings *o, const block *b, listed *todo)
 {
     lanes s;
     todo->n = 0;
-    for (int first = 0; first < n; first += SURR_LANES) {
+    for (int first = 0; first < b->n; first += SURR_LANES) {
         vdouble y1[N_STATE];
-        for (int l = 0; l < SURR_LANES; l++) lane_load(&s, l, first + l < n ? first + l : n - 1, o, y, dt, params);
+        for (int l = 0; l < SURR_LANES; l++) lane_load(&s, l, first + l < b->n ? first + l : b->n - 1, o, b);
         const vmask finished = quick_attempt(&s, o, y1);
-        for (int l = 0; l < SURR_LANES && first + l < n; l++) {
+        for (int l = 0; l < SURR_LANES && first + l < b->n; l++) {
             const int c = first + l;
             if (finished[l]) {
-                for (int k = 0; k < N_STATE; k++) y[c * N_STATE + k] = y1[k][l];
-                status[c] = STATUS_SOLVER;
-                attempts[c] = 1;
+                for (int k = 0; k < N_STATE; k++) b->y[c * N_STATE + k] = y1[k][l];
+                b->status[c] = STATUS_SOLVER;
+                b->attempts[c] = 1;
             } else {
                 todo->cell[todo->n] = (int16_t)c;
                 todo->attempts[todo->n] = (int16_t)s.attempts[l];
@@ -236,76 +336,94 @@ static void look_at(const surr_solver_options *o, int n, double *y, const double
 }
 
 /* One step of length s->h, cut to what is left: as `step`. */
-static vdouble attempt(lanes *s, double rtol, vdouble *y1)
+static vdouble attempt(lanes *s, const settings *o, vdouble *y1)
 {
     vdouble f[N_STATE], jac[N_JAC], w[N_LU], dfdt[N_STATE];
     mechanism_jacobian(start_time(s) + s->t, s->y, s->p, f, jac, dfdt);
+    s->h = vd_min(s->h, s->max_step);
     s->h = vd_select(s->t + 1.01 * s->h >= s->dt, s->dt - s->t, s->h);
-    const vdouble pivots = mechanism_factor(1.0 / (RODAS5P.gamma * s->h), jac, w);
-    const vdouble error = step(&RODAS5P, s, rtol, s->h, f, dfdt, w, y1);
+    const vdouble pivots = factor(&RODAS5P, o->least_pivot, s, s->h, f, jac, w);
+    const vdouble error = step(&RODAS5P, s, o->rtol, s->h, f, dfdt, w, y1);
     return vd_select(pivots > PIVOT_MIN, error, vd_set(NAN));
 }
 
-/* Put the listed cell number i into lane l. */
-static void lane_load_listed(lanes *s, int l, const listed *todo, int i, const surr_solver_options *o, const double *y,
-    const double *dt, const double *params)
+/* The lanes that would not reach the end at the present pace; looks once per window. The first time their absolute
+ * tolerance falls instead: a trace that is not resolved may have gone round in circles. */
+static vmask stalled(lanes *s, const settings *o)
 {
-    lane_load(s, l, todo->cell[i], o, y, dt, params);
+    const vmask due = s->attempts - s->mark_attempts >= o->window;
+    if (!vm_any(due)) return due;
+    const vdouble advance = s->t - s->mark_t;
+    const vmask slow = due & (advance * (o->max_attempts / o->window) < s->dt - s->t) & (advance < STALL_GROWTH * s->mark_t);
+    s->mark_t = vd_select(due, s->t, s->mark_t);
+    s->mark_attempts = vd_select(due, s->attempts, s->mark_attempts);
+    const vmask again = slow & (s->strict > 0.0);
+    for (int k = 0; k < N_STATE; k++) s->atol[k] *= vd_select(slow & ~again, vd_set(STALL_STRICT), vd_set(1.0));
+    s->strict = vd_select(slow, vd_set(1.0), s->strict);
+    return again;
+}
+
+/* Put the listed cell number i into lane l. */
+static void lane_load_listed(lanes *s, int l, const listed *todo, int i, const settings *o, const block *b)
+{
+    lane_load(s, l, todo->cell[i], o, b);
     s->h[l] = todo->h[i];
     s->attempts[l] = todo->attempts[i];
 }
 
 /* The listed cells; a lane that has finished takes the next one. */
-static void integrate(const surr_solver_options *o, const listed *todo, double *y, const double *dt,
-    const double *params, uint8_t *status, int32_t *attempts)
+static void integrate(const settings *o, const listed *todo, const block *b)
 {
     lanes s;
     int next = 0, busy = 0;
     if (todo->n == 0) return;
     for (int l = 0; l < SURR_LANES; l++) {
-        lane_load_listed(&s, l, todo, next < todo->n ? next : 0, o, y, dt, params);
+        lane_load_listed(&s, l, todo, next < todo->n ? next : 0, o, b);
         if (next < todo->n) next++, busy++;
         else s.cell[l] = -1;
     }
     while (busy) {
         vdouble y1[N_STATE];
-        const vdouble error = attempt(&s, o->rtol, y1);
+        const vdouble error = attempt(&s, o, y1);
         const vmask sane = vd_isfinite(error), accept = (error <= 1.0) & sane;
         const vdouble bounded = vd_min(vd_max(error, vd_set(1e-12)), vd_set(1e12));
         vdouble factor = SAFETY * vd_exp((-1.0 / RODAS5P.order) * vd_log(bounded));
         factor = vd_min(vd_max(factor, vd_set(SHRINK)), s.growth);
         factor = vd_select(sane, factor, vd_set(SHRINK));
-        s.growth = vd_select(accept, vd_set(GROW), vd_set(1.0));
+        s.growth = vd_select(accept, vd_set(HAS_TIME ? GROW_OF_TIME : GROW), vd_set(1.0));
         s.attempts += 1.0;
         const vmask finished = accept & (s.t + s.h >= s.dt);
         for (int k = 0; k < N_STATE; k++) s.y[k] = vd_select(accept, y1[k], s.y[k]);
+        follow_range(&s, o);
         s.t = vd_select(accept, s.t + s.h, s.t);
         s.h *= factor;
-        const vmask given_up = ~finished & ((s.attempts >= (double)o->max_attempts) | (s.h < STEP_MIN * s.dt));
+        const vmask slow = stalled(&s, o) & ~finished;
+        const vmask given_up = ~finished & (slow | (s.attempts >= o->max_attempts) | (s.h < STEP_MIN * s.dt));
         if (!vm_any(finished | given_up)) continue;
         for (int l = 0; l < SURR_LANES; l++) {
             const int64_t c = s.cell[l];
             if (c < 0 || !(finished[l] | given_up[l])) continue;
-            attempts[c] = (int32_t)s.attempts[l];
-            status[c] = finished[l] ? STATUS_SOLVER : STATUS_FAILED;
+            b->attempts[c] = (int32_t)s.attempts[l];
+            b->status[c] = finished[l] ? STATUS_SOLVER : slow[l] ? STATUS_STALLED : STATUS_FAILED;
             if (finished[l])
-                for (int k = 0; k < N_STATE; k++) y[c * N_STATE + k] = s.y[k][l];
-            if (next < todo->n) lane_load_listed(&s, l, todo, next++, o, y, dt, params);
+                for (int k = 0; k < N_STATE; k++) b->y[c * N_STATE + k] = s.y[k][l];
+            if (next < todo->n) lane_load_listed(&s, l, todo, next++, o, b);
             else s.cell[l] = -1, busy--;
         }
     }
 }
 
-static void solve(const surr_solver_options *o, int64_t n, double *y, const double *dt, const double *params,
-    uint8_t *status, int32_t *attempts)
+static void solve(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *max_step,
+    const double *params, uint8_t *status, int32_t *attempts)
 {
+    const settings o = settings_of(options);
     listed todo;
     for (int64_t first = 0; first < n; first += SOLVER_BLOCK) {
-        const int m = n - first < SOLVER_BLOCK ? (int)(n - first) : SOLVER_BLOCK;
-        double *of_y = y + first * N_STATE;
-        const double *of_params = params + first * N_PARAM;
-        look_at(o, m, of_y, dt + first, of_params, status + first, attempts + first, &todo);
-        integrate(o, &todo, of_y, dt + first, of_params, status + first, attempts + first);
+        const block b = {.n = n - first < SOLVER_BLOCK ? (int)(n - first) : SOLVER_BLOCK,
+            .y = y + first * N_STATE, .dt = dt + first, .max_step = max_step ? max_step + first : NULL,
+            .params = params + first * N_PARAM, .status = status + first, .attempts = attempts + first};
+        look_at(&o, &b, &todo);
+        integrate(&o, &todo, &b);
     }
 }
 

@@ -13,6 +13,7 @@
 
 typedef struct tableau {
     int stages, order;
+    double growth; /* see growth_bound */
     double gamma, alpha[STAGES_MAX], delta[STAGES_MAX], a[STAGES_MAX][STAGES_MAX], c[STAGES_MAX][STAGES_MAX];
 } tableau;
 
@@ -20,6 +21,7 @@ typedef struct tableau {
 static const tableau RODAS5P = {
     .stages = 8,
     .order = 5,
+    .growth = 1.0,
     .gamma = 0.21193756319429014,
     .alpha = {0, 0.6358126895828704, 0.4095798393397535, 0.9769306725060716, 0.4288403609558664, 1, 1, 1},
     .delta = {0.21193756319429014, -0.42387512638858027, -0.3384627126235924, 1.8046452872882734, 2.325825639765069},
@@ -44,15 +46,30 @@ static const tableau RODAS5P = {
            -54.66780262877968, -9.48861652309627}},
 };
 
-/* Order 3(2), two evaluations of f beside that for the Jacobian: Sandu et al. 1997, Atmos. Environ. 31, 3459. */
-static const tableau RODAS3 = {
+/* Order 3(2), two evaluations of f beside that for the Jacobian, at the middle and at the end of the step. The family of
+ * Rodas3 (Sandu et al. 1997, Atmos. Environ. 31, 3459), whose third stage may lie anywhere: with gamma = 1/2, stages 1, 2
+ * at the start and 4 at the end, the conditions of order 3, those of order 2 for the embedded solution, L-stability of
+ * both and order 2 of both for algebraic variables leave alpha_3 free. Rodas3 has alpha_3 = 1, and sees both ends of a
+ * step alone. */
+static const tableau RODAS3_MIDDLE = {
     .stages = 4,
     .order = 3,
+    .growth = 2.0,
     .gamma = 0.5,
-    .alpha = {0, 0, 1, 1},
-    .delta = {0.5, 1.5},
-    .a = {{0}, {0}, {2}, {2, 0, 1}},
-    .c = {{0}, {4}, {1, -1}, {1, -1, -8.0 / 3.0}},
+    .alpha = {0, 0, 0.5, 1},
+    .delta = {0.5, 1.5, 0.125},
+    .a = {{0}, {0}, {1}, {1, 0, 4}},
+    .c = {{0}, {4}, {-0.75, -0.25}, {11.0 / 3.0, -1, -32.0 / 3.0}},
 };
+
+/* The method of the quick attempt. */
+#define QUICK_METHOD RODAS3_MIDDLE
+
+/* Largest h gamma lambda for a mode that grows as exp(lambda t): the relative error that R(h lambda) then makes is about
+ * the tolerance, and h lambda well below the pole of R at 1/gamma. */
+static inline double growth_bound(const tableau *m, double rtol)
+{
+    return fmin(0.5, m->growth * pow(rtol, 1.0 / m->order));
+}
 
 #endif

@@ -11,6 +11,7 @@
 #include "model_abi.h"
 
 #include <math.h>
+#include <stddef.h>
 
 #ifndef TOY_ABI
 #define TOY_ABI SURR_MODEL_ABI
@@ -34,7 +35,8 @@
 /* SURR_CELL_SOLVER and SURR_CELL_FAILED of surrogate.h, which a model library does not see */
 enum { SOLVED = 4, FAILED = 34 };
 
-static void solve(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *params,
+static void solve(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *max_step,
+                  const double *params,
                   uint8_t *status, int32_t *attempts)
 {
     for (int64_t c = 0; c < n; c++) {
@@ -75,7 +77,7 @@ static void predict(double rtol, int64_t n, const double *y, const double *dt, c
     int32_t tries;
     for (int64_t c = 0; c < n; c++) {
         for (int k = 0; k < 3; k++) end[3 * c + k] = y[3 * c + k];
-        solve(&options, 1, end + 3 * c, dt + c, params + 2 * c, &status, &tries);
+        solve(&options, 1, end + 3 * c, dt + c, NULL, params + 2 * c, &status, &tries);
         end[3 * c] *= 1.01001;
         end[3 * c + 1] *= 0.998999;
         attempts[c] = y[3 * c + 2] > 1000.0 ? -4.0f : 1.0f; /* outside by T, variable 2 */

@@ -1,6 +1,6 @@
 """C mechanism of a system: right-hand side, Jacobian, sparse LU, for GNU vectors in which a lane is a cell."""
 
-from .lu import SparseLU
+from .lu import SparseLU, carriers
 from .program import Printer, Program, literal
 
 
@@ -24,7 +24,7 @@ def write_mechanism(system):
     """
     derived, n = system.derived, len(system.variables)
     entries = list(derived.jacobian)
-    lu = SparseLU(n, entries)
+    lu = SparseLU(n, entries, list(system.conserved.values()), [v.floor == 0 for v in system.variables])
     rename = {s.name: f"y[{i}]" for i, s in enumerate(system.symbols)}
     rename |= {s.name: f"p[{i}]" for i, s in enumerate(system.parameter_symbols)}
     if system.time:
@@ -66,6 +66,8 @@ def _double(x):
 
 def _defines(system, entries, lu, conserved):
     variables = system.variables
+    units, groups = system.total_units, {"range": -2}
+    reduced = carriers(conserved)
     return "\n".join([
         f"#define N_STATE {len(variables)}",
         f"#define N_PARAM {len(system.parameters)}",
@@ -76,12 +78,20 @@ def _defines(system, entries, lu, conserved):
         f"#define TIME_PARAM {next((i for i, p in enumerate(system.parameters) if p.name == 't'), -1)}",
         _array("short", "jac_row", [str(i) for i, _ in entries]),
         _array("short", "jac_col", [str(j) for _, j in entries]),
-        "/* absolute tolerance = atol_frac * (total density if in_total else scale) */",
+        "/* absolute tolerance = atol_frac * (total over its scale group, largest value so far, or scale) */",
+        "#define SCALE_FIXED -1",
+        "#define SCALE_RANGE -2",
+        f"#define N_SCALE_GROUPS {len(units)}",
+        _array("short", "scale_group", [str(groups.get(v.scale, units.index(v.unit) if v.scale == "total" else -1))
+                                        for v in variables]),
         _array("unsigned char", "in_total", [str(int(v.scale == "total")) for v in variables]),
-        _array("double", "scale", [_double(0 if v.scale == "total" else v.scale) for v in variables]),
+        _array("double", "scale", [_double(0 if isinstance(v.scale, str) else v.scale) for v in variables]),
         _array("double", "floor_value", [_double(v.floor) for v in variables]),
         f"#define HAS_FLOOR {int(any(v.floor > float('-inf') for v in variables))}",
         _array("double", "conserved", [_double(x) for row in conserved for x in row]),
+        "/* the same invariants, combined so that each has a variable of its own, the carrier, with weight 1 */",
+        _array("double", "law", [_double(c.get(k, 0.0)) for c in reduced.values() for k in range(len(variables))]),
+        _array("short", "carrier", [str(k) for k in reduced]),
     ])  # fmt: skip
 
 

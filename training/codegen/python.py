@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+import sympy as sp
 
+from ..expressions import maximum
 from .program import Printer, Program, literal
 
 
@@ -44,7 +46,8 @@ def _scalar_sources(system):
     n = len(system.variables)
     head = [f"    {s.name}_ = y[{i}]" for i, s in enumerate(system.symbols)]
     head += [f"    {s.name}_ = p[{i}]{' + t' if s.name == 't' else ''}" for i, s in enumerate(system.parameter_symbols)]
-    jacobian, gross = system.derived.jacobian, [a + b for a, b in zip(system.production, system.loss)]
+    jacobian = system.derived.jacobian
+    gross = [sp.Add(*(abs(c) * maximum(term, -term) for term, c in row.items())) for row in system.terms]
     sources = {}
     for name, shape, targets, values in (
         ("rhs", n, range(n), list(system.rhs)),
@@ -59,7 +62,7 @@ def _scalar_sources(system):
 def python_functions(system):
     """Plain scalar functions ``rhs``, ``jacobian`` and ``gross`` of ``(t, y, p)``; see `numba_functions`.
 
-    ``gross`` is production plus loss: the size of the terms that cancel in the right-hand side.
+    ``gross`` is the sum of the magnitudes of the terms that cancel in the right-hand side.
     """
     namespace = {"np": np, "exp": _exp, "log": _log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos}
     namespace |= {f"table_{k}": _scalar_table(t) for k, t in system.tables.items()}

@@ -62,7 +62,7 @@ def freeze_out(dof=None):
         Variable("g", "", 1e-3, 1e4, floor=0.0, scale=1.0, sample=(0.95, 12.6), initial=2.0),
         Variable("n_rho", "", 1e-3, 4.0, floor=0.0, scale=0.5, sample=(0.245, 1.02), initial=0.5),
         Variable("x_t", "", 1e-3, 1e12, floor=0.0, scale=100.0, sample=(9.5, 3150.0), initial=500.0),
-        Variable("Y", "", 0.0, 1e3, floor=0.0, scale=1e-12, sample=(1e-3, 5e-2), initial=4e-3),
+        Variable("Y", "", 0.0, 1e3, floor=0.0, scale=0.0, sample=(1e-3, 5e-2), initial=4e-3),
     )
     parameters = (Parameter("t", "", 0.0, -5.0, 40.0), Parameter("p_wave", "cm^3/s", 0.0, 0.0, 1e-10))
     zero = sp.Integer(0)

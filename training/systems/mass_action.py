@@ -26,7 +26,7 @@ def mass_action(name, species, reactions, initial, sample, references=()):
             rhs[s] -= rate
         for s in products:
             rhs[s] += rate
-    variables = tuple(Variable(s, lower=0.0, floor=0.0, scale=1.0, sample=sample, initial=initial.get(s, 0.0))
+    variables = tuple(Variable(s, lower=0.0, floor=0.0, sample=sample, initial=initial.get(s, 0.0))
                       for s in species)  # fmt: skip
     return System(name, variables, tuple(rhs.values()), definitions=tuple(definitions), references=references)
 
