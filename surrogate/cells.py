@@ -140,8 +140,8 @@ def _split_mapping(cells, names):
         _check_array(array, f"cells[{name!r}]")
         if array.dtype != fields[0].dtype:
             raise TypeError(
-                f"cells[{name!r}] is {array.dtype}, cells[{names[0]!r}] is {fields[0].dtype}: give all variables one type, "
-                f"cells[{name!r}] = cells[{name!r}].astype({fields[0].dtype.name!r})"
+                f"cells[{name!r}] is {array.dtype}, cells[{names[0]!r}] is {fields[0].dtype}: give all variables one "
+                f"type, cells[{name!r}] = cells[{name!r}].astype({fields[0].dtype.name!r})"
             )
         if array.shape != fields[0].shape:
             raise ValueError(
@@ -162,8 +162,8 @@ def _check_array(array, what):
         raise TypeError(f"{what} is a {type(array).__name__}: keep an array, which is changed in place, and pass that: "
                         f"{what} = np.array({what}, dtype=float)")  # fmt: skip
     if array.dtype not in (np.float64, np.float32):
-        raise TypeError(f"{what} has dtype {array.dtype}, float64 and float32 (native byte order) work: keep a converted "
-                        f"array and pass that, {what} = {what}.astype(float)")  # fmt: skip
+        raise TypeError(f"{what} has dtype {array.dtype}, float64 and float32 (native byte order) work: keep a copy of "
+                        f"that type and pass that, {what} = {what}.astype(float)")  # fmt: skip
     copied = f"keep a copy and pass that, {what} = np.array({what})"
     if not array.flags.writeable:
         raise ValueError(f"{what} is read-only and would be changed in place: {copied}")

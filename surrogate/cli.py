@@ -13,8 +13,15 @@ from surrogate.errors import ModelError
 from surrogate.model import ENGINE_DIR, load, models
 
 PACKAGE_DIR = Path(_engine.__file__).parent
-#: commands with a parser of their own
-PASSED_ON = ("demo", "labels", "train", "calibrate", "evaluate", "export")
+#: commands with a parser of their own, and what they do
+HELP = {
+    "demo": "advance cells and show the result",
+    "labels": "solve sampled cells, for training",
+    "train": "train a surrogate from labels",
+    "calibrate": "decide from held-out labels what a model may be trusted with",
+    "evaluate": "errors, acceptance and coverage of a model on test labels, with plots",
+    "export": "generate and compile the model library of a system",
+}
 
 
 def main(argv=None):
@@ -25,22 +32,22 @@ def main(argv=None):
         parser.print_help()
         return 0
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command not in PASSED_ON:
+    if rest and options.command not in HELP:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return options.run(options, rest) or 0
     except ModuleNotFoundError as error:
-        extra = "demo" if options.command == "demo" else "training"
-        why = f"`surrogate {options.command}` needs {error.name}, which is not installed"
-        advice = f"pip install 'stiff-surrogate[{extra}]'"
+        extra = "mpi" if error.name == "mpi4py" else "demo" if options.command == "demo" else "training"
+        needs = f"needs what is not installed here ({error.name}): pip install 'stiff-surrogate[{extra}]'"
         if {"-h", "--help"} & set(rest):
-            print(f"usage: surrogate {options.command} [-h] ...\n\n{options.text}\n\n{why}; its options are listed after:\n"
-                  f"    {advice}")  # fmt: skip
+            print(f"surrogate {options.command}: {HELP[options.command]}. It {needs}, and then shows its options")
             return 0
-        say(f"{why}: {advice}")
+        say(f"`{options.command}` {needs}")
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stdout = None
-    except (ModelError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+    except RuntimeError as error:  # a compiler's, whose first line says it all
+        say(str(error).split("\n")[0])
+    except (ModelError, ValueError, TypeError, MemoryError) as error:
         say(error)
     except OSError as error:
         say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
@@ -82,17 +89,9 @@ def make_parser():
     command.add_argument("--models-dir", action="store_true", help="directory of the models, for SURROGATE_MODEL_PATH")
     command.set_defaults(run=print_config, parser=command)
 
-    extra = {"demo": run_demo, "labels": run_labels, "export": run_export}
-    for name, text in (
-        ("demo", "advance cells and show the result"),
-        ("labels", "solve sampled cells, for training"),
-        ("train", "train a surrogate from labels"),
-        ("calibrate", "decide from held-out labels what a model may be trusted with"),
-        ("evaluate", "errors, acceptance and coverage of a model on test labels, with plots"),
-        ("export", "generate and compile the model library of a system"),
-    ):
+    for name, text in HELP.items():
         command = commands.add_parser(name, help=text, add_help=False)
-        command.set_defaults(run=extra.get(name) or partial(run_training, name), text=text)
+        command.set_defaults(run=partial(hand_over, name))
     return parser
 
 
@@ -177,27 +176,7 @@ def print_config(options, _rest):
     print(*wanted, sep="\n")
 
 
-def run_demo(_options, rest):
-    """Hand over to the demo."""
-    from surrogate import demo
-
-    return demo.main(rest)
-
-
-def run_labels(_options, rest):
-    """Hand over to the label maker, which needs the extra ``training``."""
-    from surrogate.training import labels
-
-    return labels.main(rest)
-
-
-def run_training(name, _options, rest):
-    """Hand over to the module of that name, which needs the extra ``training``."""
-    return importlib.import_module(f"surrogate.training.{name}").main(rest)
-
-
-def run_export(_options, rest):
-    """Hand over to the code generator, which needs the extra ``training``."""
-    from surrogate.training import export
-
-    return export.main(rest)
+def hand_over(name, _options, rest):
+    """Run the module of that name, which needs the extra ``training``, or the demo."""
+    module = "surrogate.demo" if name == "demo" else f"surrogate.training.{name}"
+    return importlib.import_module(module).main(rest)

@@ -172,6 +172,7 @@ class Model:
     def torch(self, device="cpu"):
         """Return the net as a torch module: (state, dt) -> (end, error, inside), all on `device`.
 
+        The net is read from the file NAME.pt beside the model library, which is code as the library is.
         ``state`` is float64 of shape (n, n_vars), ``dt`` float64 of shape (n,). ``error`` is the smallest `rtol` at
         which the prediction may be accepted, ``inside`` whether the cell is in the domain. Nothing is solved.
 
@@ -198,7 +199,11 @@ class Model:
         extra = {"system_hash": ""}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript
-            module = torch.jit.load(path, map_location=device, _extra_files=extra)
+            try:
+                module = torch.jit.load(path, map_location=device, _extra_files=extra)
+            except RuntimeError as error:  # of many lines
+                reason = str(error).strip().split("\n")[0]
+                raise ModelError(f"{path} is damaged, or no TorchScript: {reason}. Export it again") from error
         if extra["system_hash"].decode() != self.info.get("system_hash"):
             raise ModelError(f"{path} belongs to another system than {self.path}: export both anew")
         return module

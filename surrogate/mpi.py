@@ -10,7 +10,8 @@ from mpi4py import MPI
 
 from surrogate import balance, waiting
 from surrogate.errors import ModelError
-from surrogate.report import PHASES, Balance, audit_quantiles, fraction_accepted
+from surrogate.report import (PHASES, STATUS_NAMES, UNTOUCHED, Balance, audit_quantiles, fraction_accepted,
+                              named_reasons)  # fmt: skip
 
 CELLS, RESULTS = 1, 2  # tags
 #: cells that a thread solves between two looks at the messages: some of the engine's blocks
@@ -79,7 +80,7 @@ class Ranks:
         return result
 
     def agree_on(self, options):
-        """Raise ModelError on all ranks if this dict differs between them: the hash goes around, words only if need be."""
+        """Raise ModelError on all ranks if this dict differs between them: a hash goes round, words only if need be."""
         text = "\n".join(f"{name} = {value!r}" for name, value in options.items())
         number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")  # exact as float64
         lowest, highest = self.reduce([number, -number], MPI.MIN)
@@ -88,8 +89,8 @@ class Ranks:
         for name, values in zip(options, zip(*self.comm.allgather(list(options.values())))):
             other = next((rank for rank, value in enumerate(values) if value != values[0]), None)
             if other is not None:
-                raise ModelError(f"{name} is {values[0]} on rank 0 and {values[other]} on rank {other}: all ranks need the "
-                                 "same model and options, to the last bit of the results")  # fmt: skip
+                raise ModelError(f"{name} is {values[0]} on rank 0 and {values[other]} on rank {other}: all ranks need "
+                                 "the same model and options, to the last bit of the results")  # fmt: skip
 
     def reduce(self, numbers, op):
         """Allreduce of numbers, as float64: exact for counts."""
@@ -238,7 +239,7 @@ class Ranks:
 
     # ---- reports ----------------------------------------------------------------------------------------------------
 
-    def sum_report(self, report, done=None):
+    def sum_report(self, report, model, done=None):
         """Return `report` with everything summed over the ranks; `done` is what the exchange did on this one."""
         done = done or Exchange()
         own = float(waiting.work_of(report.cost).sum())
@@ -246,7 +247,7 @@ class Ranks:
         columns = {"cells": [report.n_cells, report.solver_steps, own, here], "counts": report.counts.values(),
                    "seconds": [report.seconds[phase] for phase in PHASES],
                    "moved": [done.n_cells, done.n_bytes, done.n_messages], "phases": done.seconds.values(),
-                   "audit": report.audit_counts}  # fmt: skip
+                   "audit": report.audit_counts, "outside": report.outside_counts}  # fmt: skip
         ends = np.cumsum([len(x) for x in columns.values()])
         total = self.reduce([x for column in columns.values() for x in column], MPI.SUM)
         total = dict(zip(columns, np.split(total, ends)))
@@ -254,8 +255,8 @@ class Ranks:
         n_cells, solver_steps = (int(x) for x in total["cells"][:2])
         counts = dict(zip(report.counts, map(int, total["counts"])))
         seconds = dict(zip(PHASES, total["seconds"].tolist()))
-        audit_counts = total["audit"].astype(np.int64)
-        untouched = counts["masked"] + counts["bad input"] + counts["failed"]
+        audit_counts, outside_counts = (total[name].astype(np.int64) for name in ("audit", "outside"))
+        untouched = sum(counts[name] for code, name in STATUS_NAMES.items() if code >= UNTOUCHED)
         before, after, in_time = (
             float(x * self.comm.size / y) if y else 1.0
             for x, y in zip(most, (*total["cells"][2:], seconds["solver"]))
@@ -271,6 +272,8 @@ class Ranks:
             seconds=seconds,
             audit=audit_quantiles(audit_counts),
             audit_counts=audit_counts,
+            outside=named_reasons(model, outside_counts),
+            outside_counts=outside_counts,
             imbalance=after,
             balance=Balance(
                 predicted=tuple(most[3:].tolist()), measured=(before, after), seconds_imbalance=in_time,

@@ -66,6 +66,10 @@ class Report:
     Attributes
     ----------
     n_cells : int
+    model : str
+        Name of the model.
+    rtol : float
+        The tolerance of the stepper.
     counts : dict of str to int
         Number of cells by status name: net, outside, error, audit, solver (advanced), masked, bad input, failed, stalled
         (left untouched).
@@ -78,6 +82,10 @@ class Report:
     audit : dict of float to float
         Error of the net, |y/y_solver - 1| over all variables that are no traces, in the cells audited since the stepper
         was made: by quantile (0.5, 0.9, 0.99 and 1, the largest), 12 % too large at most. Empty where none was.
+    outside : dict of str to int
+        What put cells outside the domain of the net, by the name of the variable or parameter, "total density", "time
+        step", "proportions" (of elements and charge), or "combination", where no value alone is odd, but no cell of the training was like it: how
+        many cells, each counted once.
     imbalance : float
         Largest over mean number of solver steps that a rank made; 1 without a communicator.
     balance : Balance or None
@@ -86,8 +94,8 @@ class Report:
         Status of this rank's cells, in their shape: below 32 the cell holds its new state, else it is untouched.
     cost : ndarray of float
         Step attempts of the solver for each of this rank's cells: 0 where the net or nobody advanced it.
-    audit_counts : ndarray of int64
-        The histogram behind `audit`, in the bins of surrogate.h.
+    audit_counts, outside_counts : ndarray of int64
+        The counts behind `audit` and `outside`, as in surrogate.h.
     """
 
     n_cells: int
@@ -96,20 +104,27 @@ class Report:
     solver_steps: int
     seconds: dict
     audit: dict = field(default_factory=dict)
+    outside: dict = field(default_factory=dict)
+    model: str = ""
+    rtol: float = float("nan")
     imbalance: float = 1.0
     balance: Balance = None
     status: np.ndarray = field(default=None, repr=False, compare=False)
     cost: np.ndarray = field(default=None, repr=False, compare=False)
     audit_counts: np.ndarray = field(default=None, repr=False, compare=False)
+    outside_counts: np.ndarray = field(default=None, repr=False, compare=False)
 
     def __str__(self):
         total = max(self.n_cells, 1)
+        of = f"{self.n_cells} cells of {self.model} at rtol {self.rtol:g}"
         lines = [
-            f"{self.n_cells} cells, {100 * self.fraction_accepted:.1f} % of those advanced by the net"
+            f"{of}, {100 * self.fraction_accepted:.1f} % by the net"
             if self.fraction_accepted == self.fraction_accepted
-            else f"{self.n_cells} cells, none advanced"
+            else f"{of}, none advanced"
         ]
         lines += [f"  {name:<10}{n:>12}  {100 * n / total:6.2f} %" for name, n in self.counts.items() if n]
+        if self.outside:
+            lines.append(f"  outside by {', '.join(f'{name} ({n})' for name, n in self.outside.items())}"[:80])
         lines.append(
             f"  solver steps {self.solver_steps}, {self.solver_steps / total:.1f} per cell, "
             f"imbalance {self.imbalance:.2f}"
@@ -123,8 +138,8 @@ class Report:
         return "\n".join(lines)
 
 
-def make_report(status, cost, stat, seconds, audit_counts):
-    """Build a report from the engine's answer; `stat`, `seconds` and `audit_counts` as surrogate.h orders them."""
+def make_report(model, rtol, status, cost, stat, seconds, audit_counts, outside_counts):
+    """Build a report from the engine's answer; what it counts as surrogate.h orders it."""
     n_cells, *advanced, _untouched, solver_steps = stat
     by_code = np.bincount(status.reshape(-1), minlength=64) if status.size else np.zeros(64, dtype=int)
     counts = {name: int(by_code[code]) for code, name in STATUS_NAMES.items()}
@@ -135,10 +150,21 @@ def make_report(status, cost, stat, seconds, audit_counts):
         solver_steps=solver_steps,
         seconds=dict(zip(PHASES, seconds)),
         audit=audit_quantiles(audit_counts),
+        outside=named_reasons(model, outside_counts),
+        model=model.name,
+        rtol=float(rtol),
         status=status,
         cost=cost,
         audit_counts=audit_counts,
+        outside_counts=outside_counts,
     )
+
+
+def named_reasons(model, counts):
+    """`Report.outside` from the engine's counts, the most frequent reason first."""
+    variables, parameters = ([v.name for v in fields] for fields in (model.variables, model.parameters))
+    names = ["combination", *variables, "total density", "time step", "proportions", *parameters]
+    return {names[i]: int(counts[i]) for i in np.argsort(-counts, kind="stable") if counts[i]}
 
 
 def audit_quantiles(counts):

@@ -25,7 +25,7 @@ class Stepper:
         self.model = model
         self._max_step = max_step
         self.comm = comm
-        self._options = {"atol_frac": None, **reals, **integers, **words}
+        self._options = {"atol_frac": None, **reals, **integers, **words, "max_step": max_step}
         self._names = [v.name for v in model.variables]
         self._threads = integers["threads"]
         if comm is None:
@@ -98,15 +98,15 @@ class Stepper:
         if self._is_balanced and self._was_uneven:
             report = self._run_balanced(*prepared)
         else:  # no queue, no overhead
-            report = self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)))
+            report = self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)), self.model)
         self._was_uneven = report.balance.measured[0] > 1 + self._ranks.tolerance  # the same on all ranks
         return report
 
     def _prepare(self, cells, dt, params, mask, index, max_step):
         """Check all arguments; return the layout of the cells, the inputs and the shape of the status array."""
         layout = lay_out(cells, self._names, index)
-        inputs = [spread(x, layout, index, what) for what, x in self._inputs(dt, params, mask, max_step)]  # dt, mask, max_step last
-        _check_scalar_dt(inputs[-3])
+        inputs = [spread(x, layout, index, what) for what, x in self._inputs(dt, params, mask, max_step)]
+        _check_scalar_dt(inputs[-3])  # dt, mask and max_step are the last ones
         if isinstance(inputs[-1], float) and not inputs[-1] > 0:
             raise ValueError(f"max_step is {inputs[-1]}: give a positive time")
         return layout, inputs, layout.shape if index is None else layout.index.shape
@@ -127,7 +127,7 @@ class Stepper:
             done = self._ranks.exchange(self._work, self._threads)
             call.seconds[lib.SURR_PHASE_SOLVER] += done.solver_seconds
             self._ranks.agree(lambda: check(call.flush()))
-            return self._ranks.sum_report(call.report(self._work), done)
+            return self._ranks.sum_report(call.report(self._work), self.model, done)
         except BaseException:
             self._make_work()  # the cells of this call must wait no longer, they may be gone before the next
             raise
@@ -165,6 +165,8 @@ class _Call:
         self._alive = layout, columns, constants  # what is in ffi.from_buffer lives as long as that
         self._where = ffi.NULL if layout.index is None else ffi.cast("void *", layout.index.ctypes.data)
         self.stat, self.seconds = np.zeros(lib.SURR_NSTAT, dtype=np.int64), np.zeros(lib.SURR_NPHASE)
+        self.model, self.rtol = stepper.model, stepper._options["rtol"]
+        self.outside = np.zeros(4 + len(stepper.model.variables) + len(stepper.model.parameters), dtype=np.int64)
 
     def __call__(self, function):
         """Call surr_step or surr_queue."""
@@ -182,13 +184,16 @@ class _Call:
         if code >= 0:
             self.stat += list(stat)
             self.seconds += waiting.seconds(self._handles[1])
+            if stat[lib.SURR_STAT_OUTSIDE] or function is lib.surr_queue:
+                self.outside += waiting.outside(self._handles[1], len(self.outside))
         return code
 
     def report(self, work):
         """What all calls together have done, and what the audit has found in `work`."""
         audit = np.zeros(lib.SURR_NAUDIT, dtype=np.int64)
         check(lib.surr_work_audit(work, ffi.from_buffer("int64_t[]", audit)))
-        return make_report(self.status, self.cost, self.stat.tolist(), self.seconds.tolist(), audit)
+        stat, seconds = self.stat.tolist(), self.seconds.tolist()
+        return make_report(self.model, self.rtol, self.status, self.cost, stat, seconds, audit, self.outside)
 
 
 def _make_plan(model, reals, integers, words):

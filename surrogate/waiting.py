@@ -73,6 +73,13 @@ def seconds(work):
     return list(spent)
 
 
+def outside(work, n):
+    """Cells of the last call outside the domain of the net, by reason; array of shape (n,)."""
+    count = np.empty(n, dtype=np.int64)
+    check(lib.surr_work_outside(work, _cells(count)))
+    return count
+
+
 def _doubles(array):
     return ffi.from_buffer("double[]", array)
 

@@ -179,7 +179,7 @@ def test_a_damaged_chunk_of_labels_is_told_and_made_anew(tmp_path):
 
 def test_nothing_is_left_behind_and_what_was_is_used(tmp_path):
     make_model(tmp_path / "net.h5")
-    (tmp_path / ".net.h5.tmp").write_text("from a run that was killed")
+    (tmp_path / ".tmp-net.h5").write_text("from a run that was killed")
     make_model(tmp_path / "net.h5")
     with pytest.raises(TypeError):
         write_tensors(tmp_path / "net.h5", {}, {"cannot": object()})

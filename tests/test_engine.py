@@ -425,14 +425,23 @@ def test_one_liner(toys, cells, expected):
 
 
 def test_stepper_says_what_it_is(toy):
-    assert repr(toy.stepper(rtol=0.1, audit=0.5)).startswith("<stepper of toy: rtol=0.1, audit=0.5, threads=1, max_solver")
+    assert repr(toy.stepper(rtol=0.1, audit=0.5)).startswith("<stepper of toy: rtol=0.1, audit=0.5, threads=1, max_")
 
 
 def test_report_fits_a_terminal(stepper, cells):
     cells[3] = np.nan
-    text = str(stepper.step(cells, DT))
+    report = stepper.step(cells, DT)
+    text = str(report)
+    assert "1500 cells of toy at rtol 0.01" in text and (report.model, report.rtol) == ("toy", 1e-2)
     assert max(map(len, text.splitlines())) <= 80
     assert "1500 cells" in text and "bad input" in text and "failed" not in text
+
+
+def test_report_says_what_put_cells_outside(toys, cells):
+    cells[:, 2] = np.where(np.arange(1500) % 3 == 0, 2000.0, 100.0)
+    report = surrogate.load(toys / "toy_net.so").stepper(rtol=0.1).step(cells, DT)
+    assert report.counts["outside"] == 500 and report.outside == {"T": 500}
+    assert "outside by T (500)" in str(report)
 
 
 def test_import_needs_numpy_and_cffi_alone():

@@ -61,7 +61,8 @@ def test_missing_model_is_an_error_message_not_a_traceback():
 
 def test_help_and_wrong_arguments():
     assert "export" in run("--help").stdout
-    assert run().stdout == run("--help").stdout and run().returncode == 0
+    bare = run()
+    assert bare.returncode == 0 and bare.stdout == run("--help").stdout
     assert run("--version").stdout == f"surrogate {surrogate.__version__}\n"
     assert run("config").returncode == 2
     assert run("models", "--what").returncode == 2
@@ -80,6 +81,82 @@ def test_config_directories_hold_what_they_say():
     models, pkgconfig, cmake = (Path(run("config", f"--{k}-dir").stdout.strip()) for k in ("models", "pkgconfig", "cmake"))
     assert (models / "ism-molecular.so").exists() and (pkgconfig / "surrogate.pc").exists()
     assert (cmake / "surrogate-config.cmake").exists()
+
+
+#: what a user can get wrong, and what the one line about it says
+ERRORS = {
+    "no compiler": ("export robertson --to . --cc /nonexistent", "/nonexistent cannot be run"),
+    "bad compiler": ("export robertson --to . --cc false", "false failed: exit status 1"),
+    "compiler's error": ("export robertson --to . --cflags=-fnonsense", "failed: .*-fnonsense"),
+    "no system": ("export ism --to .", "no system 'ism'"),
+    "directory that is a file": ("export robertson --to text.so", "text.so: File exists"),
+    "library without path": ("info dh.so", r"\./dh\.so"),
+    "model file": ("info net.h5", "surrogate export net.h5"),
+    "text": ("info ./text.so", "text.so is not a loadable library"),
+    "no model": ("evaluate none.h5 --labels none.h5", "none.h5 does not exist"),
+    "other HDF5": ("evaluate other.h5 --labels none.h5", "other.h5 is an HDF5 file, but no model"),
+    "no HDF5": ("calibrate text.so --labels none.h5", "text.so is not a model file"),
+    "no labels": ("train robertson --labels none.h5 --check none.h5 --out net.h5", "none.h5: there is no such file"),
+    "other labels": ("train robertson --labels other.h5 --check none.h5 --out net.h5", "an HDF5 file, but not one of"),
+    "no directory": ("train robertson --labels none.h5 --check none.h5 --out no/net.h5", "no is no directory"),
+    "no directory for labels": ("labels decay-linear --population box --dt-range 1 2 --n 1 --split train --seed 0 "
+                                "--advance user_solver:none --out no/a.h5 --processes 1", "user_solver"),
+    "no solver": ("labels own:go --population box --dt-range 1 2 --n 1 --split train --seed 0 --rtol 1e-3 --out a.h5",
+                  "surrogate export own:go --to DIR` makes DIR/mine.so, to be given as --model DIR/mine.so"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_every_error_of_a_user_is_one_line(name, tmp_path, monkeypatch, capsys):
+    h5py = pytest.importorskip("h5py")
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.so").write_text("text")
+    (tmp_path / "own.py").write_text("from surrogate.training.system import System, Variable\n"
+                                     "go = lambda: System('mine', (Variable('x'),), (0,))\n")  # fmt: skip
+    with h5py.File("other.h5", "w") as file:
+        file["x"] = 1.0
+    arguments, message = ERRORS[name]
+    assert cli.main(arguments.split()) == 1
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1 and err.startswith("surrogate: ") and re.search(message, err), err
+    sys.modules.pop("own", None)
+
+
+@pytest.mark.parametrize("command", cli.HELP)
+def test_commands_whose_packages_are_missing_say_what_to_install(command, monkeypatch, capsys):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'sympy'", name="sympy")
+
+    monkeypatch.setattr(cli.importlib, "import_module", missing)
+    extra = "demo" if command == "demo" else "training"
+    assert cli.main([command, "x"]) == 1
+    err = capsys.readouterr().err
+    assert f"pip install 'stiff-surrogate[{extra}]'" in err and "sympy" in err and err.count("\n") == 1
+    assert cli.main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert cli.HELP[command] in out and f"stiff-surrogate[{extra}]" in out
+
+
+def test_an_interrupt_is_one_line(monkeypatch, capsys):
+    def interrupt(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.importlib, "import_module", interrupt)
+    assert cli.main(["evaluate", "x"]) == 130
+    assert capsys.readouterr().err == "surrogate: interrupted\n"
+
+
+def test_information_is_a_table():
+    value = {"wide": {"log10_error": [-2.12345, -1.0], "accepted": {"0.1": 0.5, "0.01": 0.25}},
+             "relaxed, b": {"log10_error": [-3.0], "cheap": 0.75}}  # fmt: skip
+    assert cli.table_of("held_out", value) == [
+        "held_out    log10_error  accepted 0.1  accepted 0.01  cheap",
+        "wide        -2.123 -1    0.5           0.25",
+        "relaxed, b  -3                                        0.75",
+    ]
+    assert cli.table_of("net", {"width": 96, "regions": [4, 4, 2]}) == ["net: width 96, regions 4 4 2"]
+    assert cli.table_of("n", 3) == ["n: 3"] and cli.table_of("x", ["a", "b"]) == ["x:", "  a", "  b"]
 
 
 @pytest.mark.parametrize("way", ["config", "pkg-config", "cmake"])

@@ -142,14 +142,17 @@ def test_export_of_a_model_file_writes_library_and_nets(tmp_path, monkeypatch, c
         net, domain, table = _untrained(system, state, dt, kind)
         save_model(f"{kind}.h5", net, system="robertson", system_hash=system.hash, system_source="own_robertson:make",
                    domain=cal.as_plain(domain), calibration=cal.as_plain(table))  # fmt: skip
-    main(["residual.h5", "--to", "a"])
+    with pytest.raises(ValueError, match="--system MODULE:FUNCTION"):
+        main(["residual.h5", "--to", "a"])
+    own = ["--system", "own_robertson:make"]
+    main(["residual.h5", "--to", "a", *own])
     assert capsys.readouterr().out.split() == ["a/robertson.so", "a/robertson.pt", "a/robertson.pt2"]
     end, error, _ = surrogate.load(tmp_path / "a" / "robertson.so").torch()(state, dt)
     assert end.shape == state.shape
     assert error.isfinite().any()
     with pytest.raises(ValueError, match="no C kernels.*torch-only"):
-        main(["dgm.h5", "--to", "b"])
-    main(["dgm.h5", "--to", "b", "--torch-only"])
+        main(["dgm.h5", "--to", "b", *own])
+    main(["dgm.h5", "--to", "b", "--torch-only", *own])
     assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["robertson.pt", "robertson.pt2"]
     with pytest.raises(ValueError, match="is a system"):
         main(["robertson", "--to", "b", "--torch-only"])
@@ -163,6 +166,10 @@ def test_models_without_a_net_for_torch_say_so(toy, ism, cells, tmp_path):
     (tmp_path / "ism-molecular.pt").rename(tmp_path / "robertson.pt")
     with pytest.raises(surrogate.ModelError, match="another system"):
         library.torch()
+    (tmp_path / "robertson.pt").write_bytes((tmp_path / "robertson.pt").read_bytes()[:5000])
+    with pytest.raises(surrogate.ModelError, match="robertson.pt is damaged") as caught:
+        library.torch()
+    assert "\n" not in str(caught.value)
 
 
 def test_own_systems_that_are_not_there_are_refused():

@@ -10,6 +10,7 @@ from surrogate.training.export import export_model
 from surrogate.training.populations import wide
 
 import surrogate
+from surrogate import cli
 
 h5py = pytest.importorskip("h5py", reason="training needs h5py: pip install 'stiff-surrogate[training]'")
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
@@ -20,6 +21,7 @@ from surrogate.training.architectures import Residual  # noqa: E402
 from surrogate.training.encoding import Encoding, restore  # noqa: E402
 from surrogate.training.evaluate import Measured, accepted_share, measure, relative_errors  # noqa: E402
 from surrogate.training.fused import FusedGradient  # noqa: E402
+from surrogate.training.labels import make_labels  # noqa: E402
 from surrogate.training.model_file import load_model, read_tensors, save_model, write_tensors  # noqa: E402
 from surrogate.training.net_data import net_vectors  # noqa: E402
 from surrogate.training.nets import NetConfig, Surrogate  # noqa: E402
@@ -447,6 +449,29 @@ def test_cells_outside_the_domain_go_to_the_solver(library, trainer):
     assert (stepper.step(start.copy(), 1e-6 * dt).status == 1).mean() > 0.9
 
 
+def test_report_names_what_is_outside(library, trainer):
+    model, _ = library
+    stepper = model.stepper(rtol=0.1, threads=2)
+    start, dt = trainer.check.state.numpy()[:200], trainer.check.dt.numpy()[:200]
+
+    def reasons(cells, dt=dt, params=None):
+        report = stepper.step(cells, dt, params=params)
+        assert sum(report.outside.values()) == report.counts["outside"]
+        return report.outside
+
+    changed = {name: start.copy() for name in ("hot", "dense", "charged")}
+    changed["hot"][:, 9] = 5e7
+    changed["dense"][:, :9] *= 1e6
+    changed["charged"][:, 3] *= 1.001
+    assert reasons(changed["hot"]) == {"T": 200}
+    assert reasons(changed["dense"]) == {"total density": 200}
+    assert reasons(changed["charged"])["proportions"] > 150
+    assert reasons(start.copy(), params={"Z": 0.5}) == {"Z": 200}
+    assert reasons(start.copy(), dt=np.full(200, 1e-3)) == {"time step": 200}
+    zeta = np.where(np.arange(200) < 50, 1e-15, 3e-17)
+    assert reasons(start.copy(), params={"zeta": zeta})["zeta"] == 50
+
+
 def test_tolerance_audit_and_switch(library, trainer):
     model, _ = library
     start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy()
@@ -472,3 +497,110 @@ def test_training_goes_on_from_a_model(ism, trainer, tmp_path):
     few = Pairs(whole.state[:1], whole.dt[:1], whole.end[:1])
     with pytest.raises(ValueError, match="hold no training cells"):
         Trainer(ism, few, trainer.check, tmp_path / "few.h5", config=config, start=trainer.surrogate)
+
+
+# ---- the commands ------------------------------------------------------------------------------------------------------
+
+
+def _advance_decay(cells, dt):
+    return cells * np.exp(-dt)[:, None]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Directory with label files of every split and a model trained, and calibrated, on them by the command line."""
+    place = tmp_path_factory.mktemp("commands")
+    for split, n in (("train", 4000), ("calibrate", 3000), ("test", 500)):
+        make_labels(
+            "decay-linear",
+            place / f"{split}.h5",
+            population="box",
+            n=n,
+            split=split,
+            seed=0,
+            dt_range=(1e-2, 1.0),
+            advance=_advance_decay,
+            progress=False,
+        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert cli.main(_train("net.h5")) == 0
+        assert cli.main(["calibrate", "net.h5", "--labels", "calibrate.h5", "--cheap", "0"]) == 0
+    return place
+
+
+def _train(out, **changes):
+    options = {
+        "labels": "train.h5",
+        "check": "calibrate.h5",
+        "minutes": "0.02",
+        "width": "8",
+        "depth": "0",
+        "regions": "1x1x1",
+        "batch": "64",
+        "out": out,
+    } | changes
+    return ["train", "decay-linear", *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def test_a_finished_training_is_left_alone(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    before = (trained / "net.h5").read_bytes()
+    assert cli.main(_train("net.h5")) == 0
+    assert "finished already, nothing is done; calibrated" in capsys.readouterr().out
+    assert cli.main([*_train("net.h5", threads="1"), "--device", "cpu"]) == 0  # these make no other net
+    for changes in ({"minutes": "0.03"}, {"seed": "1"}, {"labels": "calibrate.h5"}, {"width": "16"}):
+        assert cli.main(_train("net.h5", **changes)) == 1
+        said = capsys.readouterr().err
+        assert "made by another command (surrogate train decay-linear" in said and "--start net.h5" in said
+    assert (trained / "net.h5").read_bytes() == before
+    assert not (trained / "net.h5.checkpoint").exists()
+
+
+def test_splits_are_enforced(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    for arguments, split, wanted in (
+        (_train("other.h5", labels="test.h5"), "test", "'train'"),
+        (_train("other.h5", labels="calibrate.h5"), "calibrate", "'train'"),
+        (_train("other.h5", check="test.h5"), "test", "'calibrate' or 'train'"),
+        (["calibrate", "net.h5", "--labels", "test.h5"], "test", "'calibrate'"),
+        (["calibrate", "net.h5", "--labels", "train.h5"], "train", "'calibrate'"),
+    ):
+        before = (trained / "net.h5").read_bytes()
+        assert cli.main(arguments) == 1
+        said = capsys.readouterr().err
+        assert f"of the split '{split}', wanted are those of {wanted}" in said and "make them with --split" in said
+        assert (trained / "net.h5").read_bytes() == before and not (trained / "other.h5").exists()
+
+
+def test_evaluation_says_what_was_measured_and_nothing_that_is_no_number(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    assert cli.main(["evaluate", "net.h5", "--labels", "test.h5", "train.h5"]) == 0
+    out = capsys.readouterr().out
+    assert "test.h5: 500 cells of decay-linear, split test\n" in out
+    assert "split train: they may have been trained on" in out
+    assert "none to be within rtol" in out and "nan" not in out
+
+
+def test_a_net_that_accepts_nothing_is_named(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    arrays, metadata = read_tensors("net.h5")
+    metadata["calibration"]["nodes"] = [3.0] * len(metadata["calibration"]["nodes"])
+    write_tensors(tmp_path / "poor.h5", arrays, metadata)
+    assert cli.main(["export", str(tmp_path / "poor.h5"), "--to", str(tmp_path), "--torch-only"]) == 0
+    assert "accepts nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_an_interrupt_says_whether_anything_was_saved(saved, trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+
+    def interrupt(self, progress):
+        if saved:
+            self._save()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "run", interrupt)
+    assert cli.main(_train(f"interrupted-{saved}.h5")) == 130
+    said = capsys.readouterr().err
+    assert ("the same command continues" if saved else "nothing was saved yet") in said

@@ -13,7 +13,7 @@ from .domain import Domain
 from .evaluate import measure, score
 from .label_file import load_labels
 from .model_file import load_model, read_arrays, save_model
-from .net_data import in_parts, net_vectors
+from .net_data import ACCEPTS_NOTHING, accepts_nothing, in_parts, net_vectors
 from .systems import SYSTEM_OPTION, system_of
 
 #: attempts at a tolerance of 1e-2 below which the solver takes a cell. Two cost about as much as the net; from three on
@@ -157,9 +157,8 @@ def load_trained(path, system=None):
     return system, *load_model(path, system)
 
 
-def label_tensors(path, system, n_dt=None):
-    """Starts, time steps and ends of a label file as float64 tensors, one row per label that was solved."""
-    labels = load_labels(path, system=system)
+def label_tensors(labels, n_dt=None):
+    """Starts, time steps and ends of `Labels` as float64 tensors, one row per label that was solved."""
     end = np.asarray(labels.end)[:, :n_dt]
     start = np.repeat(np.asarray(labels.start)[:, None], end.shape[1], 1)
     good = np.isfinite(end).all(2)
@@ -182,11 +181,16 @@ def main(arguments=None):
     parser.add_argument("--system", **SYSTEM_OPTION)
     options = parser.parse_args(arguments)
     system, surrogate, metadata = load_trained(options.model, options.system)
-    labels = [label_tensors(path, system, 1) for path in options.labels]
+    files = [load_labels(path, system=system, splits=("calibrate",)) for path in options.labels]
+    labels = [label_tensors(file, 1) for file in files]
     populations = [measure(surrogate, *x) for x in labels]
-    calibration = calibrate(left_to_the_net(populations, options.cheap, options.change), options.coverage)
+    left = left_to_the_net(populations, options.cheap, options.change)
+    if not sum(len(predicted) for predicted, _ in left):
+        raise ValueError(f"no cell of these labels takes {options.cheap:g} attempts: nothing is left to the net. Give "
+                         "cells that are harder to solve, or a smaller --cheap")  # fmt: skip
+    calibration = calibrate(left, options.coverage)
     calibration = replace(calibration, cheap=options.cheap, change=options.change)
-    names, held_out = [load_labels(path, system=system).meta["population"] for path in options.labels], {}
+    names, held_out = [file.meta["population"] for file in files], {}
     for path, name, measured in zip(options.labels, names, populations):
         is_cheap = measured.attempts < calibration.cheap
         bound = calibration.bound(measured)
@@ -201,4 +205,6 @@ def main(arguments=None):
     vectors = net_vectors(system, surrogate, from_plain(Domain, metadata["domain"]), calibration, some)
     metadata |= {"calibration": as_plain(calibration), "held_out": held_out}
     save_model(options.model, surrogate, vectors, **metadata)
+    if accepts_nothing(metadata):
+        print(f"{options.model}: {ACCEPTS_NOTHING}")
     return 0

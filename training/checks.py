@@ -20,7 +20,9 @@ MOST_EXPERTS, MOST_WIDTH, MOST_DEPTH, MOST_NODES, MOST_VECTORS, MOST_PARTS = 256
 def name_of(text, what="name"):
     """`text` if it can name a system, a model and their files."""
     if not (isinstance(text, str) and _NAME.fullmatch(text)):
-        raise ValueError(f"{what} is {text!r}: give letters, digits and . _ + -, up to 100 of them, a letter or digit first")
+        raise ValueError(
+            f"{what} is {text!r}: give letters, digits and . _ + -, up to 100 of them, a letter or digit first"
+        )
     return text
 
 
@@ -76,7 +78,9 @@ def check_system(system):
         identifier(table, f"{where}: the name of a table")
     for item in (*system.variables, *system.parameters):
         if not isinstance(item.unit, str) or len(item.unit) > 100:
-            raise ValueError(f"{where}: the unit of {item.name} is {item.unit!r:.100}: give a text of up to 100 characters")
+            raise ValueError(
+                f"{where}: the unit of {item.name} is {item.unit!r:.100}: give a text of up to 100 characters"
+            )
         if not item.lower <= item.upper:
             raise ValueError(f"{where}: {item.name} goes from {item.lower} to {item.upper}: give an ascending range")
     for v in system.variables:
@@ -120,11 +124,14 @@ def check_weights(system, arrays, config):
     if config["linear"]:
         shapes |= {"slope": (n_experts, n_in, n_vars), "offset": (n_experts, 1, n_vars)}
     for level, n in enumerate(regions):
-        shapes[f"router/edges{level}"] = (math.prod(regions[:level]), n - 1)
+        if n > 1 or f"router/edges{level}" in arrays:  # what is not divided may be left out
+            shapes[f"router/edges{level}"] = (math.prod(regions[:level]), n - 1)
     sizes = {"experts": [n_in, *[width] * (depth + 1), n_vars]}
     for judge in ("gauge", "judge"):
         first = array(arrays[f"{judge}/weights/0"], f"{judge}/weights/0", (n_experts, n_in, None))
-        n_hidden = whole(sum(key.startswith(f"{judge}/weights/") for key in arrays) - 1, f"layers of the {judge}", 1, MOST_DEPTH)
+        n_hidden = whole(
+            sum(key.startswith(f"{judge}/weights/") for key in arrays) - 1, f"layers of the {judge}", 1, MOST_DEPTH
+        )
         sizes[judge] = [n_in, *[whole(first.shape[2], f"width of the {judge}", 1, MOST_WIDTH)] * n_hidden, 1]
     for part, widths in sizes.items():
         for k, (i, o) in enumerate(zip(widths, widths[1:])):
@@ -135,6 +142,7 @@ def check_weights(system, arrays, config):
         raise ValueError(f"the net lacks, or should not have, {sorted(missing_or_odd)[0]}")
     if not (np.asarray(arrays["std"]) > 0).all():
         raise ValueError("std of the net must be positive")
+
 
 def check_decision(system, metadata):
     """Raise ValueError unless domain, calibration and scores of a model file are such for `system`."""
@@ -163,7 +171,7 @@ def check_decision(system, metadata):
 
 
 def check_vectors(system, vectors):
-    """Raise ValueError unless the predictions that a compiled model is to be tested with have the shapes of `system`."""
+    """Raise ValueError unless the predictions to test a compiled model with have the shapes of `system`."""
     if not vectors:
         return
     n = whole(len(vectors["net_dt"]), "the number of test vectors", 0, MOST_VECTORS)

@@ -9,6 +9,8 @@ import torch
 
 #: species below this fraction of the total in the reference are not counted
 FLOOR = 1e-10
+#: what cells of a split may have been used for
+SEEN = {"train": ": they may have been trained on", "calibrate": ": they may have decided what is accepted"}
 QUANTILES = (0.5, 0.75, 0.9, 0.99, 0.999, 1.0)
 
 
@@ -49,6 +51,7 @@ def measure(surrogate, state, dt, reference):
     with torch.no_grad():
         end, judgement, good = surrogate.flow(state, dt)
     errors, counts = (x.cpu() for x in relative_errors(surrogate.encoding, end, reference))
+    errors = errors.nan_to_num(1e30).clamp_max(1e30)  # what is no number is as wrong as can be
     predicted, attempts = (10.0 ** judgement.double()).cpu().numpy().T
     worst = torch.where(counts, errors, 0.0).max(1).values.numpy()
     e_folds = surrogate.encoding.e_folds(state, end).cpu().numpy()
@@ -94,7 +97,7 @@ def evaluate_file(surrogate, domain, calibration, state, dt, end, rtols=(0.1, 3e
     result : dict
         With ``nothing``, the log10 quantiles of the error of doing nothing; ``cheap``, the share of cells left to the
         solver because it is quick there; ``decisions``, rows of (rtol, share accepted, share of the accepted with every
-        variable within rtol).
+        variable within rtol, None where none is).
     measured : Measured
     """
     measured = measure(surrogate, state, dt, end)
@@ -109,7 +112,7 @@ def evaluate_file(surrogate, domain, calibration, state, dt, end, rtols=(0.1, 3e
     result["decisions"] = []
     for rtol in rtols:
         accepted = bound <= rtol
-        kept = float((worst[accepted] <= rtol).mean()) if accepted.any() else float("nan")
+        kept = float((worst[accepted] <= rtol).mean()) if accepted.any() else None
         result["decisions"].append((rtol, float(accepted.mean()), kept))
     return result, measured
 
@@ -121,13 +124,15 @@ def _print(name, result):
     print("  90 % by variable   " + " ".join(f"{k} {v:.2f}" for k, v in result["variables"].items()))
     print(f"  left to the solver, as it is quick there: {100 * result['cheap']:.1f} %")
     for rtol, share, kept in result["decisions"]:
-        print(f"  rtol {rtol:<6g} accepted {100 * share:5.1f} %   of these within rtol {100 * kept:5.1f} %")
+        within = "none to be within rtol" if kept is None else f"of these within rtol {100 * kept:5.1f} %"
+        print(f"  rtol {rtol:<6g} accepted {100 * share:5.1f} %   {within}")
 
 
 def main(arguments=None):
     """Measure a calibrated model on test labels: tables on the terminal, pictures beside the model."""
     from .calibrate import Calibration, Domain, from_plain, label_tensors, load_trained
     from .export import solver_model
+    from .label_file import load_labels
     from .pictures import draw_errors, draw_histograms, draw_trajectories
     from .systems import SYSTEM_OPTION
 
@@ -141,13 +146,18 @@ def main(arguments=None):
     if "calibration" not in metadata:
         raise ValueError(f"{options.model} is not calibrated: run `surrogate calibrate` on it first")
     domain, calibration = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
+    files = {path: load_labels(path, system=system) for path in options.labels}
     plots = Path(options.plots or Path(options.model).parent)
     plots.mkdir(parents=True, exist_ok=True)
     solver = solver_model(system)
-    for path in options.labels:
-        state, dt, end = label_tensors(path, system, 1)
+    for path, labels in files.items():
+        state, dt, end = label_tensors(labels, 1)
+        if not len(dt):
+            print(f"\n{path}: no cell of it was solved, nothing can be measured")
+            continue
         result, measured = evaluate_file(surrogate, domain, calibration, state, dt, end)
-        _print(f"{path}: {len(dt)} cells of {system.name}", result)
+        split = labels.meta["split"]
+        _print(f"{path}: {len(dt)} cells of {system.name}, split {split}{SEEN.get(split, '')}", result)
         stem = plots / f"{Path(options.model).stem}-{Path(path).stem}"
         pictures = {f"{stem}.png": draw_errors(surrogate, state, measured),
                     f"{stem}-species.png": draw_histograms(surrogate, measured),

@@ -8,18 +8,19 @@ import platform
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from .checks import name_of
+from .checks import check_decision, name_of
 from .codegen.c import c_string, write_mechanism
 from .codegen.net import write_net
 from .codegen.python import python_functions
 from .files import replacing, sealed
-from .net_data import NetData
+from .net_data import ACCEPTS_NOTHING, NetData, accepts_nothing
 from .system import System
 from .systems import SYSTEM_HELP, SYSTEM_OPTION, get_system, system_of
 
@@ -136,7 +137,7 @@ def solver_model(system):
 
 def compiler(cc=None):
     """Command of the C compiler, a list: `cc`, else ``$CC``, else ``cc``."""
-    return shlex.split(cc or os.environ.get("CC", "cc"))
+    return shlex.split(cc or os.environ.get("CC") or "cc")
 
 
 def link_static(cc, objects, entry, archive):
@@ -159,10 +160,16 @@ def kernel_source():
 
 
 def run(command):
-    """Run a compiler; RuntimeError with its output if it fails."""
-    result = subprocess.run(command, capture_output=True, text=True)
+    """Run a compiler; RuntimeError with its output if it fails, or says why there is none."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        raise RuntimeError(f"{command[0]} cannot be run ({error.strerror}): install a C compiler (gcc or clang) and "
+                           "binutils, or say which with --cc or $CC") from error  # fmt: skip
     if result.returncode:
-        raise RuntimeError(f"{shlex.join(command)} failed:\n{result.stderr}")
+        said = result.stderr.splitlines() or [f"exit status {result.returncode}"]
+        first = next((line for line in said if "error" in line), said[0])
+        raise RuntimeError(f"{command[0]} failed: {first.strip()}\n{shlex.join(command)}\n{result.stderr}")
 
 
 def _write_model(name, system, isas, net):
@@ -257,6 +264,10 @@ def main(arguments=None):
     system = system_of(net.metadata, what, options.system) if net else get_system(what)
     if net and not system.has_hash(net.metadata.get("system_hash")):
         raise ValueError(f"{what} was trained for {system.name!r} as it was then: train again")
+    if net:
+        check_decision(system, net.metadata)
+        if accepts_nothing(net.metadata):
+            print(f"{what}: {ACCEPTS_NOTHING}", file=sys.stderr)
     if not options.torch_only:
         print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net, name,
                            options.static))  # fmt: skip

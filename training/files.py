@@ -1,9 +1,10 @@
-"""Files that are kept: they appear under their name when they are complete, and tell when they are no longer what was written.
+"""Files that are kept: they appear when they are complete, and tell when they are no longer what was written.
 
 What is checked is damage, by disks, copies and editors. Nothing here is a signature.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -21,9 +22,11 @@ UNREADABLE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowEr
 
 @contextlib.contextmanager
 def replacing(path):
-    """Give a name to write to, which becomes `path` if all goes well; what an earlier, killed one left is overwritten."""
+    """Give a name to write to, which becomes `path` if all goes well; what a killed one left is overwritten."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such directory", str(path.parent))
+    temporary = path.with_name(f".tmp-{path.name}")  # writers look at the end of a name
     try:
         yield temporary
         os.replace(temporary, path)
@@ -69,7 +72,7 @@ def check_dataset(item):
 
 
 def fixed(value):
-    """Text, or a list of texts, for an HDF5 attribute: of fixed length, as others are kept in heaps without checksums."""
+    """Text, or a list of texts, for an HDF5 attribute: of fixed length; others are in heaps without checksums."""
     if isinstance(value, str):
         value = value.encode()
         return np.array(value, f"S{max(len(value), 1)}")

@@ -1,13 +1,13 @@
 """The file of labels: its layout, reading, and the ways in which it stays valid whatever happens to its writer."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy
@@ -19,6 +19,7 @@ from .files import LIBVER, UNREADABLE, check_dataset, checksum, digest_of, fixed
 FORMAT, FORMAT_VERSION = "stiff-surrogate labels", 2
 #: the version that has no checksums, which is read without them
 VERSION_WITHOUT_CHECKSUMS = 1
+_ATTRIBUTES = "n dts chunk variables parameters param_ranges system system_hash split command".split()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Labels:
     meta: dict
 
 
-def load_labels(path, *, system=None, partial=False):
+def load_labels(path, *, system=None, splits=None, partial=False):
     """Open a label file.
 
     Parameters
@@ -57,6 +58,9 @@ def load_labels(path, *, system=None, partial=False):
     path : str or path
     system : System, optional
         The system that the labels must be of.
+    splits : tuple of str, optional
+        The splits that the labels may be of: what was trained on measures nothing, and what is measured with must not
+        decide before.
     partial : bool
         Accept a file that is not complete, and return copies of the trajectories that are there.
 
@@ -70,6 +74,9 @@ def load_labels(path, *, system=None, partial=False):
         If the file is not a label file, damaged, not complete, or of another system.
     """
     meta, data = open_file(path)
+    if splits is not None and meta["split"] not in splits:
+        raise ValueError(f"{path}: the labels are of the split {meta['split']!r}, wanted are those of "
+                         f"{' or '.join(map(repr, splits))}: make them with --split {splits[0]}")  # fmt: skip
     damaged = np.flatnonzero(complete_chunks(data) & ~intact_chunks(meta, data))
     if len(damaged):
         raise ValueError(f"{path} is damaged: chunk {damaged[0]} is not what was written. Its command makes it anew "
@@ -146,6 +153,8 @@ def open_file(path, mode="r"):
     """Attributes of a label file as plain values, and its datasets as memory maps."""
     import h5py
 
+    if not os.path.exists(path):
+        raise FileNotFoundError(errno.ENOENT, "there is no such file of labels", str(path))
     try:
         # Without HDF5's lock, so that a file can be looked at while it grows: its structure never changes.
         with h5py.File(path, "r", locking=False) as file:
@@ -176,7 +185,7 @@ class ForeignFile(ValueError):
 
 def _layout(path, attributes):
     """Shape and type of each dataset of a file with these attributes."""
-    for name in ("n", "dts", "chunk", "variables", "parameters", "param_ranges", "system", "system_hash", "split", "command"):
+    for name in _ATTRIBUTES:
         if name not in attributes:
             raise ForeignFile(f"{path} is damaged: attribute {name!r} is missing")
     n, dts, chunk, n_vars = (*(attributes[k] for k in ("n", "dts", "chunk")), len(attributes["variables"]))
@@ -192,7 +201,11 @@ def _layout(path, attributes):
         "end": ((n, dts, n_vars), number),
         "status": ((n, dts), byte),
     }
-    return result | state | ({"params": ((n, len(attributes["parameters"])), number)} if attributes["param_ranges"] else {})
+    return (
+        result
+        | state
+        | ({"params": ((n, len(attributes["parameters"])), number)} if attributes["param_ranges"] else {})
+    )
 
 
 def _map(path, file, name, mode):

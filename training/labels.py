@@ -5,8 +5,8 @@ The solver walks from one to the next, so that several labels cost little more t
 
 A file is made chunk by chunk. A chunk depends on recipe and number alone, so that neither the number of processes nor
 an interruption leaves a trace. HDF5 lays out the file once, with all datasets contiguous and their room reserved, and a
-rename puts it in place. From then on only numbers change, through a memory map, and the checksum of a chunk, 0 until then,
-is written after the chunk is on the disk: whenever a process is killed, the file is valid and tells what it lacks.
+rename puts it in place. From then on only numbers change, through a memory map, and the checksum of a chunk, 0 until
+then, is written after the chunk is on the disk: whenever a process is killed, the file is valid and says what it lacks.
 """
 
 import argparse
@@ -32,7 +32,16 @@ from surrogate.errors import ModelError
 from surrogate.report import STATUS_NAMES, UNTOUCHED
 
 from . import populations
-from .label_file import FORMAT, FORMAT_VERSION, checksum_of, create_file, intact_chunks, load_labels, lock_file, open_file
+from .label_file import (
+    FORMAT,
+    FORMAT_VERSION,
+    checksum_of,
+    create_file,
+    intact_chunks,
+    load_labels,
+    lock_file,
+    open_file,
+)
 from .system import System
 from .systems import SYSTEM_HELP, get_system
 
@@ -61,6 +70,7 @@ class Recipe:
     dt_range: tuple | None = None
     param_ranges: dict = field(default_factory=dict)
     chunk: int = CHUNK
+    source: str = ""  # what the user calls the system
 
     def __post_init__(self):
         for name in ("n", "dts", "chunk"):
@@ -153,9 +163,10 @@ def make_labels(system, path, *, population, n, split, seed, dts=1, rtol=None, a
     Labels
         None on MPI ranks other than 0.
     """
+    source = system if isinstance(system, str) else system.name
     system = system if isinstance(system, System) else get_system(system)
     recipe = Recipe(system, population, n, dts, split, seed, rtol, atol_frac, max_step, model, advance,
-                    dt_range, param_ranges or {}, chunk)  # fmt: skip
+                    dt_range, param_ranges or {}, chunk, source)  # fmt: skip
     solve = open_solver(recipe)
     with _workers(recipe, solve, processes, mpi) as compute:
         if compute is None:
@@ -208,11 +219,12 @@ def open_solver(recipe):
     try:
         model = surrogate.load(name)
     except ModelError as error:
-        raise ModelError(f"{error}. `surrogate export {recipe.system.name} --to DIR` makes the model library "
-                         f"DIR/{recipe.system.name}.so") from error  # fmt: skip
+        path = f"DIR/{recipe.system.name}.so"
+        raise ModelError(f"{error}. `surrogate export {recipe.source or recipe.system.name} --to DIR` makes {path}, "
+                         f"to be given as --model {path} (model= in Python)") from error  # fmt: skip
     if not recipe.system.has_hash(model.info.get("system_hash")):
-        raise ModelError(f"model {name} was made from another {model.info['system']} than this {recipe.system.name} "
-                         f"(the hashes of their equations differ): export it anew")  # fmt: skip
+        raise ModelError(f"model {name} was made from another {model.name} than this {recipe.system.name} (the hashes "
+                         f"of their equations differ): export it anew")  # fmt: skip
     stepper = model.stepper(rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"], max_step=recipe.max_step,
                             net=False)
     return lambda cells, dt, params: stepper.step(cells, dt, params=params).status
@@ -348,7 +360,8 @@ def main(arguments=None):
     parser.add_argument("--mpi", action="store_true", help="under mpiexec: all ranks compute, rank 0 writes")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
-    sys.path.insert(0, os.getcwd())  # where --advance may live
+    if options.advance:
+        sys.path.append(os.getcwd())  # where it may live
     try:
         labels = make_labels(
             options.system, options.out, population=options.population, n=options.n, split=options.split,
@@ -358,10 +371,12 @@ def main(arguments=None):
             param_ranges=dict(options.param), processes=options.processes, mpi=options.mpi, progress=not options.quiet,
         )  # fmt: skip
     except KeyboardInterrupt:
-        print("interrupted: the same command continues", file=sys.stderr)
+        saved = Path(options.out).exists()
+        text = "the same command continues" if saved else "nothing was saved yet, the same command begins anew"
+        print(f"interrupted: {text}", file=sys.stderr)
         return 130
     except OSError as error:
-        raise ValueError(f"{options.out}: {error.strerror or error}") from error
+        raise ValueError(f"{options.out}: {error.strerror or error} ({error.filename or options.out})") from error
     if labels is not None:
         n_failed = int((labels.status >= UNTOUCHED).sum())
         print(f"{options.out}: {labels.status.size} labels of {labels.meta['system']}, {n_failed} failed")

@@ -1,7 +1,7 @@
 """Trained models and checkpoints as HDF5: the only place that knows the format.
 
-A file is data: groups, arrays of numbers, and attributes in JSON. What HDF5 can do beyond that (links to other files, data
-kept in other files, objects) is refused. A digest of all of it is kept in the file and checked when it is read.
+A file is data: groups, arrays of numbers, and attributes in JSON. What HDF5 can do beyond that (links, data that is in
+other files, objects) is refused. A digest of all of it is kept in the file and checked when it is read.
 
 PyTorch is imported only where tensors are asked for: compiling a model file does without.
 """
@@ -96,7 +96,9 @@ def read_arrays(path):
     if format_ is None:
         raise ValueError(f"{path} is an HDF5 file, but no model: `surrogate train` makes them")
     if format_ not in (FORMAT, FORMAT_WITHOUT_DIGEST):
-        raise ValueError(f"{path}: format {format_}, this version reads {FORMAT}")
+        raise ValueError(
+            f"{path} is no model file of this version: its format is {format_!r:.50}, read are those of {FORMAT}"
+        )
     if not all(isinstance(value, str) for value in attributes.values()):
         raise ValueError(f"{path} is not a model file: one of its attributes is no text")
     is_old = digest is None and format_ == FORMAT_WITHOUT_DIGEST

@@ -10,6 +10,17 @@ from .checks import check_decision, check_vectors, check_weights
 #: predictions that a model library keeps, to test itself with
 N_VECTORS = 16
 
+ACCEPTS_NOTHING = (
+    "this net accepts nothing: at no tolerance up to 0.1 did its errors prove sure enough, and the solver takes every "
+    "cell. Train longer, on more labels or on a smaller domain"
+)
+
+
+def accepts_nothing(metadata):
+    """Whether the metadata of a calibrated model file say that nothing is left to its net."""
+    shares = [share for result in metadata.get("held_out", {}).values() for share in result["accepted"].values()]
+    return min(metadata["calibration"]["nodes"]) > 0 or (bool(shares) and not any(shares))
+
 
 def in_parts(domain):
     """A domain of a model file in plain lists; one from before there were parts is a single box."""
@@ -73,7 +84,9 @@ class NetData:
             check_decision(system, self.metadata)
             check_vectors(system, self.vectors)
         except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise ValueError(f"what should be a net of {system.name} is none: {type(error).__name__} {error}") from error
+            raise ValueError(
+                f"what should be a net of {system.name} is none: {type(error).__name__} {error}"
+            ) from error
 
 
 def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS):

@@ -213,7 +213,7 @@ class System:
             if any(row) and rows.col_join(row).rank() > rows.rank():
                 laws[name], rows = tuple(map(float, weights)), rows.col_join(row)
         for vector in matrix.T.nullspace():
-            row = vector.T * sp.ilcm(*(x.q for x in vector))
+            row = vector.T * sp.ilcm(1, *(x.q for x in vector))
             if rows.col_join(row).rank() > rows.rank():
                 laws[f"invariant_{len(laws)}"], rows = tuple(map(float, row)), rows.col_join(row)
         return laws

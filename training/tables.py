@@ -36,7 +36,9 @@ class Table:
         """
         x, y = np.asarray(x, float), np.asarray(y, float)
         if x.ndim != 1 or len(x) < 2 or x.shape != y.shape or not np.isfinite([x, y]).all() or not 0 < np.diff(x).min():
-            raise ValueError(f"a table needs ascending nodes and as many values, all finite, got {x[:3]} ... and {y[:3]} ...")
+            raise ValueError(
+                f"a table needs ascending nodes and as many values, all finite, got {x[:3]} ... and {y[:3]} ..."
+            )
         h = np.diff(x)
         width = h.min()
         parts = np.rint(h / width).astype(int)

@@ -11,7 +11,6 @@ prediction falls on a step of the calibration table.
 """
 
 import copy
-import os
 import warnings
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import torch
 
 from .calibrate import Calibration, calibrated, doubt, from_plain, load_trained
 from .domain import Domain, Inside
+from .files import replacing
 
 
 class Predictor(torch.nn.Module):
@@ -107,8 +107,10 @@ def export_torch(predictor, system, directory, name=None):
     paths = directory / f"{name}.pt", directory / f"{name}.pt2"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript, which libtorch needs
-        _replace(paths[0], lambda path: torch.jit.save(trace(predictor), path, _extra_files=info))
-    _replace(paths[1], lambda path: torch.export.save(export(predictor), path, extra_files=info))
+        with replacing(paths[0]) as file:
+            torch.jit.save(trace(predictor), str(file), _extra_files=info)
+    with replacing(paths[1]) as file:
+        torch.export.save(export(predictor), str(file), extra_files=info)
     return paths
 
 
@@ -123,10 +125,3 @@ def export(predictor):
     """`predictor` as an exported program, for any number of cells."""
     n = torch.export.Dim("n", min=0)
     return torch.export.export(predictor, predictor.example(), dynamic_shapes=({0: n}, {0: n}))
-
-
-def _replace(path, write):
-    """Let `write` make a file that appears under its name when complete."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    write(str(temporary))
-    os.replace(temporary, path)

@@ -1,6 +1,7 @@
 """Training of a surrogate, from labels or from the equations, resumable at any moment: ``surrogate train``."""
 
 import argparse
+import contextlib
 import json
 import math
 import shlex
@@ -24,7 +25,7 @@ from .history import draw_history
 from .judge import ATTEMPTS_LEVEL, CELLS, ERROR_LEVEL, fit_judge, solver_attempts
 from .label_file import load_labels
 from .losses import Balance, LossConfig, Physics
-from .model_file import load_model, read_tensors, save_model, write_tensors
+from .model_file import load_model, read_arrays, read_tensors, save_model, write_tensors
 from .nets import NetConfig, Router, Surrogate
 from .populations import DT_RANGES, POPULATIONS, check_population, draw, seed_of
 from .soap import BatchedSOAP, cosine_schedule
@@ -490,11 +491,11 @@ def _as_json(value):
     return json.loads(json.dumps(value))
 
 
-def read_pairs(paths, system):
-    """All pairs of some label files, see `Pairs.from_trajectories`."""
+def read_pairs(paths, system, splits=None):
+    """All pairs of some label files, of these splits, see `Pairs.from_trajectories`."""
     parts = []
     for path in paths:
-        labels = load_labels(path, system=system)
+        labels = load_labels(path, system=system, splits=splits)
         if labels.params is not None:
             raise ValueError(f"{path}: the labels vary parameters, which nets do not take; make them without --param")
         parts.append(Pairs.from_trajectories(labels.start, labels.dt, labels.end))
@@ -557,6 +558,9 @@ def main(arguments=None):
     """Train a surrogate, from label files or from the equations. An interrupted run continues when the same command is
     given again."""
     options = make_parser().parse_args(arguments)
+    command = shlex.join(["surrogate", "train", *(sys.argv[2:] if arguments is None else arguments)])
+    if is_finished(options):
+        return 0
     from tqdm import tqdm
 
     system = get_system(options.system)
@@ -566,18 +570,17 @@ def main(arguments=None):
         dt_range = options.dt_range and tuple(options.dt_range)
         train = Pairs.draw(system, options.population, options.n, options.seed, dt_range)
     else:
-        train = read_pairs(options.labels, system)
+        train = read_pairs(options.labels, system, ("train",))
     terms = dict(options.loss or [("residual" if options.unsupervised else "supervised", 1.0)])
     loss = LossConfig(**{"supervised": 0.0, **terms}, adaptive=options.adaptive)
     config = TrainConfig(minutes=options.minutes, batch=options.batch, lr=options.lr, optimizer=options.optimizer,
                          beta=options.beta, lbfgs=options.lbfgs, resolution=options.resolution, device=options.device,
                          seed=options.seed, threads=options.threads)  # fmt: skip
-    command = shlex.join(["surrogate", "train", *(sys.argv[2:] if arguments is None else arguments)])
     regions = options.regions or ((8, 1, 1) if options.unsupervised else NetConfig.regions)
     net = NetConfig(options.width, options.depth, regions, not options.unsupervised, options.kind)
     metadata = {"command": command, "system_source": options.system}
     start = load_model(options.start, system)[0] if options.start else None
-    check = read_pairs([options.check], system)
+    check = read_pairs([options.check], system, ("calibrate", "train"))
     trainer = Trainer(system, train, check, options.out, net, config, metadata, loss, start)
     with tqdm(total=round(options.minutes * 60), initial=round(trainer.seconds), unit="s", unit_scale=True) as bar:
 
@@ -588,8 +591,46 @@ def main(arguments=None):
         try:
             trainer.run(show)
         except KeyboardInterrupt:
-            print("interrupted: the same command continues", file=sys.stderr)
+            saved = trainer.checkpoint.exists()
+            text = "the same command continues" if saved else "nothing was saved yet, the same command begins anew"
+            print(f"interrupted: {text}", file=sys.stderr)
             return 130
     n_weights = sum(p.numel() for p in trainer.parameters)
-    print(f"{options.out}: {n_weights} weights; next: surrogate calibrate {options.out}")
+    print(f"{options.out}: {n_weights} weights; next: {_next(options)}")
     return 0
+
+
+def _next(options):
+    named = f" --system {options.system}" if ":" in options.system else ""
+    return f"surrogate calibrate {options.out} --labels FILE ...{named}"
+
+
+#: options that do not change what a command makes
+ELSEWHERE = {"threads", "device", "out"}
+
+
+def is_finished(options):
+    """Whether the model file is there already, made by this command; ValueError if another one has made it.
+
+    While a run lasts its checkpoint is there, too, and says what it belongs to.
+    """
+    out = Path(options.out)
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent} is no directory: make it, or give another --out")
+    if Path(f"{out}.checkpoint").exists() or not out.exists():
+        return False
+    metadata = read_arrays(out)[1]
+    before = shlex.split(str(metadata.get("command", "")))
+    try:
+        with contextlib.redirect_stderr(None):
+            made_by = make_parser().parse_args(before[2:])
+    except SystemExit:
+        made_by = None
+    same = made_by is not None and all(value == getattr(made_by, name) for name, value in vars(options).items()
+                                       if name not in ELSEWHERE)  # fmt: skip
+    if not same:
+        raise ValueError(f"{out} is a trained model, made by another command ({shlex.join(before) or 'unknown'}): give "
+                         f"another --out, or remove it; --start {out} trains it further")  # fmt: skip
+    calibrated = "calibrated" if "calibration" in metadata else f"next: {_next(options)}"
+    print(f"{out}: finished already, nothing is done; {calibrated}")
+    return True

@@ -11,11 +11,11 @@
 !>     number       1   2   3   4   5   6   7    8    9           ions by charge and mass
 !>     model        e-  H-  H   He  H2  H+  He+  H2+  He++
 !>
-!> Honoured, per OpenMP thread as in KROME: krome_set_Z (model parameter Z), krome_set_dust_to_gas (d2g),
-!> krome_set_clump (clump), krome_set_user_crate (zeta [1/s]); of our own: krome_set_user_G0 (G0 [Habing]). What KROME
-!> would take from its photo bins and opacities (krome_set_photoBinJ, krome_set_user_Av, ...) is not here, so that a
-!> host that relies on it does not link: the models know one radiation field, of strength G0. Cooling and heating are
-!> always on.
+!> Honoured, as in KROME 14 shared by all threads: krome_set_Z (model parameter Z), krome_set_dust_to_gas (d2g),
+!> krome_set_clump (clump); and of each OpenMP thread its own, as all that KROME calls user: krome_set_user_crate
+!> (zeta [1/s]) and, of our own, krome_set_user_G0 (G0 [Habing]). What KROME would take from its photo bins and opacities
+!> (krome_set_photoBinJ, krome_set_user_Av, ...) is not here, so that a host that relies on it does not link: the models
+!> know one radiation field, of strength G0. Cooling and heating are always on.
 !>
 !> Differences. Where KROME stops the program, a cell that cannot be advanced is left as it was, ierr (optional, last)
 !> is its status (33, 34), and krome_n_failed of the thread counts it. One cell per call leaves the lanes of the
@@ -35,10 +35,11 @@ module krome_user
   real(c_double), parameter :: krome_boltzmann_erg = 1.380648e-16_c_double, krome_p_mass = 1.67262158e-24_c_double, &
     krome_seconds_per_year = 365 * 24 * 3600.0_c_double, krome_gamma = 5 / 3.0_c_double
 
-  !> Of the model, in this order; below 0: the model's own value.
-  character(len=5), parameter :: krome_parameter_names(5) = ['zeta ', 'Z    ', 'd2g  ', 'G0   ', 'clump']
-  real(c_double), save :: krome_parameters(5) = -1
-  !$omp threadprivate(krome_parameters)
+  !> Of the model: those of each thread first, then the shared ones; below 0: the model's own value.
+  character(len=5), parameter :: krome_parameter_names(5) = ['zeta ', 'G0   ', 'Z    ', 'd2g  ', 'clump']
+  integer, parameter :: krome_n_user = 2
+  real(c_double), save :: krome_user_parameters(krome_n_user) = -1, krome_shared_parameters(krome_n_user + 1:5) = -1
+  !$omp threadprivate(krome_user_parameters)
 
   character(len=16), parameter, private :: names(krome_nmols) = [character(len=16) :: &
     'E', 'H-', 'H', 'HE', 'H2', 'H+', 'HE+', 'H2+', 'HE++']
@@ -54,28 +55,39 @@ contains
 
   subroutine krome_set_user_crate(rate)
     real(c_double), intent(in) :: rate
-    krome_parameters(1) = rate
+    krome_user_parameters(1) = rate
   end subroutine
 
   subroutine krome_set_Z(metallicity)
     real(c_double), intent(in) :: metallicity
-    krome_parameters(2) = metallicity
+    krome_shared_parameters(3) = metallicity
   end subroutine
 
   subroutine krome_set_dust_to_gas(ratio)
     real(c_double), intent(in) :: ratio
-    krome_parameters(3) = ratio
+    krome_shared_parameters(4) = ratio
   end subroutine
 
   subroutine krome_set_user_G0(strength)
     real(c_double), intent(in) :: strength
-    krome_parameters(4) = strength
+    krome_user_parameters(2) = strength
   end subroutine
 
   subroutine krome_set_clump(factor)
     real(c_double), intent(in) :: factor
-    krome_parameters(5) = factor
+    krome_shared_parameters(5) = factor
   end subroutine
+
+  !> What the setters have given this thread for parameter k, -1 if nothing.
+  function krome_get_parameter(k) result(val)
+    integer, intent(in) :: k
+    real(c_double) :: val
+    if (k <= krome_n_user) then
+      val = krome_user_parameters(k)
+    else
+      val = krome_shared_parameters(k)
+    end if
+  end function
 
   function krome_get_names() result(list)
     character(len=16) :: list(krome_nmols)
@@ -137,7 +149,7 @@ end module krome_user
 module krome_main
   use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_double, c_int32_t, c_int64_t, c_null_char, c_null_ptr, &
     c_ptr
-  use krome_user, only: krome_nmols, krome_parameter_names, krome_parameters, krome_n2x, krome_x2n
+  use krome_user, only: krome_get_parameter, krome_nmols, krome_parameter_names, krome_n2x, krome_x2n
   use surrogate
   implicit none
   private
@@ -154,7 +166,7 @@ module krome_main
   character(len=4096), save :: model_name = '' ! a name, or a path
   real(c_double), save :: tolerance = -1
   type(c_ptr), save :: model = c_null_ptr, plan = c_null_ptr
-  integer, save :: n_param = 0, param(5) = 0       ! krome_parameters of the model, and their values in it
+  integer, save :: n_param = 0, param(5) = 0       ! krome_parameter_names of the model, and their values in it
   real(c_double), save :: param_value(5) = 0
 
   type(c_ptr), save :: work = c_null_ptr           ! of this thread
@@ -247,7 +259,7 @@ contains
     q(krome_nmols + 1) = Tgas
     do k = 1, n_param
       q(krome_nmols + 1 + k) = param_value(k)
-      if (krome_parameters(param(k)) >= 0) q(krome_nmols + 1 + k) = krome_parameters(param(k))
+      if (krome_get_parameter(param(k)) >= 0) q(krome_nmols + 1 + k) = krome_get_parameter(param(k))
     end do
     if (code == SURR_OK) code = surr_step_cell(plan, work, dt, q, status)
     if (code == SURR_OK) then

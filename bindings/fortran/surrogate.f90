@@ -42,6 +42,9 @@ module surrogate
     SURR_STAT_SOLVER = 5, SURR_STAT_UNTOUCHED = 6, SURR_STAT_STEPS = 7, SURR_NSTAT = 8
   integer(c_int32_t), parameter, public :: SURR_NPHASE = 4, SURR_NAUDIT = 240, &
        SURR_PHASE_GATHER = 0, SURR_PHASE_NET = 1, SURR_PHASE_SOLVER = 2, SURR_PHASE_SCATTER = 3
+  !> Of stat(SURR_NSTAT), counted from 0: stat(SURR_STAT_NET + 1).
+  integer(c_int32_t), parameter, public :: SURR_STAT_CELLS = 0, SURR_STAT_NET = 1, SURR_STAT_OUTSIDE = 2, &
+    SURR_STAT_ERROR = 3, SURR_STAT_AUDIT = 4, SURR_STAT_SOLVER = 5, SURR_STAT_UNTOUCHED = 6, SURR_STAT_STEPS = 7
 
   public :: surr_abi_check, surr_version, surr_last_error, surr_status_name
   public :: surr_model_open, surr_model_register, surr_model_close, surr_model_selftest, surr_model_count
@@ -49,7 +52,8 @@ module surrogate
   public :: surr_model_field, surr_model_dt_range, surr_model_info
   public :: surr_plan_create, surr_plan_free, surr_plan_units, surr_plan_field
   public :: surr_plan_set_i, surr_plan_set_d, surr_plan_set_s, surr_plan_commit
-  public :: surr_work_create, surr_work_free, surr_work_seconds, surr_work_audit, surr_audit_quantile
+  public :: surr_work_create, surr_work_free, surr_work_seconds, surr_work_outside, &
+    surr_work_audit, surr_audit_quantile
   public :: surr_plan_set_fallback, surr_step, surr_step_block, surr_step_cell
   public :: surr_queue, surr_queue_block, surr_flush
   public :: surr_error_text, surr_version_text, surr_status_text
@@ -287,6 +291,13 @@ module surrogate
       import :: c_int32_t, c_ptr, c_double
       type(c_ptr), value :: work
       real(c_double), intent(out) :: seconds(*)
+      integer(c_int32_t) :: code
+    end function
+
+    function surr_work_outside(work, count) bind(c) result(code)
+      import :: c_int32_t, c_int64_t, c_ptr
+      type(c_ptr), value :: work
+      integer(c_int64_t), intent(out) :: count(*)
       integer(c_int32_t) :: code
     end function
 

@@ -190,6 +190,10 @@ SURR_API int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, su
 SURR_API int32_t surr_work_free(surr_work *w); /* NULL is fine */
 /* Time spent in the last call: seconds[SURR_NPHASE], summed over threads. */
 SURR_API int32_t surr_work_seconds(const surr_work *w, double *seconds);
+/* Why cells of the last call were outside the domain of the net (status 1), each counted once: count[4 + n_state + n_param]
+ * is [0] nothing by itself, but no cell of the training was like it, or beyond repair; [1 + k] variable k; [1 + n_state] total density; [2 + n_state] time step;
+ * [3 + n_state] proportions of conserved quantities; [4 + n_state + k] parameter k. */
+SURR_API int32_t surr_work_outside(const surr_work *w, int64_t *count);
 /* What the audit has found since the work was made: count[b], b < SURR_NAUDIT, is the number of variables of audited
  * cells for which the net's |y/y_solver - 1| was in bin b. Species that end below 1e-10 of the total are not counted.
  * Counts of several works or ranks may be added. */

@@ -21,7 +21,8 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     size_t net = p->use_net; /* room for predictions and for the cells packed for the solver */
     size_t doubles = (1 + net) * ((size_t)d->n_state + (size_t)d->n_param) + 7 + 2 * net;
     size_t header = (sizeof(scratch) + 63) & ~(size_t)63;
-    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + (3 + 3 * net) * sizeof(int32_t) + 2 + net);
+    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + (3 + 3 * net) * sizeof(int32_t) + 2 + net) +
+                   (size_t)count_reasons(d) * sizeof(int64_t);
     scratch *s = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     if (!s) return NULL;
     memset(s, 0, bytes);
@@ -40,7 +41,9 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     s->packed_params = next, next += net * n * (size_t)d->n_param;
     s->packed_dt = next, next += net * n;
     s->packed_max_step = next, next += net * n;
-    s->position = (int64_t *)next;
+    s->n_reason = count_reasons(d);
+    s->outside = (int64_t *)next;
+    s->position = s->outside + s->n_reason;
     s->cell = (int32_t *)(s->position + n);
     s->attempts = s->cell + n;
     s->todo = s->attempts + n;
@@ -63,6 +66,7 @@ void scratch_reset(scratch *s)
     memset(s->stat, 0, sizeof s->stat);
     memset(s->seconds, 0, sizeof s->seconds);
     memset(s->audit, 0, sizeof s->audit);
+    memset(s->outside, 0, (size_t)s->n_reason * sizeof *s->outside);
     s->n_flagged = 0;
     s->m = s->n_todo = 0;
 }

@@ -87,6 +87,7 @@ typedef struct scratch {
     int64_t n_flagged;           /* bad input or failed */
     double seconds[SURR_NPHASE];
     int64_t audit[SURR_NAUDIT];
+    int64_t n_reason, *outside;  /* cells outside the domain, by reason as in surr_work_outside */
 } scratch;
 
 /* Work that cells have needed over that expected, by bins of similar cells and by reason; see cost.c. */
@@ -130,6 +131,7 @@ struct surr_work {
     int64_t n_flagged;
     double seconds[SURR_NPHASE];
     int64_t audit[SURR_NAUDIT];  /* of all calls */
+    int64_t *outside;            /* of the last call, by reason */
 };
 
 /* The arguments of one surr_step* or surr_queue* call. */
@@ -203,6 +205,9 @@ double seconds_now(void);
 /* fallback.c: the solver of the model or of the host; like solve of surr_kernels */
 void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const double *dt, const double *max_step,
                  const double *params, uint8_t *status, int32_t *attempts);
+
+/* Reasons for which a cell can be outside the domain of a net. */
+static inline int64_t count_reasons(const surr_model_desc *d) { return 4 + (int64_t)d->n_state + d->n_param; }
 
 static inline int is_species_form(int32_t q) { return q >= SURR_Q_NUMBER_DENSITY && q <= SURR_Q_PER_H_TIMES_RHO; }
 static inline int is_thermal_form(int32_t q) { return q >= SURR_Q_TEMPERATURE && q <= SURR_Q_EINT_VOLUME; }

@@ -53,7 +53,7 @@ typedef struct surr_kernels {
     void (*evaluate)(int64_t n, const double *y, const double *params, double *f, double *jacobian);
     /* The net, or NULL: end[c*n_state + k] is the predicted new cell, error[c] a bound of its largest relative error
      * that 99 % of accepted cells keep, attempts[c] what the solver would need. error[c] is +inf outside the trained
-     * domain (attempts[c] is then -1, unknown), and -1 where the solver is so quick that the net is no help. There is no
+     * domain (attempts[c] is then -1 - reason, see surr_work_outside), and -1 where the solver is so quick that the net is no help. There is no
      * end in these cells, nor where error[c] > rtol; with rtol = +inf, which asks always, outside the domain alone. Input
      * as for solve, no cell is changed. */
     void (*predict)(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,

@@ -386,7 +386,7 @@ static uint64_t fingerprint(const surr_plan *p)
 {
     int32_t isa = 0;
     while (isa < SURR_N_ISA && p->model->desc->kernels[isa] != p->kernels) isa++;
-    const double reals[] = {p->options.rtol, p->options.atol_frac, p->audit};
+    const double reals[] = {p->options.rtol, p->options.atol_frac, p->audit, p->max_step * p->time};
     const int64_t integers[] = {p->options.max_attempts, isa, p->use_net, p->fallback, p->on_failure};
     uint64_t h = hash_bytes(HASH_START, p->model->digest, sizeof p->model->digest);
     h = hash_bytes(h, reals, sizeof reals);

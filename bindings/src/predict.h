@@ -49,6 +49,7 @@ typedef struct chunk {
     float out[CHUNK][OUT_ROW] ALIGNED; /* change per variable, of the cells that are asked */
     float log_attempts[CHUNK], log_error[CHUNK]; /* what gauge and judge say, log10 */
     unsigned char skipped[CHUNK];     /* ASKED or why not */
+    short why[CHUNK];                 /* of cells that are OUTSIDE: a reason as in surr_work_outside */
     unsigned char expert[CHUNK];
     int start[NET_EXPERTS + 1];       /* in `order`, where the cells of each expert begin */
     short order[CHUNK];               /* cells that are asked, by expert */
@@ -111,6 +112,18 @@ static inline vmask parts_inside(const vdouble *x)
     return inside;
 }
 
+/* Why cell i, lane l of these features, is outside: the first reason, counted as in surr_work_outside. */
+static short reason_of(const chunk *c, int i, int l, const vdouble *x, vdouble total, vmask laws)
+{
+    for (int k = 0; k < N_PARAM; k++)
+        if (!(fabs(c->params[(int64_t)i * N_PARAM + k] - net_param[k]) <= 1e-9 * fabs(net_param[k]))) return 4 + N_STATE + k;
+    for (int k = 0; k < NET_IN; k++)
+        if (!(x[k][l] >= net_lower[k] && x[k][l] <= net_upper[k])) return k + 1 + (k >= N_STATE && !NET_HAS_TOTAL);
+    for (int k = 0; k < N_STATE; k++)
+        if (c->y[(int64_t)i * N_STATE + k] < net_least[k] * total[l]) return k + 1;
+    return laws[l] ? 0 : 3 + N_STATE;
+}
+
 static void encode(chunk *c, int i)
 {
     vdouble y[N_STATE], x[NET_IN], dt = lanes_of(c->dt, 1, i, c->n);
@@ -134,7 +147,8 @@ static void encode(chunk *c, int i)
         inside &= (x[k] >= net_lower[k]) & (x[k] <= net_upper[k]);
         for (int level = 0; level < NET_LEVELS; level++) place[level] += net_route[level][k] * x[k];
     }
-    inside &= laws_inside(y) & parts_inside(x);
+    const vmask laws = laws_inside(y);
+    inside &= laws & parts_inside(x);
     for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
         int e = 0;
         for (int level = 0; level < NET_LEVELS; level++) {
@@ -146,6 +160,7 @@ static void encode(chunk *c, int i)
         }
         c->expert[i + l] = (unsigned char)e;
         c->skipped[i + l] = inside[l] ? ASKED : OUTSIDE;
+        if (!inside[l]) c->why[i + l] = reason_of(c, i + l, l, x, total, laws);
         for (int k = 0; k < NET_IN; k++)
             c->x[i + l][k] = (float)((x[k][l] - net_mean[e][k]) * net_inverse_std[e][k]);
     }
@@ -280,7 +295,7 @@ static void settle_cost(chunk *c, int i, float *error, float *attempts)
     for (int l = 0; l < SURR_LANES && i + l < c->n; l++) {
         const int is_outside = c->skipped[i + l] == OUTSIDE;
         error[i + l] = is_outside ? INFINITY : -1.0f;
-        attempts[i + l] = is_outside ? -1.0f : (float)number[l];
+        attempts[i + l] = is_outside ? -1.0f - (float)c->why[i + l] : (float)number[l];
         if (!is_outside && c->rtol != INFINITY && number[l] < NET_CHEAP) c->skipped[i + l] = CHEAP;
     }
 }

@@ -32,6 +32,14 @@ static int is_drawn(const surr_plan *p, const double *y, double dt)
     return (double)(h >> 11) * 0x1p-53 < p->audit;
 }
 
+/* The reason why cell i is outside, which comes in place of the attempts that nobody knows. */
+static void count_outside(scratch *s, int32_t i)
+{
+    const float reason = -1.0f - s->expected[i];
+    s->outside[reason > 0.0f && reason < (float)s->n_reason ? (int)reason : 0]++;
+    if (s->expected[i] < 0.0f) s->expected[i] = -1.0f;
+}
+
 /* Takes what the net may decide, lists the others in s->todo with the reason in s->state; returns their number. */
 static int32_t accept(const surr_plan *p, scratch *s)
 {
@@ -40,7 +48,7 @@ static int32_t accept(const surr_plan *p, scratch *s)
     for (int32_t i = 0; i < s->m; i++) {
         double *y = s->y + (int64_t)i * n_state;
         if (s->error[i] < 0.0f) s->state[i] = SURR_CELL_SOLVER;
-        else if (s->error[i] > FLT_MAX) s->state[i] = SURR_CELL_OUTSIDE;
+        else if (s->error[i] > FLT_MAX) s->state[i] = SURR_CELL_OUTSIDE, count_outside(s, i);
         else if (!(s->error[i] <= p->rtol)) s->state[i] = SURR_CELL_ERROR;
         else if (is_drawn(p, y, s->dt[i])) s->state[i] = SURR_CELL_AUDIT;
         else s->state[i] = SURR_CELL_NET;

@@ -71,8 +71,9 @@ int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work *
     atomic_init(&w->busy, 0);
     w->plan = plan_retain(p);
     w->members = calloc((size_t)p->threads, sizeof *w->members);
+    w->outside = calloc((size_t)count_reasons(p->model->desc), sizeof *w->outside);
     cut k = make_cut(p, max_cells_hint, p->on_failure);
-    int32_t code = w->members ? reserve(w, &k) : surr_fail(SURR_E_NOMEM, "no memory for %d threads", (int)p->threads);
+    int32_t code = w->members && w->outside ? reserve(w, &k) : surr_fail(SURR_E_NOMEM, "no memory for %d threads", (int)p->threads);
     if (code != SURR_OK) surr_work_free(w);
     else *out = w;
     return code;
@@ -84,6 +85,7 @@ int32_t surr_work_free(surr_work *w)
     for (int64_t i = 0; i < w->n_scratch; i++) free(w->scratch[i]);
     free(w->scratch);
     free(w->members);
+    free(w->outside);
     queue_free(&w->queue);
     plan_release(w->plan);
     free(w);
@@ -94,6 +96,13 @@ int32_t surr_work_seconds(const surr_work *w, double *seconds)
 {
     if (!w || !seconds) return surr_fail(SURR_E_ARG, "work or seconds is NULL");
     memcpy(seconds, w->seconds, sizeof w->seconds);
+    return SURR_OK;
+}
+
+int32_t surr_work_outside(const surr_work *w, int64_t *count)
+{
+    if (!w || !count) return surr_fail(SURR_E_ARG, "work or count is NULL");
+    memcpy(count, w->outside, (size_t)count_reasons(w->plan->model->desc) * sizeof *count);
     return SURR_OK;
 }
 
@@ -170,6 +179,7 @@ static void add_sums(surr_work *w, const scratch *s)
     for (int j = 0; j < SURR_NSTAT; j++) w->stat[j] += s->stat[j];
     for (int j = 0; j < SURR_NPHASE; j++) w->seconds[j] += s->seconds[j];
     for (int j = 0; j < SURR_NAUDIT; j++) w->audit[j] += s->audit[j];
+    for (int64_t j = 0; j < s->n_reason; j++) w->outside[j] += s->outside[j];
     w->n_flagged += s->n_flagged;
 }
 
@@ -187,6 +197,7 @@ int32_t work_run(surr_work *w, int64_t n_cell, int hold_back, block_job *job, vo
     run_crew(&all);
     memset(w->stat, 0, sizeof w->stat);
     memset(w->seconds, 0, sizeof w->seconds);
+    memset(w->outside, 0, (size_t)count_reasons(w->plan->model->desc) * sizeof *w->outside);
     w->n_flagged = 0;
     for (int64_t i = 0; i < k.n_scratch; i++) add_sums(w, w->scratch[i]);
     return SURR_OK;

@@ -55,6 +55,8 @@ static void test_reasons(surr_model *model)
         CHECK(q[c][A] == (c % 10 > 1 ? solved[c][A] * 1.01001 : solved[c][A]));
     }
     int64_t count[SURR_NAUDIT];
+    CHECK(surr_work_outside(work, count) == SURR_OK && count[1 + 2] == N / 10); /* T is variable 2 */
+    for (int r = 0; r < 4 + 3 + 2; r++) CHECK(r == 1 + 2 || count[r] == 0);
     double error = -1.0, cell[3] = {1.0, 2.0, 700.0};
     int32_t only;
     CHECK(surr_work_audit(work, count) == SURR_OK);
@@ -104,6 +106,7 @@ static void test_bad_arguments(void)
     int64_t count[SURR_NAUDIT] = {0};
     double error;
     CHECK_FAILS(surr_work_audit(NULL, count), SURR_E_ARG, "NULL");
+    CHECK_FAILS(surr_work_outside(NULL, count), SURR_E_ARG, "NULL");
     CHECK_FAILS(surr_audit_quantile(NULL, 0.5, &error), SURR_E_ARG, "NULL");
     CHECK_FAILS(surr_audit_quantile(count, 0.5, NULL), SURR_E_ARG, "NULL");
     CHECK_FAILS(surr_audit_quantile(count, 1.5, &error), SURR_E_ARG, "1.5");

@@ -80,7 +80,7 @@ static void predict(double rtol, int64_t n, const double *y, const double *dt, c
         solve(&options, 1, end + 3 * c, dt + c, NULL, params + 2 * c, &status, &tries);
         end[3 * c] *= 1.01001;
         end[3 * c + 1] *= 0.998999;
-        attempts[c] = 1.0f;
+        attempts[c] = y[3 * c + 2] > 1000.0 ? -4.0f : 1.0f; /* outside by T, variable 2 */
         error[c] = y[3 * c + 2] > 1000.0 ? HUGE_VALF : y[3 * c + 2] > 500.0 && rtol < 0.3 ? -1.0f : 0.02f;
     }
 }

@@ -159,6 +159,7 @@ contains
     call check(surr_work_audit(own_work, audit) == SURR_OK, 'audit')
     call check(surr_audit_quantile(audit, 0.5_c_double, error) == SURR_OK, 'quantile')
     call check(all(audit == 0) .and. error == 0, 'nothing was audited')
+    call check(surr_work_outside(own_work, audit) == SURR_OK .and. all(audit == 0), 'nothing was outside')
     call check(surr_work_free(own_work) == SURR_OK, 'free work')
     call check(surr_plan_free(own_plan) == SURR_OK, 'free plan')
   end subroutine

@@ -18,6 +18,7 @@ program test_krome
   call test_forms_and_parameters()
   call test_bad_cell()
   call test_threads()
+  call test_parameters_of_threads()
   call krome_close()
   call conclude('KROME shim')
 
@@ -83,9 +84,9 @@ contains
     call check(ierr == 0 .and. abs(T1 / T2 - 1) < 1e-6_c_double, 'number densities and mass fractions')
     call check(all(abs(krome_x2n(y, rho) / x - 1) < 1e-5_c_double), 'number densities and mass fractions, species')
     call differs(1, 1e-15_c_double)
-    call differs(2, 0.1_c_double)
-    call differs(3, 3.0_c_double)
-    call differs(4, 1e2_c_double)
+    call differs(2, 1e2_c_double)
+    call differs(3, 0.1_c_double)
+    call differs(4, 3.0_c_double)
     call differs(5, 1e3_c_double)
   end subroutine
 
@@ -99,12 +100,13 @@ contains
     do i = 1, 3
       x(:, i) = gas(n)
       if (i == 2 .and. k == 1) call krome_set_user_crate(val)
-      if (i == 2 .and. k == 2) call krome_set_Z(val)
-      if (i == 2 .and. k == 3) call krome_set_dust_to_gas(val)
-      if (i == 2 .and. k == 4) call krome_set_user_G0(val)
+      if (i == 2 .and. k == 2) call krome_set_user_G0(val)
+      if (i == 2 .and. k == 3) call krome_set_Z(val)
+      if (i == 2 .and. k == 4) call krome_set_dust_to_gas(val)
       if (i == 2 .and. k == 5) call krome_set_clump(val)
       call krome(x(:, i), T(i), 10 * dt)
-      krome_parameters = -1
+      krome_user_parameters = -1
+      krome_shared_parameters = -1
     end do
     call check(abs(x(krome_idx_H2, 2) / x(krome_idx_H2, 1) - 1) > 1e-4_c_double, &
                'the setter counts: ' // krome_parameter_names(k))
@@ -144,5 +146,34 @@ contains
     end do
     !$omp end parallel do
     call check(all(abs(x - y) <= 0) .and. all(abs(S - T) <= 0), 'two threads as one')
+  end subroutine
+
+  !> Metallicity, dust and clumping are those of all threads, whoever sets them; what is called user is each thread's.
+  subroutine test_parameters_of_threads()
+    real(c_double) :: x(krome_nmols, 4), T(4), alone(krome_nmols), T_alone
+    integer :: i
+    T = 3e3_c_double
+    call krome_set_Z(0.1_c_double)
+    call krome_set_dust_to_gas(0.1_c_double)
+    call krome_set_clump(10.0_c_double)
+    call krome_set_user_crate(1e-15_c_double)
+    !$omp parallel do num_threads(4) schedule(static, 1)
+    do i = 1, 4
+      x(:, i) = gas(n)
+      call krome_set_user_crate(1e-15_c_double * i)
+      call krome(x(:, i), T(i), 10 * dt)
+      if (i > 1) krome_user_parameters = -1
+    end do
+    !$omp end parallel do
+    do i = 1, 4
+      alone = gas(n)
+      T_alone = 3e3_c_double
+      call krome_set_user_crate(1e-15_c_double * i)
+      call krome(alone, T_alone, 10 * dt)
+      call check(all(abs(x(:, i) - alone) <= 0) .and. abs(T(i) - T_alone) <= 0, 'every thread has what all share')
+    end do
+    call check(abs(T(1) / T(4) - 1) > 1e-6_c_double, 'and its own cosmic rays')
+    krome_user_parameters = -1
+    krome_shared_parameters = -1
   end subroutine
 end program test_krome

@@ -70,7 +70,9 @@ def load_network(
         raise ValueError(f"{' '.join(str(error).split())} ({files})") from error
     except _ODD as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"{files} is not in the format of ism_network.yaml: {type(error).__name__}: {reason}") from error
+        raise ValueError(
+            f"{files} is not in the format of ism_network.yaml: {type(error).__name__}: {reason}"
+        ) from error
 
 
 def _build(name, net, heat, preset, species, cosmic_rays, metals):

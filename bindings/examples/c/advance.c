@@ -59,9 +59,9 @@ int main(void)
     check(surr_step_block(plan, work, N_CELL, DT, q[0], N_STATE, 1, NULL, NULL, stat));
     double each = microseconds(start) / N_CELL;
     int n_net = (int)stat[SURR_STAT_NET], n_untouched = (int)stat[SURR_STAT_UNTOUCHED];
-    int n_solved = N_CELL - n_net - n_untouched;
+    int n_solved = (int)stat[SURR_STAT_CELLS] - n_net - n_untouched;
     printf("%d cells: %.2f us/cell; %d by the net, %d solved in %.1f steps each, %d untouched\n", N_CELL, each,
-           n_net, n_solved, (double)stat[SURR_STAT_STEPS] / (n_solved + !n_solved), n_untouched);
+           n_net, n_solved, (double)stat[SURR_STAT_STEPS] / (double)(n_solved + !n_solved), n_untouched);
 
     surr_work_free(work);
     surr_plan_free(plan);
