@@ -14,6 +14,8 @@ OMEGA_PER_MASS = 2891.2 / 1.053672e-5
 X_TODAY = 1e8
 #: equilibrium abundance per degree of freedom at m/T = 1, above 100 GeV; below it is soon forgotten
 Y_START = 1.8e-3
+#: largest m/T: dt, its logarithm, is at most 20
+X_LATEST = math.exp(20.0)
 #: m/T of the transition where it makes no difference
 NO_TRANSITION = 500.0
 
@@ -22,23 +24,24 @@ def relic_density(mass, sigma_v, g=2, gamma=0.0, x_transition=None, *, p_wave=0.
     """Relic density Omega h^2 of a particle that annihilates with <sigma v>.
 
     Arrays broadcast. Points within the domain of the trained net cost well below a microsecond each; the others, and
-    those that it does not vouch for at `rtol`, are integrated.
+    those that it does not vouch for at `rtol`, are integrated: to 3 `rtol` and better for masses of 1e-3 to 1e13 GeV, any
+    of the cross sections, and any cosmology.
 
     Parameters
     ----------
     mass : array_like
-        [GeV].
+        [GeV], 1e-5 to 1e19.
     sigma_v : array_like
-        Thermally averaged cross section times velocity of s-wave annihilation [cm^3/s].
+        Thermally averaged cross section times velocity of s-wave annihilation [cm^3/s], 1e-40 to 1e-10.
     g : array_like
         Internal degrees of freedom: 1 scalar, 2 Majorana fermion, ...
     gamma : array_like
         Cosmology before the transition: the Hubble rate is (x_transition/x)^gamma times the standard one; 0 standard,
-        -2/3 Gauss-Bonnet, 2 Randall-Sundrum.
+        -2/3 Gauss-Bonnet, 2 Randall-Sundrum; above -2, at most 14.
     x_transition : array_like
         x = mass/T at which the standard cosmology begins; needed where `gamma` is not 0.
     p_wave : array_like
-        b of <sigma v> = sigma_v + 6 b/x [cm^3/s]. Other values than 0 are integrated.
+        b of <sigma v> = sigma_v + 6 b/x [cm^3/s], 0 to 1e-10. Other values than 0 are integrated.
     rtol : float
         Relative error to accept.
     threads : int
@@ -47,12 +50,11 @@ def relic_density(mass, sigma_v, g=2, gamma=0.0, x_transition=None, *, p_wave=0.
     Returns
     -------
     ndarray or float
-        NaN where a value makes no sense (negative, not finite, absurd).
 
     Raises
     ------
     ValueError
-        `gamma` is not 0 and `x_transition` missing, or shapes that do not broadcast.
+        A value is out of its range, `gamma` is not 0 and `x_transition` missing, or shapes that do not broadcast.
 
     Examples
     --------
@@ -85,15 +87,27 @@ def relic_abundance(x, mass, sigma_v, g=2, gamma=0.0, x_transition=None, *, p_wa
     cells = {v.name: np.empty(shape or (1,)) for v in model.variables}
     for name, column in cells.items():
         column[...] = start[name]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        span = np.log(x)
-    bad = ~((span > 0) & np.isfinite(span))
-    if bad.any():  # a status for these points alone
-        cells["Y"][np.broadcast_to(bad, cells["Y"].shape)] = np.nan
-        span = np.where(bad, 1.0, span)
+    _check("x", x, math.nextafter(1.0, 2.0), X_LATEST)
+    names = {"mass": "mass", "sigma_v": "sigma_v", "g": "g", "x_t": "x_transition"}
+    for v in model.variables:
+        if v.name in names:
+            _check(names[v.name], start[v.name], v.lower, v.upper)
+        elif v.name == "n_rho":
+            _check("gamma", gamma, 4 * v.lower - 2, 4 * v.upper - 2)
+    _check("p_wave", p_wave, *next((p.lower, p.upper) for p in model.parameters if p.name == "p_wave"))
+    span = np.log(x)
     span, p_wave = (float(a[0]) if a.size == 1 else np.broadcast_to(a, cells["Y"].shape) for a in (span, p_wave))
     report = model.stepper(rtol=rtol, threads=threads).step(cells, span, params={"p_wave": p_wave})
-    return np.where(report.status < UNTOUCHED, cells["Y"], np.nan).reshape(shape)[()]
+    if (given_up := report.status >= UNTOUCHED).any():
+        point = {name: float(column[given_up][0]) for name, column in cells.items()}
+        raise ValueError(f"the solver gave up at rtol {rtol:g} for {int(given_up.sum())} points, the first of them {point}")
+    return cells["Y"].reshape(shape)[()]
+
+
+def _check(name, values, lower, upper):
+    bad = ~((values >= lower) & (values <= upper))
+    if bad.any():
+        raise ValueError(f"{name} is {np.asarray(values)[bad][0]}: give {lower:g}..{upper:g}")
 
 
 def relic_cross_section(mass, omega=0.12, g=2, gamma=0.0, x_transition=None, *, rtol=1e-3, threads=1):
@@ -104,18 +118,24 @@ def relic_cross_section(mass, omega=0.12, g=2, gamma=0.0, x_transition=None, *, 
     Returns
     -------
     ndarray or float
-        NaN where there is none, or `omega` is no positive number.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its range, or there is no such cross section among those of `relic_density`.
     """
     given = [np.asarray(a, dtype=np.float64) for a in (mass, omega, g, gamma)]
     if x_transition is not None:
         given.append(np.asarray(x_transition, dtype=np.float64))
     arrays = [a.ravel() for a in np.broadcast_arrays(*given)]
     shape = np.broadcast_shapes(*(a.shape for a in given))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        wanted = np.log(arrays[1])
-    ln_sigma, found, active = np.full(wanted.shape, math.log(2.2e-26)), np.full(wanted.shape, np.nan), wanted == wanted
+    _check("omega", arrays[1], math.ulp(0.0), math.inf)
+    wanted = np.log(arrays[1])
+    sigma_v = next(v for v in _model().variables if v.name == "sigma_v")
     step = 0.01 * np.array([[-1.0], [1.0]])
-    for _ in range(30):
+    lowest, highest = math.log(sigma_v.lower) + 0.011, math.log(sigma_v.upper) - 0.011
+    ln_sigma, found, active = np.full(wanted.shape, math.log(2.2e-26)), np.full(wanted.shape, np.nan), wanted == wanted
+    for _ in range(60):
         rows = np.flatnonzero(active)
         if rows.size == 0:
             break
@@ -125,10 +145,13 @@ def relic_cross_section(mass, omega=0.12, g=2, gamma=0.0, x_transition=None, *, 
         low, high = np.log(omegas)
         slope = np.minimum((high - low) / 0.02, -0.2)
         change = np.clip((wanted[rows] - 0.5 * (low + high)) / slope, -3.0, 3.0)
-        ln_sigma[rows] += change
+        ln_sigma[rows] = np.clip(ln_sigma[rows] + change, lowest, highest)
         done = np.abs(change) < rtol  # of the last step, at the end of which little is left
         found[rows[done]] = np.exp(ln_sigma[rows[done]])
-        active[rows[done | ~np.isfinite(change)]] = False
+        active[rows[done]] = False
+    if active.any():
+        raise ValueError(f"no cross section of {sigma_v.lower:g}..{sigma_v.upper:g} cm^3/s leaves omega = "
+                         f"{arrays[1][active][0]:g} of particles of {arrays[0][active][0]:g} GeV")  # fmt: skip
     return found.reshape(shape)[()]
 
 

@@ -409,12 +409,12 @@ def test_errors_of_short_steps_count_relative_to_the_change(library, trainer, is
 
 
 def test_outliers_do_not_open_the_domain(ism, trainer):
-    """Conditions that one cell in ten thousand had are outside, traces that one had are not."""
+    """Conditions that one cell in ten thousand had are outside, and so is the absence of a species that all others had."""
     encoding, (cells, dt) = trainer.surrogate.encoding, (torch.from_numpy(x) for x in wide(ism, 20_000, 8))
     cells[0, :9] *= 1e5 / cells[0, :9].sum()
     cells[1, 8] = 0.0
     domain = cal.Domain.of(encoding, cells, dt)
-    assert list(domain.holds(encoding, cells[:2], dt[:2])) == [False, True]
+    assert list(domain.holds(encoding, cells[:3], dt[:3])) == [False, False, True]
     assert domain.holds(encoding, cells, dt).mean() > 0.99
 
 
@@ -425,9 +425,10 @@ def test_few_cells_left_to_the_net_are_calibrated_with_all_others():
         return Measured(10 ** rng.normal(-3, 1, n), attempts, np.full(n, 2.0), 10 ** rng.normal(-3, 1, n), None, None)
 
     large, small = population(3000, 500, 1), population(3000, 2900, 2)
-    parts = cal.left_to_the_net([large, small], 2.5, 1.0)
+    all_inside = [np.ones(len(p.worst), bool) for p in (large, small)]
+    parts = cal.left_to_the_net([large, small], all_inside, 2.5, 1.0)
     assert [len(p) for p, _ in parts] == [2500, 2600]
-    assert [len(p) for p, _ in cal.left_to_the_net([large, small], 0.0, 1.0)] == [3000, 3000]
+    assert [len(p) for p, _ in cal.left_to_the_net([large, small], all_inside, 0.0, 1.0)] == [3000, 3000]
 
 
 def test_cells_outside_the_domain_go_to_the_solver(library, trainer):

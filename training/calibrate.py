@@ -108,16 +108,19 @@ def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0
     return Calibration(float(lower), float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage)
 
 
-def left_to_the_net(populations, cheap, change):
-    """(`doubt`, incurred error) of the cells of each population that are not cheap, see `Calibration`.
+def left_to_the_net(populations, inside, cheap, change):
+    """(`doubt`, incurred error) of the cells of each population that are in the domain and not cheap, see `Calibration`.
 
     A population that has fewer than `FEWEST` of them is counted with all others together.
 
     Parameters
     ----------
     populations : list of Measured
+    inside : list of ndarray of bool
+        Which of their cells are in the domain.
     """
-    parts = [[x[p.attempts >= cheap] for x in (doubt_of(p, change), p.worst)] for p in populations]
+    parts = [[x[holds & (p.attempts >= cheap)] for x in (doubt_of(p, change), p.worst)]
+             for p, holds in zip(populations, inside)]  # fmt: skip
     many = [p for p in parts if len(p[0]) >= FEWEST]
     return many if len(many) == len(parts) else [*many, tuple(map(np.concatenate, zip(*parts)))]
 
@@ -172,6 +175,8 @@ def main(arguments=None):
     parser.add_argument("model", help="model file, changed in place")
     parser.add_argument("--labels", required=True, nargs="+", metavar="FILE",
                         help="one file per population, made with --split calibrate --dts 1")  # fmt: skip
+    parser.add_argument("--domain", nargs="+", metavar="FILE", default=(),
+                        help="labels of the training (--split train), to find the domain anew")
     parser.add_argument("--coverage", type=float, default=0.99, help="share of the accepted within rtol (default 0.99)")
     parser.add_argument("--cheap", type=float, default=CHEAP, metavar="N",
                         help=f"cells of fewer attempts go to the solver (default {CHEAP:g}; 0: none)")  # fmt: skip
@@ -183,27 +188,32 @@ def main(arguments=None):
     system, surrogate, metadata = load_trained(options.model, options.system)
     files = [load_labels(path, system=system, splits=("calibrate",)) for path in options.labels]
     labels = [label_tensors(file, 1) for file in files]
+    domain = from_plain(Domain, metadata["domain"])
+    if options.domain:
+        known = [label_tensors(load_labels(path, system=system, splits=("train",))) for path in options.domain]
+        domain = Domain.of(surrogate.encoding, *(torch.cat([x[i] for x in known]) for i in (0, 1)))
+    inside = [domain.holds(surrogate.encoding, state, dt) for state, dt, _ in labels]
     populations = [measure(surrogate, *x) for x in labels]
-    left = left_to_the_net(populations, options.cheap, options.change)
+    left = left_to_the_net(populations, inside, options.cheap, options.change)
     if not sum(len(predicted) for predicted, _ in left):
         raise ValueError(f"no cell of these labels takes {options.cheap:g} attempts: nothing is left to the net. Give "
                          "cells that are harder to solve, or a smaller --cheap")  # fmt: skip
     calibration = calibrate(left, options.coverage)
     calibration = replace(calibration, cheap=options.cheap, change=options.change)
     names, held_out = [file.meta["population"] for file in files], {}
-    for path, name, measured in zip(options.labels, names, populations):
-        is_cheap = measured.attempts < calibration.cheap
-        bound = calibration.bound(measured)
+    for path, name, measured, holds in zip(options.labels, names, populations, inside):
+        is_cheap = holds & (measured.attempts < calibration.cheap)
+        bound = np.where(holds, calibration.bound(measured), np.inf)
         shares = {f"{r:g}": round(float((bound <= r).mean()), 4) for r in (0.1, 1e-2, 1e-3)}
         quantiles = score(surrogate.encoding, measured)["quantiles"]
         held_out[name if names.count(name) == 1 else f"{name}, {Path(path).stem}"] = {
             "log10_error": quantiles, "accepted": shares, "cheap": round(float(is_cheap.mean()), 4)}  # fmt: skip
-        print(f"{path}: {is_cheap.mean():.3f} is quick to solve, "
+        print(f"{path}: {holds.mean():.3f} is in the domain, {is_cheap.mean():.3f} quick to solve, "
               f"would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}")  # fmt: skip
     metadata.pop("net"), metadata.pop("dt_lower")
     some = tuple(torch.cat([x[i][:1000] for x in labels]) for i in (0, 1))
-    vectors = net_vectors(system, surrogate, from_plain(Domain, metadata["domain"]), calibration, some)
-    metadata |= {"calibration": as_plain(calibration), "held_out": held_out}
+    vectors = net_vectors(system, surrogate, domain, calibration, some)
+    metadata |= {"domain": as_plain(domain), "calibration": as_plain(calibration), "held_out": held_out}
     save_model(options.model, surrogate, vectors, **metadata)
     if accepts_nothing(metadata):
         print(f"{options.model}: {ACCEPTS_NOTHING}")

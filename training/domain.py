@@ -15,7 +15,7 @@ TRIM = 1e-3
 #: at most 2^DEPTH parts, of MEMBERS training cells or more
 DEPTH, MEMBERS = 8, 2000
 #: cells that decide how to cut, and places that are tried along each variable
-CUT_SAMPLE, CUT_PLACES = 200_000, 15
+CUT_SAMPLE, CUT_PLACES = 50_000, 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,8 @@ class Domain:
         Temperature, density and the like leave out the share `trim` of the cells at either end: few of one population,
         dense and cold, would otherwise open the domain to dense and hot gas, in which nothing was trained. Fractions
         and times do not. Boxes are widened by `margin` of the size of the largest (laws: absolutely); a side of no
-        length, where all cells agree, is given one, for round-off.
+        length, where all cells agree, is given one, for round-off. Those of the parts end at four decimals, which keeps
+        files small.
         """
         features = encoding.features(state, dt).numpy()
         lower, upper = features.min(0), features.max(0)
@@ -68,8 +69,8 @@ class Domain:
         cuts = _cut(features)
         part_lower, part_upper = _boxes(features, *cuts)
         return cls(
-            lower - pad, upper + pad, _least_fractions(encoding, state, trim), signed, ratios.min(0) - margin,
-            ratios.max(0) + margin, *cuts, part_lower - pad, part_upper + pad,
+            lower - pad, upper + pad, _least_fractions(encoding, state, 0.1 * trim), signed, ratios.min(0) - margin,
+            ratios.max(0) + margin, *cuts, np.floor(1e4 * (part_lower - pad)) / 1e4, np.ceil(1e4 * (part_upper + pad)) / 1e4,
         )  # fmt: skip
 
     def holds(self, encoding, state, dt):
