@@ -42,9 +42,6 @@ module surrogate
     SURR_STAT_SOLVER = 5, SURR_STAT_UNTOUCHED = 6, SURR_STAT_STEPS = 7, SURR_NSTAT = 8
   integer(c_int32_t), parameter, public :: SURR_NPHASE = 4, SURR_NAUDIT = 240, &
        SURR_PHASE_GATHER = 0, SURR_PHASE_NET = 1, SURR_PHASE_SOLVER = 2, SURR_PHASE_SCATTER = 3
-  !> Of stat(SURR_NSTAT), counted from 0: stat(SURR_STAT_NET + 1).
-  integer(c_int32_t), parameter, public :: SURR_STAT_CELLS = 0, SURR_STAT_NET = 1, SURR_STAT_OUTSIDE = 2, &
-    SURR_STAT_ERROR = 3, SURR_STAT_AUDIT = 4, SURR_STAT_SOLVER = 5, SURR_STAT_UNTOUCHED = 6, SURR_STAT_STEPS = 7
 
   public :: surr_abi_check, surr_version, surr_last_error, surr_status_name
   public :: surr_model_open, surr_model_register, surr_model_close, surr_model_selftest, surr_model_count

@@ -46,7 +46,7 @@ static void test_elsewhere(surr_model *model, int64_t threads)
     CHECK(surr_step_block(plan, work, N, 1.0, here[0], 1, N, NULL, expected, stat) == SURR_FLAGGED);
     CHECK(surr_queue_block(plan, work, N, 1.0, away[0], 1, N, NULL, status, NULL) >= 0);
     CHECK(surr_queue_size(work, &n) == SURR_OK && n > 0);
-    CHECK(surr_queue_width(work, &n_out, &n_back) == SURR_OK && n_out == 6 && n_back == 4);
+    CHECK(surr_queue_width(work, &n_out, &n_back) == SURR_OK && n_out == 7 && n_back == 4);
     const int64_t n_away = n / 3, n_listed = n / 2;
     for (int64_t i = 0; i < n_listed; i++) which[i] = n - 1 - i;
     CHECK(surr_queue_take(work, n_away, which, packed) == SURR_OK);
@@ -89,7 +89,7 @@ static void test_costs(surr_model *model)
 
 static void test_errors(surr_model *model)
 {
-    double packed[6] = {0.0}, q[3] = {1, 2, 100};
+    double packed[7] = {0.0}, q[3] = {1, 2, 100};
     int64_t which[] = {0, 1}, n;
     int32_t out;
     const field plain[] = {{"A", SURR_Q_STATE, 0}, {"B", SURR_Q_STATE, 0}, {"T", SURR_Q_STATE, 0}};
