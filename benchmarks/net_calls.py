@@ -30,9 +30,9 @@ def time_calls(stepper, cells, dt, n, repeats, seed=1):
     n_vars = cells.shape[1]
     state, step = np.empty((n, n_vars)), np.empty(n)
     inputs = [np.array(p.value) for p in stepper.model.parameters]
-    fields = [state[:, k] for k in range(n_vars)] + inputs + [step, np.zeros(()), np.empty(n)]
+    fields = [state[:, k] for k in range(n_vars)] + inputs + [step, np.zeros(()), np.array(np.inf), np.empty(n)]
     base = ffi.new("void *[]", [ffi.cast("void *", f.__array_interface__["data"][0]) for f in fields])
-    stride = ffi.new("int64_t[]", [n_vars] * n_vars + [0] * len(inputs) + [1, 0, 1])
+    stride = ffi.new("int64_t[]", [n_vars] * n_vars + [0] * len(inputs) + [1, 0, 0, 1])  # dt, mask, max_step, cost
     stat, seconds = ffi.new("int64_t[]", lib.SURR_NSTAT), []
     for _ in range(repeats):
         chosen = rng.integers(0, len(dt), n)

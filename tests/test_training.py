@@ -466,7 +466,7 @@ def test_report_names_what_is_outside(library, trainer):
     changed["charged"][:, 3] *= 1.001
     assert reasons(changed["hot"]) == {"T": 200}
     assert reasons(changed["dense"]) == {"total density": 200}
-    assert reasons(changed["charged"])["proportions"] > 150
+    assert reasons(changed["charged"])["proportions"] > 100  # of others a fraction is outside, too
     assert reasons(start.copy(), params={"Z": 0.5}) == {"Z": 200}
     assert reasons(start.copy(), dt=np.full(200, 1e-3)) == {"time step": 200}
     zeta = np.where(np.arange(200) < 50, 1e-15, 3e-17)

@@ -6,6 +6,8 @@
  * Every decision is read from a string of bytes, so that both ways drive the same code. */
 #include "check.h"
 
+#include "surrogate_balance.h"
+
 enum { MAX_CELL = 40, MAX_POSITION = 3 * MAX_CELL, MAX_SLOT = 12, ARENA = MAX_SLOT * (MAX_POSITION + 2) * 4 };
 
 static const uint8_t *bytes, *end_of_bytes;
@@ -236,6 +238,9 @@ static void drive(const uint8_t *data, size_t size)
     n_committed++;
     if (surr_work_create(plan, byte() % 50, &work) != SURR_OK) abort();
     for (int i = 0; i < 3; i++) drive_calls(plan, work, &s);
+    int64_t outside[4 + MAX_SLOT], fingerprint; /* by reason: variables and parameters are fewer than slots can be */
+    if (surr_work_outside(work, outside) != SURR_OK || outside[0] != 0) abort(); /* the toy tells its reason */
+    if (surr_work_fingerprint(work, &fingerprint) != SURR_OK) abort();
     if (s.index_bytes == 4) drive_mistakes(plan, work, &s);
     surr_work_free(work);
     surr_plan_free(plan);
