@@ -184,39 +184,36 @@ def test_signed_variables_of_any_size(make):
 # ---- costs ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("t", [1e15, 1e18, 1e20, 1e22])
+@pytest.mark.parametrize("t", [1e13, 1e15, 1e18, 1e20])
 def test_robertson_at_late_times(t, build):
-    """A -> (4e-2 / 3e7 ...): A (t) = (1e4/4e-2) B, B = sqrt(...): A ~ 2083.34/t at late times, in a few hundred attempts.
-
-    B = 0.04 A/1e4 keeps up, and A' = -3e7 B^2 = -4.8e-4 A^2, so that A = 1/(4.8e-4 t) = 2083.3/t.
-    """
+    """B = 0.04 A/1e4 keeps up and A' = -3e7 B^2 = -4.8e-4 A^2, so that A = 2083.3/t; in a few hundred attempts."""
     system, model = build("robertson")
     for rtol in RTOLS:
-        cells, report = advance(model, system.initial[None, :], t, rtol, atol_frac=1e-40)
+        cells, report = advance(model, system.initial[None, :], t, rtol, atol_frac=1e-30)
         assert report.status[0] < FLAGGED and report.cost[0] < 500
-        assert cells[0, 0] * t == pytest.approx(2083.33, rel=max(10 * rtol, 1e-2) if t > 1e18 else 10 * rtol)
+        assert cells[0, 0] * t == pytest.approx(2083.33, rel=10 * rtol)
 
 
-@pytest.mark.parametrize("n", [1e10, 1e14, 1e15])
-def test_dense_gas_for_a_hubble_time(n, build):
-    """No metals, no dust, 3e17 s: the rates of fast reactions exceed 1/dt by more than a double has digits."""
+@pytest.mark.parametrize(("n", "settled"), [(1e10, 1e14), (1e14, 1e9)])
+def test_dense_gas_for_a_hubble_time(n, settled, build):
+    """No metals, no dust, 3e17 s: the rates of fast reactions exceed 1/dt by more than a double has digits.
+
+    The gas has settled long before, by a time that SciPy's Radau still reaches.
+    """
     system, model = build("ism-molecular", metals="none")
     fractions = {"H": 0.76, "He": 0.06, "H+": 1e-4, "e-": 1e-4, "H2": 1e-6}
     cell = np.array([[n * fractions.get(name, 0.0) for name in system.names]])
     cell[0, -1] = 1000.0
     values = dict(zip((p.name for p in system.parameters), system.parameter_values)) | {"Z": 0.0, "d2g": 0.0}
-    ends = []
+    rhs, jacobian = numba_functions(system)
+    p = np.array(list(values.values()))
+    run = solve_ivp(lambda t, y: rhs(t, y, p), (0, settled), cell[0], "Radau", jac=lambda t, y: jacobian(t, y, p),
+                    rtol=1e-8, atol=1e-12 * n)  # fmt: skip
+    counted = [system.names.index(k) for k in ("H", "He", "H2", "T")]
     for rtol in (1e-2, 1e-4, 1e-6):
         cells, report = advance(model, cell, 3e17, rtol, values.values())
         assert report.status[0] < FLAGGED and report.cost[0] < 500
-        ends.append(cells[0])
-    rhs, jacobian = numba_functions(system)
-    p = np.array(list(values.values()))
-    run = solve_ivp(lambda t, y: rhs(t, y, p), (0, 3e17), cell[0], "Radau", jac=lambda t, y: jacobian(t, y, p),
-                    rtol=1e-7, atol=1e-12 * n)  # fmt: skip
-    counted = [system.names.index(k) for k in ("H", "He", "H2", "T")]
-    np.testing.assert_allclose(ends[0][counted], run.y[counted, -1], rtol=0.1)
-    np.testing.assert_allclose(ends[2][counted], run.y[counted, -1], rtol=1e-4)
+        np.testing.assert_allclose(cells[0][counted], run.y[counted, -1], rtol=1e-3)
 
 
 @pytest.mark.parametrize("start", [{"H2+": 1e6}, {"H-": 2e6, "He++": 1e6}, {"H+": 1e6, "He": 1e5}])
@@ -265,12 +262,12 @@ def test_rates_that_step_stall_few_cells_and_not_for_long(preset, build):
 
 
 def test_a_cell_that_cannot_move_is_given_up_soon(make):
-    """y' = 1 below 1, -1 above: y stays at 1, and every step across is wrong."""
+    """y' = 1e12 below 1, -1e12 above: y stays at 1, and every step across is wrong."""
     from surrogate.training.expressions import where_lt
 
     y = symbol("y")
-    model = make(System("sliding", (Variable("y"),), (where_lt(y, sp.Integer(1), sp.Integer(1), sp.Integer(-1)),)))
-    cells, report = advance(model, [[0.0], [0.5]], [2.0, 0.1], 1e-2)
+    model = make(System("sliding", (Variable("y"),), (where_lt(y, sp.Integer(1), number(1e12), number(-1e12)),)))
+    cells, report = advance(model, [[0.0], [0.5]], [2.0, 1e-13], 1e-2)
     assert report.status.tolist() == [36, 4] and report.counts["stalled"] == 1
     assert cells[0, 0] == 0.0 and cells[1, 0] == pytest.approx(0.6) and 100 < report.cost[0] < 2000
 
@@ -354,5 +351,5 @@ def test_kinetics_against_lsoda_in_any_units(make, kinetics_in_python, seed):
     counted = expected > 1e-10 * expected.sum()
     for rtol in (1e-1, 1e-3, 1e-6):
         cells, report = advance(make(kinetics()), [start * unit], dt, rtol, k * unit ** (1 - ORDERS))
-        error = np.abs(cells[0] / unit / expected - 1)[counted].max()
-        assert report.status[0] >= FLAGGED or error <= 20 * rtol, rtol
+        error = np.abs(cells[0][counted] / unit / expected[counted] - 1)
+        assert report.status[0] >= FLAGGED or (error <= 20 * rtol).all(), rtol

@@ -158,7 +158,8 @@ def check_decision(system, metadata):
     for key, shape in (("cut_value", (n_parts - 1,)), ("part_lower", (n_parts, n_in)), ("part_upper", (n_parts, n_in))):
         array(domain[key], f"domain {key}", shape)
     array(domain["least"], "domain least", (1 if len(domain["least"]) == 1 else len(system.variables),))
-    for feature in array(domain["cut_feature"], "domain cut_feature", (n_parts - 1,)).tolist():
+    array(domain["cut_feature"], "domain cut_feature", (n_parts - 1,))
+    for feature in domain["cut_feature"]:
         whole(feature, "domain cut_feature", 0, n_in - 1)
     for key in ("law_is_signed", "law_lower", "law_upper"):
         array(domain[key], f"domain {key}", (len(system.restored_laws),))

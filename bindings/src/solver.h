@@ -38,9 +38,9 @@
 #define STEP_MIN 1e-40
 
 /* A cell that would need more than `max_attempts` at the pace of the last STALL attempts, times (1e-2/rtol)^(1/order) for
- * tolerances below 1e-2, is given up, unless its time grows by STALL_GROWTH meanwhile: then it is still accelerating. */
-#define STALL 200.0
-#define STALL_GROWTH 0.1
+ * tolerances below 1e-2, is given up, unless its time grows by the share STALL_GROWTH meanwhile: then it is still accelerating. */
+#define STALL 150.0
+#define STALL_GROWTH 0.3
 #define STALL_STRICT 1e-4
 
 #define STATUS_SOLVER 4    /* SURR_CELL_SOLVER */
