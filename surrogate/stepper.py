@@ -2,6 +2,8 @@
 
 import math
 import threading
+from collections.abc import Mapping
+from importlib.metadata import version
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from surrogate import waiting
 from surrogate._engine import ffi, lib
 from surrogate.cells import address, lay_out, spread
 from surrogate.errors import CellsError, check, last_message
-from surrogate.report import make_report
+from surrogate.report import STATUS_NAMES, make_report
 
 
 class Stepper:
@@ -101,6 +103,38 @@ class Stepper:
             report = self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)), self.model)
         self._was_uneven = report.balance.measured[0] > 1 + self._ranks.tolerance  # the same on all ranks
         return report
+
+    def failures(self, cells, dt, report, *, params=None, most=10):
+        """The cells that a step has left alone because the solver gave them up, for a report of a fault.
+
+        Parameters
+        ----------
+        cells, dt, params
+            As given to `step`, without `index`: such cells are as they were.
+        report : Report
+            What `step` returned.
+        most : int
+            Of so many cells at most.
+
+        Returns
+        -------
+        list of dict
+            Numbers and texts alone, so that ``json.dumps`` takes it: the cell, its parameters and time step, the
+            status, and the model, its equations' hash, the tolerance and the version.
+        """
+        layout = lay_out(cells, self._names, None)
+        inputs = [(what, spread(x, layout, None, what)) for what, x in self._inputs(dt, params, None, None)]
+        status = report.status.reshape(-1)
+        result = []
+        for i in np.flatnonzero(status >= lib.SURR_CELL_FAILED)[:most]:
+            at = np.unravel_index(i, layout.shape)
+            values = [cells[name][at] for name in self._names] if isinstance(cells, Mapping) else cells[at]
+            others = {what: x if isinstance(x, float) else float(x[i]) for what, x in inputs if what != "mask"}
+            result.append({"cell": dict(zip(self._names, map(float, values))), "inputs": {k: v for k, v in others.items() if math.isfinite(v)},
+                           "status": STATUS_NAMES[int(status[i])], "attempts": int(report.cost.reshape(-1)[i]),
+                           "model": self.model.name, "system_hash": self.model.info.get("system_hash"),
+                           "options": self._options, "version": version("stiff-surrogate")})  # fmt: skip
+        return result
 
     def _prepare(self, cells, dt, params, mask, index, max_step):
         """Check all arguments; return the layout of the cells, the inputs and the shape of the status array."""

@@ -3,6 +3,8 @@
 References are exact, or SciPy's on the generated right-hand side in Python or numba.
 """
 
+import json
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -269,6 +271,10 @@ def test_a_cell_that_cannot_move_is_given_up_soon(make):
     model = make(System("sliding", (Variable("y"),), (where_lt(y, sp.Integer(1), number(1e12), number(-1e12)),)))
     cells, report = advance(model, [[0.0], [0.5]], [2.0, 1e-13], 1e-2)
     assert report.status.tolist() == [36, 4] and report.counts["stalled"] == 1
+    stepper, kept = model.stepper(rtol=1e-2, net=False), np.array([[0.0], [0.5]])
+    (culprit,) = stepper.failures(kept, [2.0, 1e-13], stepper.step(kept, [2.0, 1e-13]))
+    assert culprit["cell"] == {"y": 0.0} and culprit["inputs"] == {"dt": 2.0} and culprit["status"] == "stalled"
+    assert json.loads(json.dumps(culprit)) == culprit and culprit["system_hash"] == model.info["system_hash"]
     assert cells[0, 0] == 0.0 and cells[1, 0] == pytest.approx(0.6) and 100 < report.cost[0] < 2000
 
 

@@ -36,7 +36,7 @@ typedef struct surr_parameter {
 
 typedef struct surr_solver_options {
     double rtol;                  /* local error per step: |e_k| <= rtol*|y_k| + atol_frac*scale_k */
-    double atol_frac;             /* scale_k is the total density for species, a constant of the system otherwise */
+    double atol_frac;             /* scale_k: total of the cell over variables of one unit, largest value so far, or a constant */
     int64_t max_attempts;         /* step attempts per cell before it is given up as SURR_CELL_FAILED */
 } surr_solver_options;
 

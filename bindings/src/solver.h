@@ -165,8 +165,8 @@ static void clip(const lanes *s, vdouble h, const vdouble *f, const vdouble *jac
 static inline vdouble fallen(int k, vdouble y0, vdouble y1, vdouble h, const vdouble *jac)
 {
     if (jac_diagonal[k] < 0 || floor_value[k] != 0.0) return vd_set(1.0);
-    const vdouble share = y1 / vd_max(y0, vd_set(1e-300));
-    return vd_select(-h * jac[jac_diagonal[k]] * share > STILL_FAST, vd_max(1.0 / share, vd_set(1.0)), vd_set(1.0));
+    const vmask is_kept = (-h * jac[jac_diagonal[k]] * y1 > STILL_FAST * y0) & (y1 < y0);
+    return vm_any(is_kept) ? vd_select(is_kept, y0 / y1, vd_set(1.0)) : vd_set(1.0);
 }
 
 /* Restores the invariants by y_k *= 1 + (A^T z)_k with A D A^T z = invariant - A y. Where what carries an invariant is gone,
