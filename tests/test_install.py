@@ -122,7 +122,7 @@ def test_readme_python_with_the_package_alone(clean_venv, tmp_path):
     assert len(blocks) > 1
     out = run([clean_venv / "python", "-W", "error", "-c", "".join(blocks)], cwd=tmp_path,
               env=environment_of(clean_venv, tmp_path))  # fmt: skip
-    assert "100000 cells, " in out
+    assert "100000 cells of ism-molecular at rtol 0.1, " in out
 
 
 @pytest.mark.mpi
@@ -158,10 +158,10 @@ def test_command_line_with_the_package_alone(clean_venv, tmp_path):
     assert command("models").stdout.count("accepted at rtol") > 5
     for name in ("train", "labels", "calibrate", "evaluate", "export"):
         done = command(name, "--help")
-        assert done.returncode == 0 and done.stdout.startswith(f"usage: surrogate {name}") and not done.stderr
+        assert done.returncode == 0 and done.stdout.startswith(f"surrogate {name}: ") and not done.stderr
         assert "[training]" in done.stdout
         done = command(name, "x")
-        assert done.returncode == 1 and done.stderr.count("\n") == 1 and "needs sympy" in done.stderr
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and "(sympy)" in done.stderr
     code = "import surrogate; surrogate.load('ism-atomic').torch()"
     done = subprocess.run([clean_venv / "python", "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1 and "stiff-surrogate[training]" in done.stderr.splitlines()[-1]

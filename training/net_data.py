@@ -24,6 +24,8 @@ def accepts_nothing(metadata):
 
 def in_parts(domain):
     """A domain of a model file in plain lists; one from before there were parts is a single box."""
+    if not isinstance(domain, dict) or not {"lower", "upper"} <= set(domain):
+        raise ValueError(f"the domain is {domain!r:.100}: that of a trained net is wanted")
     box = {"cut_feature": [], "cut_value": [], "part_lower": [domain["lower"]], "part_upper": [domain["upper"]]}
     return {"least": [0.0], **box, **domain}
 

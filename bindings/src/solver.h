@@ -22,7 +22,7 @@
 /* First step, in units of the one at which an explicit Euler step would err by the tolerance. */
 #define FIRST 3.0
 /* Where time is explicit: first step at most, in units of the interval, and largest increase per step. */
-#define FIRST_OF_TIME 0.0625
+#define FIRST_OF_TIME 0.015625
 #define GROW_OF_TIME 2.0
 /* Share of the tolerance within which the quick attempt must be. */
 #define QUICK 0.1
