@@ -6,6 +6,8 @@ Published (PI-NODE-SR, arXiv:2511.11734): RMSE of the voltage 3.12 mV, phase err
 variant is trained on 14.68 ms, with noise, and followed to 1000 ms; ours from ten initialisations and draws of the noise.
 """
 
+import tempfile
+
 import torch
 from surrogate.training.node.__main__ import NAMES
 from surrogate.training.node.fit import Fit
@@ -30,8 +32,9 @@ def main(arguments=None):
     options = start(parser, arguments, bind=False, seeds=1, epochs=2, end=100.0)
     torch.set_num_threads(1)
     changes = SMALL if options.quick else None
-    rows = run_all(options.only, lambda name: range(options.seeds if name == "ours" else options.other_seeds),
-                   options.runs, options.epochs, options.end, changes, progress)  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = run_all(options.only, lambda name: range(options.seeds if name == "ours" else options.other_seeds),
+                       scratch if options.quick else options.runs, options.epochs, options.end, changes, progress)  # fmt: skip
     summary = summarise(rows)
     print_table(summary)
     finish("hodgkin_huxley", options, {"bar": BAR, "epochs": options.epochs, "variants": summary, "after": AFTER,

@@ -402,6 +402,22 @@ def balance_compared():
     return origin(record) + table([*head, "measured: imbalance", "efficiency in CPU time, as they lie", "shared"], rows)
 
 
+def hodgkin_huxley(keys=("rmse", "phase", "isi", "amplitude", "f1")):
+    """Learned vector fields beside the published ones: medians over the initialisations."""
+    record, rows = read("hodgkin_huxley"), []
+    order = ("rmse", "phase", "isi", "amplitude", "amplitude_percent", "f1")
+    for name, row in record["variants"].items():
+        published = row["published"] or [None] * 6
+        cells = [name, *(number(published[order.index(k)], ".2f") for k in keys)]
+        for window in ("14.68-100", "100-1000"):
+            cells += [number(row["windows"][window][k]["median"], ".2g") for k in keys]
+        rows.append([*cells, f"{row['cpu_s']:.0f}", f"{row['reached']} of {row['runs']}"])
+    measures = ["RMSE v [mV]", "phase [ms]", "ISI [ms]", "amplitude [mV]", "F1"]
+    head = ["", *(f"{m}, published" for m in measures), *(f"{m}, to 100 ms" for m in measures),
+            *(f"{m}, to 1000 ms" for m in measures), "CPU s", "within the bar"]  # fmt: skip
+    return origin(record) + table(head, rows)
+
+
 def fill(text):
     """A page with all its tables made anew; ValueError for a marker without a function."""
 

@@ -142,9 +142,9 @@ def test_measures_of_a_trace_that_is_late():
 
 def test_points_follow_the_orbit(window):
     orbit = np.column_stack([window.z, np.full(len(window.z), 10.0)])
-    points = about_orbit(orbit, window, 50, 0.0, np.random.default_rng(0))
+    points = about_orbit(orbit, window.scale, window, 50, 0.0, np.random.default_rng(0))
     assert points.shape == (50, 5)
-    assert len(about_orbit(np.full((100, 5), np.nan), window, 50, 0.1, np.random.default_rng(0))) == 0
+    assert len(about_orbit(np.full((100, 5), np.nan), window.scale, window, 50, 0.1, np.random.default_rng(0))) == 0
 
 
 @pytest.mark.parametrize("name", ["full", "backsolve adjoint", "node tsit5, plain", "pinn", "pinn, plain"])

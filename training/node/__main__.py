@@ -1,4 +1,4 @@
-"""Command line: ``python -m surrogate.training.node table|train|export``."""
+"""Command line: ``python -m surrogate.training.node table|train|currents|inverse|export``."""
 
 import argparse
 import sys
@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .data import DT, solve_truth
+from .currents import TRAINED, check_currents, fit_currents
+from .data import DT, make_window, solve_truth
+from .inverse import infer_conductances, summarise_estimates
 from .learned import learned_system, load_net, save_net
 from .table import AFTER, OURS, VARIANTS, print_table, reaches, run, run_all, summarise
 
@@ -33,12 +35,37 @@ def run_train(options):
     """Train one variant and write the net."""
     torch.set_num_threads(1)
     truth = solve_truth(np.arange(round(options.end / DT)) * DT)
-    show = (lambda i, value: print(f"\r{i:>6} {value:.2e}", end="\r", file=sys.stderr)) if sys.stderr.isatty() else None
-    row, net, theta = run(options.variant, options.seed, truth, options.epochs, report=show)
+    row, net, theta = run(options.variant, options.seed, truth, options.epochs, report=_show())
     save_net(options.to, net, theta, seed=options.seed, current_low=10.0, current_high=10.0)
     for title, m in row["tests"].items():
         print(f"{title} ms: RMSE v {m['rmse'][0]} mV, phase {m['phase']} ms, F1 {m['f1']}")
     print(f"{options.to}: {row['cpu_s']:.0f} CPU s, {'within' if reaches(row) else 'not within'} the bar")
+
+
+def run_currents(options):
+    """Train one net for currents from 6.5 to 20 uA/cm^2, test it at and between those trained for, write it."""
+    torch.set_num_threads(1)
+    net, theta, history, seconds = fit_currents(seed=options.seed, report=_show())
+    for current, m in check_currents(net, theta, min(options.end, 100.0)).items():
+        print(f"I = {current:4.1f}{' (trained)' if m['trained'] else '':<10} RMSE v {m['rmse'][0]} mV, phase {m['phase']} ms, "
+              f"F1 {m['f1']}")  # fmt: skip
+    save_net(options.to, net, theta, seed=options.seed, current_low=min(TRAINED), current_high=max(TRAINED))
+    print(f"{options.to}: {seconds:.0f} CPU s")
+
+
+def run_inverse(options):
+    """Conductances from noisy windows: from each, with the spread that it predicts, and over all."""
+    found = [infer_conductances(make_window(seed), options.guess) for seed in range(options.seeds)]
+    for seed, e in enumerate(found):
+        print(f"noise {seed}: " + ", ".join(f"{n} {g:.3f} +- {s:.3f}" for n, g, s in zip(("Na", "K", "leak"), e.g, e.spread)))
+    summary = summarise_estimates(found)
+    for name, true, mean, spread, predicted, inside in zip(("Na", "K", "leak"), *summary.values()):
+        print(f"{name}: true {true}, mean {mean:.3f}, spread {spread:.3f}, predicted {predicted:.3f}, "
+              f"{100 * inside:.0f} % within two predicted spreads")  # fmt: skip
+
+
+def _show():
+    return (lambda i, value: print(f"\r{i:>6} {value:.2e}", end="\r", file=sys.stderr)) if sys.stderr.isatty() else None
 
 
 def run_export(options):
@@ -67,6 +94,14 @@ def main(arguments=None):
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--to", required=True, metavar="FILE.h5")
     command.set_defaults(run=run_train)
+    command = commands.add_parser("currents", help=run_currents.__doc__)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--to", required=True, metavar="FILE.h5")
+    command.set_defaults(run=run_currents)
+    command = commands.add_parser("inverse", help=run_inverse.__doc__)
+    command.add_argument("--seeds", type=int, default=40, help="draws of the noise")
+    command.add_argument("--guess", type=float, nargs=3, default=(60.0, 60.0, 0.5), metavar="G", help="conductances to start from")
+    command.set_defaults(run=run_inverse)
     command = commands.add_parser("export", help=run_export.__doc__)
     command.add_argument("file", metavar="FILE.h5")
     command.add_argument("--to", required=True, metavar="DIR")

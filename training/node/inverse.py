@@ -63,6 +63,14 @@ def infer_conductances(window, guess, iterations=30):
     return Estimate(np.exp(log_g), np.exp(log_g) * np.sqrt(variance * np.diag(np.linalg.inv(normal))), i + 1)
 
 
+def summarise_estimates(found):
+    """True conductances, mean, spread and mean predicted spread of the estimates, share within two predicted spreads."""
+    g, spread = (np.array([getattr(e, name) for e in found]) for name in ("g", "spread"))
+    inside = (np.abs(g - CONDUCTANCES) <= 2 * spread).mean(0)
+    return {"true": CONDUCTANCES.tolist(), "mean": g.mean(0).tolist(), "spread": g.std(0).tolist(),
+            "predicted": spread.mean(0).tolist(), "inside": inside.tolist()}  # fmt: skip
+
+
 def solve_with(g, window):
     """States at the times of the window for other conductances, from its exact start; ndarray of shape (n, 4)."""
     rhs, jacobian = compiled_equations()

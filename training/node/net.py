@@ -78,8 +78,25 @@ class Net:
         return vmap(jacrev(lambda one: self(theta, one)))(x)
 
     def sensitivity(self, theta, x):
-        """d slopes/d theta, shape (n, 4, n_parameters), for x of shape (n, 5)."""
-        return vmap(jacrev(self.slopes), (None, 0))(theta, x)
+        """d slopes/d theta, shape (n, 4, n_parameters), for x of shape (n, 5); not for layer norm.
+
+        Products of what comes back through the layers and what goes in: a fourth of the time of vmap and jacrev.
+        """
+        if self.layer_norm:
+            raise ValueError("the sensitivities of a net with layer norm are not written: train it by Adam")
+        parts, inputs = self.unpack(theta), [(x - torch.from_numpy(self.centre)) / torch.from_numpy(self.scale)]
+        for k in range(0, len(parts) - 2, 2):
+            inputs.append(torch.tanh(torch.nn.functional.linear(inputs[-1], parts[k], parts[k + 1])))
+        out = x.new_empty(len(x), 4, self.n_parameters)
+        back, end = torch.diag(torch.from_numpy(self.slope)).expand(len(x), 4, 4), self.n_parameters
+        for k in reversed(range(len(inputs))):
+            weight, a = parts[2 * k], inputs[k]
+            start = end - weight.numel() - len(weight)
+            out[..., end - len(weight) : end] = back
+            block = out[..., start : end - len(weight)].unflatten(-1, weight.shape)
+            torch.mul(back[..., None], a[:, None, None], out=block)
+            back, end = (back @ weight) * (1 - a**2)[:, None] if k else back, start
+        return out
 
     def compiled(self, theta):
         """What `rollout` takes: numpy arrays of the layers, with the scaling folded into the first and last."""

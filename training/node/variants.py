@@ -65,13 +65,13 @@ VARIANTS = {
 }
 
 
-def train(variant, window, seed=0, epochs=2000, lr=1e-3, theta=None, report=None):
+def train(variant, window, seed=0, epochs=2000, lr=1e-3, start=None, report=None):
     """Adam, as published; the best parameters (by the loss) are kept.
 
     Parameters
     ----------
-    theta : Tensor, optional
-        To start from, instead of random ones.
+    start : tuple of (Net, Tensor), optional
+        To go on from, instead of random parameters.
     report : callable, optional
         Called with (epoch, loss).
 
@@ -84,7 +84,7 @@ def train(variant, window, seed=0, epochs=2000, lr=1e-3, theta=None, report=None
         CPU time.
     """
     begin = time.process_time()
-    net = _make_net(variant, window)
+    net, theta = start or (_make_net(variant, window), None)
     objective = _pinn(variant, net, window) if variant.method == "pinn" else _node(variant, net, window)
     theta = (net.draw(seed) if theta is None else theta.clone()).requires_grad_(True)
     best, kept = np.inf, theta.detach().clone()
