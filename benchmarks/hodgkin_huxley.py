@@ -3,7 +3,7 @@
     python -m benchmarks.hodgkin_huxley                # hours, the first time; takes up where it stopped
 
 Published (PI-NODE-SR, arXiv:2511.11734): RMSE of the voltage 3.12 mV, phase error 0.27 ms, F1 of the spikes 0.98. Each
-variant is trained on 14.68 ms, with noise, and followed to 1000 ms; ours from ten initialisations and draws of the noise.
+variant is trained on 14.68 ms, with noise, and followed to 1000 ms; ours from ten initialisations and draws of noise.
 """
 
 import tempfile
@@ -33,8 +33,9 @@ def main(arguments=None):
     torch.set_num_threads(1)
     changes = SMALL if options.quick else None
     with tempfile.TemporaryDirectory() as scratch:
+        directory = scratch if options.quick else options.runs
         rows = run_all(options.only, lambda name: range(options.seeds if name == "ours" else options.other_seeds),
-                       scratch if options.quick else options.runs, options.epochs, options.end, changes, progress)  # fmt: skip
+                       directory, options.epochs, options.end, changes, progress)  # fmt: skip
     summary = summarise(rows)
     print_table(summary)
     finish("hodgkin_huxley", options, {"bar": BAR, "epochs": options.epochs, "variants": summary, "after": AFTER,

@@ -8,7 +8,16 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 from surrogate.training.export import export_model, kernel_source
-from surrogate.training.node import Fit, compare, fit, learned_system, load_net, make_window, run_all, save_net, solve_truth, summarise
+from surrogate.training.node import (
+    compare,
+    learned_system,
+    load_net,
+    make_window,
+    run_all,
+    save_net,
+    solve_truth,
+    summarise,
+)
 from surrogate.training.node.fit import about_orbit, make_net
 from surrogate.training.node.gauss_newton import GaussNewton
 from surrogate.training.node.metrics import f1_score, spike_peaks
@@ -51,7 +60,7 @@ def test_window_is_the_published_one(window):
 def test_truth_has_the_known_period():
     t = np.arange(8000) * 0.01
     peaks, _ = spike_peaks(t, solve_truth(t)[:, 0])
-    np.testing.assert_allclose(peaks[:5], [2.14, 17.07, 31.72, 46.36, 61.00], atol=0.01)
+    np.testing.assert_allclose(np.diff(peaks)[:3], [14.93, 14.65, 14.64], atol=0.01)
     assert np.diff(peaks)[-1] == pytest.approx(14.636, abs=2e-3)
 
 
@@ -66,7 +75,9 @@ def test_order_of_a_method(method):
     def slope_of(x):
         return torch.func.vmap(torch.func.jacrev(f))(x)
 
-    exact = solve_ivp(lambda t, y: f(torch.from_numpy(y)).numpy(), (0, 1), [0.3, -0.2], "DOP853", rtol=1e-13, atol=1e-14)
+    exact = solve_ivp(
+        lambda t, y: f(torch.from_numpy(y)).numpy(), (0, 1), [0.3, -0.2], "DOP853", rtol=1e-13, atol=1e-14
+    )
     errors = []
     for n in (8, 16):
         x = torch.tensor([[0.3, -0.2]], dtype=torch.float64)
@@ -78,7 +89,7 @@ def test_order_of_a_method(method):
 
 def test_rosenbrock_coefficients_are_those_of_the_engine():
     text = (kernel_source() / "tableau.h").read_text()
-    mine = re.search(r"RODAS5P = \{(.*?)\n\};", text, re.S).group(1)
+    mine = re.search(r"RODAS5P = \{(.*?)\n\};", text, re.DOTALL).group(1)
     theirs = {abs(float(x)) for x in re.findall(r"\d+\.\d{6,}", mine)}
     gamma, a, c = ROSENBROCK["rodas5p"]
     assert {abs(x) for rows in (a[1:], c[1:]) for row in rows for x in row if len(repr(x)) > 8} | {gamma} <= theirs
@@ -113,19 +124,23 @@ def test_gradient_along_a_trajectory(window, method, gradient, tolerance):
 
 def test_gauss_newton_solves_a_linear_problem_and_remembers():
     rng = np.random.default_rng(0)
-    matrix, right = rng.standard_normal((3, 12, 40)), rng.standard_normal((3, 12))
-    theta = torch.zeros(40, dtype=torch.float64)
-    method = GaussNewton(40)
-    for k in [0, 1, 2] * 60:
-        theta, _ = method.step(lambda p, k=k: torch.from_numpy(matrix[k]) @ p - torch.from_numpy(right[k]), matrix[k], theta, 1e-6)
+    matrix, right = rng.standard_normal((2, 8, 80)), rng.standard_normal((2, 8))
+    theta = torch.zeros(80, dtype=torch.float64)
+    method = GaussNewton(80)
+    for k in [0, 1] * 20:
+        theta, _ = method.step(
+            lambda p, k=k: torch.from_numpy(matrix[k]) @ p - torch.from_numpy(right[k]), matrix[k], theta, 1e-6
+        )
     np.testing.assert_allclose(matrix @ theta.numpy(), right, atol=1e-3)
 
 
 def test_measures_of_a_trace_that_is_late():
     t = np.arange(10_000) * 0.01
+
     def trace(shift, height=40.0):
         phase = ((t - shift) % 15) - 7.5
-        return np.column_stack([-70 + (height + 70) * np.exp(-phase**2), *np.zeros((3, len(t)))])
+        return np.column_stack([-70 + (height + 70) * np.exp(-(phase**2)), *np.zeros((3, len(t)))])
+
     m = compare(t, trace(0.1), trace(0.0))
     assert (m["f1"], m["phase"], m["isi"]) == pytest.approx((1.0, 0.1, 0.0), abs=1e-3)
     m = compare(t, trace(0.0, 30.0), trace(0.0))
@@ -170,7 +185,7 @@ def test_learned_field_in_c_agrees_with_scipy(tmp_path, window):
     net = make_net(window, width=6)
     theta = net.draw(3) * 0.5
     save_net(tmp_path / "net.h5", net, theta, current_low=5.0, current_high=15.0)
-    net, theta, attributes = load_net(tmp_path / "net.h5")
+    net, theta, _ = load_net(tmp_path / "net.h5")
     model = surrogate.load(export_model(learned_system(net, theta, (5.0, 15.0), "learned-test"), tmp_path))
     cells = np.tile(window.z[:1], (3, 1))
     currents = np.array([6.0, 10.0, 14.0])
@@ -178,7 +193,9 @@ def test_learned_field_in_c_agrees_with_scipy(tmp_path, window):
     parts = net.compiled(theta)
     for cell, current in zip(cells, currents):
         start = np.append(window.z[0], current)
-        run = solve_ivp(lambda t, y: slopes(*parts, y), (0, 2.0), start, "Radau", rtol=1e-10, atol=1e-10)
+        run = solve_ivp(
+            lambda t, y: slopes(*parts, np.ascontiguousarray(y)), (0, 2.0), start, "Radau", rtol=1e-10, atol=1e-10
+        )
         np.testing.assert_allclose(cell, run.y[:4, -1], rtol=1e-6, atol=1e-7)
     with pytest.raises(ValueError, match="layer norm"):
         learned_system(replace(net, layer_norm=True), theta)

@@ -45,10 +45,10 @@ def run_train(options):
 def run_currents(options):
     """Train one net for currents from 6.5 to 20 uA/cm^2, test it at and between those trained for, write it."""
     torch.set_num_threads(1)
-    net, theta, history, seconds = fit_currents(seed=options.seed, report=_show())
+    net, theta, _, seconds = fit_currents(seed=options.seed, report=_show())
     for current, m in check_currents(net, theta, min(options.end, 100.0)).items():
-        print(f"I = {current:4.1f}{' (trained)' if m['trained'] else '':<10} RMSE v {m['rmse'][0]} mV, phase {m['phase']} ms, "
-              f"F1 {m['f1']}")  # fmt: skip
+        kind = " (trained)" if m["trained"] else ""
+        print(f"I = {current:4.1f}{kind:<10} RMSE v {m['rmse'][0]} mV, phase {m['phase']} ms, F1 {m['f1']}")
     save_net(options.to, net, theta, seed=options.seed, current_low=min(TRAINED), current_high=max(TRAINED))
     print(f"{options.to}: {seconds:.0f} CPU s")
 
@@ -57,7 +57,10 @@ def run_inverse(options):
     """Conductances from noisy windows: from each, with the spread that it predicts, and over all."""
     found = [infer_conductances(make_window(seed), options.guess) for seed in range(options.seeds)]
     for seed, e in enumerate(found):
-        print(f"noise {seed}: " + ", ".join(f"{n} {g:.3f} +- {s:.3f}" for n, g, s in zip(("Na", "K", "leak"), e.g, e.spread)))
+        print(
+            f"noise {seed}: "
+            + ", ".join(f"{n} {g:.3f} +- {s:.3f}" for n, g, s in zip(("Na", "K", "leak"), e.g, e.spread))
+        )
     summary = summarise_estimates(found)
     for name, true, mean, spread, predicted, inside in zip(("Na", "K", "leak"), *summary.values()):
         print(f"{name}: true {true}, mean {mean:.3f}, spread {spread:.3f}, predicted {predicted:.3f}, "
@@ -73,7 +76,9 @@ def run_export(options):
     from ..export import export_model
 
     net, theta, attributes = load_net(options.file)
-    system = learned_system(net, theta, (attributes["current_low"], attributes["current_high"]), Path(options.file).stem)
+    system = learned_system(
+        net, theta, (attributes["current_low"], attributes["current_high"]), Path(options.file).stem
+    )
     print(export_model(system, options.to))
 
 
@@ -100,7 +105,9 @@ def main(arguments=None):
     command.set_defaults(run=run_currents)
     command = commands.add_parser("inverse", help=run_inverse.__doc__)
     command.add_argument("--seeds", type=int, default=40, help="draws of the noise")
-    command.add_argument("--guess", type=float, nargs=3, default=(60.0, 60.0, 0.5), metavar="G", help="conductances to start from")
+    command.add_argument(
+        "--guess", type=float, nargs=3, default=(60.0, 60.0, 0.5), metavar="G", help="conductances to start from"
+    )
     command.set_defaults(run=run_inverse)
     command = commands.add_parser("export", help=run_export.__doc__)
     command.add_argument("file", metavar="FILE.h5")

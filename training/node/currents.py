@@ -26,5 +26,9 @@ def check_currents(net, theta, end=100.0):
         z = rollout(net.compiled(theta), "tsit5", np.append(truth[0], current), DT, len(t) - 1)[:, :4]
         part = slice(round(14.68 / DT), None)
         measures = compare(t[part], z[part], truth[part])
-        out[current] = {**measures, "trained": current in TRAINED, "reached": reaches({"tests": {"14.68-100": measures}})}
+        out[current] = {
+            **measures,
+            "trained": current in TRAINED,
+            "reached": reaches({"tests": {"14.68-100": measures}}),
+        }
     return out

@@ -65,7 +65,7 @@ def compiled_equations():
 
 
 def make_noise(n, n_channels, dt, rng, theta=THETA, sigma=SIGMA):
-    """Ornstein-Uhlenbeck paths xi += -theta xi dt + sigma sqrt(dt) N(0, 1) from 0 on, ndarray of shape (n, n_channels)."""
+    """Ornstein-Uhlenbeck paths from 0 on: xi += -theta xi dt + sigma sqrt(dt) N(0, 1); ndarray (n, n_channels)."""
     xi = np.zeros((n, n_channels))
     for k in range(1, n):
         xi[k] = xi[k - 1] * (1 - theta * dt) + sigma * np.sqrt(dt) * rng.standard_normal(n_channels)

@@ -18,7 +18,6 @@ from .net import Net
 from .phase import PhaseShift
 from .rollout import rollout
 
-
 #: times at which the phase shall be right [ms], and how much more than all other residuals each of them counts
 ENDS, WEIGHT = (15.0, 30.0, 45.0, 60.0), 300.0
 
@@ -33,8 +32,8 @@ class Fit:
     points : int
         Per step, drawn anew.
     adam, tube, orbit, timed : int
-        Iterations of Adam with points about the measured states, Gauss-Newton steps with such, then with points about the
-        net's own orbit, then with those and the shifts of the phase at `ENDS`, of which the step with the smallest counts.
+        Iterations of Adam with points about the measured states, Gauss-Newton steps with such, then with points about
+        the net's own orbit, then with those and the shifts of the phase at `ENDS`, of which the best step counts.
     horizon : float
         Length of that orbit [ms].
     spread : tuple of float
@@ -80,8 +79,8 @@ def fit(windows, config=None, seed=0, report=None):
     windows : Window or list of Window
         Several: of different currents, which share the points.
     report : callable, optional
-        Called with (step, root mean square of the residuals at the points drawn) after each step; in the last, timed steps
-        with the largest shift of the phase [ms].
+        Called with (step, root mean square of the residuals at the points drawn) after each step; in the last, timed
+        steps with the largest shift of the phase [ms].
 
     Returns
     -------
@@ -99,7 +98,9 @@ def fit(windows, config=None, seed=0, report=None):
     def draw(theta=None, i=-1, spread=0.0):
         x = [about_data(window, n, rng) for window, n in zip(windows, shares)]
         for window, part in zip(windows, x) if i >= 0 else ():
-            points = about_orbit(_orbit(net, theta, window, config.horizon), net.scale[:4], window, len(part), spread, rng)
+            points = about_orbit(
+                _orbit(net, theta, window, config.horizon), net.scale[:4], window, len(part), spread, rng
+            )
             n = min(len(points), len(part) if i >= 10 else 2 * len(part) // 3)
             part[:n] = points[rng.permutation(len(points))[:n]]
         return targets(torch.from_numpy(np.concatenate(x)), net.slope, config.scaling)
@@ -141,7 +142,7 @@ def _time(net, theta, windows, shares, config, rng, method, history, report):
     best, least = theta, np.inf
     for i in range(config.timed + 1):
         orbits = [_orbit(net, theta, window, ENDS[-1]) for window in windows]
-        if not all(np.isfinite(orbit).all() for orbit in orbits):
+        if not all(is_near(orbit, window).all() for orbit, window in zip(orbits, windows)):
             break
         shifts = [PhaseShift(net, orbit, DT, ENDS, net.scale[:4]) for orbit in orbits]
         off = max(float(shift(theta).abs().max()) for shift in shifts)
@@ -151,15 +152,16 @@ def _time(net, theta, windows, shares, config, rng, method, history, report):
             break
         points = [about_orbit(orbit[: round(config.horizon / DT)], net.scale[:4], window, n, config.spread[1], rng)
                   for orbit, window, n in zip(orbits, windows, shares)]  # fmt: skip
-        if not all(map(len, points)):
-            break
         x, known, size = targets(torch.from_numpy(np.concatenate(points)), net.slope, config.scaling)
         field = sensitivity(net, theta, x, known, size)
         timing = torch.cat([shift.jacobian(theta) for shift in shifts]).numpy()
         weight = WEIGHT * np.sqrt((field**2).sum(1).mean() / (timing**2).sum(1))
+        factor = torch.from_numpy(weight)
 
-        def residual(p, x=x, known=known, size=size, shifts=shifts, weight=torch.from_numpy(weight)):
-            return torch.cat([((net.slopes(p, x) - known) / size).flatten(), weight * torch.cat([s(p) for s in shifts])])
+        def residual(p, x=x, known=known, size=size, shifts=shifts, factor=factor):
+            return torch.cat(
+                [((net.slopes(p, x) - known) / size).flatten(), factor * torch.cat([s(p) for s in shifts])]
+            )
 
         theta, _ = method.step(residual, np.concatenate([field, weight[:, None] * timing]), theta, config.damping[1])
         history.append(off)
@@ -196,10 +198,14 @@ def about_data(window, n, rng):
     return np.column_stack([z, np.full(n, window.current)])
 
 
+def is_near(orbit, window):
+    """Which states are within six standard deviations of the measured ones, boolean ndarray of shape (n,)."""
+    return (np.abs((orbit[:, :4] - window.centre) / window.scale) < 6).all(1)
+
+
 def about_orbit(orbit, scale, window, n, spread, rng):
     """Points about an orbit, as many per unit of arc length everywhere; none if it has left for good."""
-    z = orbit[:, :4]
-    z = z[(np.abs((z - window.centre) / window.scale) < 6).all(1)]
+    z = orbit[is_near(orbit, window), :4]
     if len(z) < len(orbit) // 2:
         return np.empty((0, 5))
     arc = np.linalg.norm(np.diff(z / scale, axis=0), axis=1)

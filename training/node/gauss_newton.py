@@ -2,7 +2,7 @@
 
 A step is the shortest one that removes the (linearised) residuals of this draw, damped. Short of that it keeps to the
 step before: what earlier draws asked for is not forgotten (SPRING: Goldshlager, Abrahamsen & Lin 2024, J. Comput. Phys.
-516, 113351). Only where the residuals of the draw grow is a step shortened: the many that look too bold are what gets there.
+516, 113351). Only where the residuals of the draw grow much is it damped more: bold steps are what gets there.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """The inverse problem: the three conductances from one noisy window, and how far to trust them.
 
 Maximum likelihood through the solver: the noise is an Ornstein-Uhlenbeck process, so the differences
-e_k - (1 - theta dt) e_{k-1} of the deviations are independent, and Gauss-Newton on their squares is all there is to do. Its
-curvature predicts the spread; windows with other noise show it.
+e_k - (1 - theta dt) e_{k-1} of the deviations are independent, and Gauss-Newton on their squares is all there is to do.
+Its curvature predicts the spread; windows with other noise show it.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def infer_conductances(window, guess, iterations=30):
 
 
 def summarise_estimates(found):
-    """True conductances, mean, spread and mean predicted spread of the estimates, share within two predicted spreads."""
+    """True conductances; mean, spread, mean predicted spread of the estimates; share within two predicted spreads."""
     g, spread = (np.array([getattr(e, name) for e in found]) for name in ("g", "spread"))
     inside = (np.abs(g - CONDUCTANCES) <= 2 * spread).mean(0)
     return {"true": CONDUCTANCES.tolist(), "mean": g.mean(0).tolist(), "spread": g.std(0).tolist(),

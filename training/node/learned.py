@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import h5py
-import numpy as np
 import sympy as sp
 import torch
 
@@ -77,6 +76,6 @@ def _weighted(row, bias, symbols):
 
 
 def learned():
-    """The net that ships with the package: ``surrogate export surrogate.training.node:learned --to DIR`` compiles it."""
+    """The net that ships with the package, for ``surrogate export surrogate.training.node:learned --to DIR``."""
     net, theta, attributes = load_net(Path(__file__).with_name("hodgkin-huxley.h5"))
     return learned_system(net, theta, (attributes["current_low"], attributes["current_high"]))

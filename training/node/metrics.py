@@ -37,8 +37,8 @@ def compare(t, z, truth):
     -------
     dict
         ``rmse`` per variable; ``f1``; of the spikes paired in their order ``phase`` (mean deviation of their times) and
-        ``isi`` (mean deviation of their distances) [ms]; ``amplitude`` [mV] and ``amplitude_percent``: mean deviation of the
-        heights and of the troughs between them. None for what does not exist: a trace that is lost, or without spikes.
+        ``isi`` (mean deviation of their distances) [ms]; ``amplitude`` [mV] and ``amplitude_percent``: mean deviation
+        of their heights and the lowest trough. None for what does not exist: a trace that is lost, or without spikes.
     """
     good = bool(np.isfinite(z).all())
     measures = {"rmse": np.sqrt(np.mean((z - truth) ** 2, 0)).tolist() if good else [None] * 4}

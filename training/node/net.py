@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ class Net:
     def shapes(self):
         """Shapes of weights and biases, layer by layer."""
         sizes = [5, *[self.width] * self.depth, 4]
-        return [shape for a, b in zip(sizes, sizes[1:]) for shape in ((b, a), (b,))]
+        return [shape for a, b in pairwise(sizes) for shape in ((b, a), (b,))]
 
     @property
     def n_parameters(self):

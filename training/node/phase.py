@@ -1,8 +1,8 @@
 """How late the orbit of a net is, without the true one: its residuals, weighted by what they do to the phase.
 
-Along the net's own orbit x(t), the residual r = f_theta - f of the known equations moves the orbit by e, e' = J e + r with
-their Jacobian J. By the time T it is ahead by c.e(T), c = f/|f|^2 in units of the spread, which is the integral of p.r with
-p' = -J^T p, p(T) = c. A residual of 1e-5 everywhere may be late by nothing or by 1e-3 ms per oscillation; this tells.
+Along the net's own orbit x(t), the residual r = f_theta - f of the known equations moves the orbit by e, e' = J e + r
+with their Jacobian J. By the time T it is ahead by c.e(T), c = f/|f|^2 in units of the spread, which is the integral of
+p.r with p' = -J^T p, p(T) = c. Residuals of 1e-5 may be late by nothing or by 1e-3 ms per oscillation; this tells.
 """
 
 import numpy as np

@@ -49,7 +49,7 @@ def _discrete(net, theta, method, x, h, pull, _):
     start = torch.from_numpy(x[:-1]).requires_grad_(True)
     end = step(method, lambda y: net(theta, y), lambda y: net.jacobian(theta, y), start, h)
     basis = torch.eye(5, dtype=end.dtype)[:, None].expand(5, *end.shape)
-    jacobian, = torch.autograd.grad(end, start, basis, retain_graph=True, is_grads_batched=True)
+    (jacobian,) = torch.autograd.grad(end, start, basis, retain_graph=True, is_grads_batched=True)
     pulled = sweep(jacobian.transpose(0, 1).contiguous().numpy(), pull)
     return torch.autograd.grad(end, theta, torch.from_numpy(pulled[1:]))[0]
 

@@ -5,13 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from .data import DT, make_window, solve_truth
 from .fit import Fit, fit
 from .learned import save_net
 from .metrics import compare
-from .rollout import rollout
 from .variants import VARIANTS, predict, train
 
 #: ours, and what is taken away from it to see what matters
@@ -65,11 +63,11 @@ def run(name, seed, truth, epochs=2000, changes=None, report=None):
         part = slice(round(first / DT), round(last / DT))
         if part.stop <= len(truth):
             tests[title] = compare(t[part], z[part], truth[part])
-    return {"name": name, "seed": seed, "loss": loss, "cpu_s": seconds, "tests": tests}, net, theta
+    return {"name": name, "seed": seed, "epochs": epochs, "loss": loss, "cpu_s": seconds, "tests": tests}, net, theta
 
 
 def run_all(names, seeds, directory, epochs=2000, end=1000.0, changes=None, progress=None):
-    """Every variant from every initialisation, those that are done read from `directory`.
+    """Every variant from every initialisation, those that are done (with as many epochs) read from `directory`.
 
     Parameters
     ----------
@@ -89,14 +87,17 @@ def run_all(names, seeds, directory, epochs=2000, end=1000.0, changes=None, prog
     jobs = [(name, seed) for name in names for seed in seeds(name)]
     for name, seed in (progress or list)(jobs):
         path = directory / f"{name.replace(',', '').replace(' ', '-')}-{seed}.json"
-        if not path.exists():
+        row = json.loads(path.read_text()) if path.exists() else {}
+        if name not in OURS and row.get("epochs") != epochs:
+            row = {}
+        if not row:
             truth = solve_truth(np.arange(round(end / DT)) * DT) if truth is None else truth
             row, net, theta = run(name, seed, truth, epochs, changes)
             save_net(path.with_suffix(".h5"), net, theta, seed=seed, current_low=10.0, current_high=10.0)
             scratch = path.with_suffix(".part")
             scratch.write_text(json.dumps(row, indent=1))
             scratch.replace(path)
-        rows.append(json.loads(path.read_text()))
+        rows.append(row)
     return rows
 
 
@@ -115,8 +116,10 @@ def summarise(rows):
         windows = {}
         for title in mine[0]["tests"]:
             tests = [row["tests"][title] for row in mine]
-            values = {"rmse": [m["rmse"][0] for m in tests],
-                      **{k: [m[k] for m in tests] for k in ("phase", "isi", "amplitude", "amplitude_percent", "f1")}}
+            values = {
+                "rmse": [m["rmse"][0] for m in tests],
+                **{k: [m[k] for m in tests] for k in ("phase", "isi", "amplitude", "amplitude_percent", "f1")},
+            }
             windows[title] = {k: {"median": _middle(v), "worst": _middle(v, min if k == "f1" else max)}
                               for k, v in values.items()}  # fmt: skip
             windows[title]["gates"] = [_middle([m["rmse"][j] for m in tests]) for j in (1, 2, 3)]
@@ -139,7 +142,11 @@ def print_table(summary):
     head = ("RMSE v", "phase", "ISI", "ampl mV", "ampl %", "F1")
     keys = ("rmse", "phase", "isi", "amplitude", "amplitude_percent", "f1")
     for title in TESTS:
-        print(f"\n{title} ms, median (published)\n{'':<34}" + "".join(f"{h:>17}" for h in head) + f"{'CPU s':>7}{'within bar':>12}")
+        print(
+            f"\n{title} ms, median (published)\n{'':<34}"
+            + "".join(f"{h:>17}" for h in head)
+            + f"{'CPU s':>7}{'within bar':>12}"
+        )
         for name, row in summary.items():
             if title not in row["windows"]:
                 continue

@@ -65,8 +65,8 @@ VARIANTS = {
 }
 
 
-def train(variant, window, seed=0, epochs=2000, lr=1e-3, start=None, report=None):
-    """Adam, as published; the best parameters (by the loss) are kept.
+def train(variant, window, seed=0, epochs=2000, lr=3e-3, start=None, report=None):
+    """Adam, with three times the published rate as there are fewer epochs; the best parameters (by the loss) are kept.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def train(variant, window, seed=0, epochs=2000, lr=1e-3, start=None, report=None
 def predict(variant, net, theta, start, t):
     """States at the evenly spaced times `t` from 0 on, ndarray of shape (n, 4)."""
     if variant.method == "pinn":
-        return _state_of(net, theta, torch.from_numpy(t)).numpy()
+        return _state_of(net, theta, torch.from_numpy(t)).detach().numpy()
     from .rollout import rollout
 
     start = np.append(start, net.centre[4] if net.drift == 0 else 0.0)
@@ -142,15 +142,16 @@ def _state_of(net, theta, t):
 
 
 def _pinn(variant, net, window):
-    """Loss and gradient of a net that maps the time to the state; its derivative comes from forward differentiation."""
-    t, z = torch.from_numpy(window.t), torch.from_numpy(window.z)
+    """Loss and gradient of a net that maps the time to the state."""
+    t, z = torch.from_numpy(window.t).requires_grad_(True), torch.from_numpy(window.z)
     scale = torch.from_numpy(window.scale if variant.normalised else np.ones(4))
     size = torch.from_numpy(window.slope if variant.normalised else np.ones(4))
     current = torch.full((len(t), 1), window.current, dtype=t.dtype)
 
     def objective(theta):
         theta = theta.requires_grad_(True)
-        state, slope = torch.func.jvp(lambda s: _state_of(net, theta, s), (t,), (torch.ones_like(t),))
+        state = _state_of(net, theta, t)
+        slope = torch.stack([torch.autograd.grad(one.sum(), t, create_graph=True)[0] for one in state.unbind(-1)], -1)
         bounded = state.clamp(-200.0, 200.0)  # beyond, the exponentials of the rates overflow
         loss = ((state - z) / scale).square().sum(1).mean()
         loss = loss + variant.physics * ((slope - equations()[0](bounded, current)) / size).square().sum(1).mean()
