@@ -2,14 +2,18 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
+from surrogate.training import node
 from surrogate.training.export import export_model, kernel_source
 from surrogate.training.node import (
+    Fit,
     compare,
+    fit,
     learned_system,
     load_net,
     make_window,
@@ -22,6 +26,7 @@ from surrogate.training.node.fit import about_orbit, make_net
 from surrogate.training.node.gauss_newton import GaussNewton
 from surrogate.training.node.metrics import f1_score, spike_peaks
 from surrogate.training.node.net import Net
+from surrogate.training.node.phase import PhaseShift
 from surrogate.training.node.rollout import jacobian, rollout, slopes
 from surrogate.training.node.shooting import GRADIENTS, shoot
 from surrogate.training.node.solvers import METHODS, ROSENBROCK, step
@@ -160,6 +165,46 @@ def test_points_follow_the_orbit(window):
     points = about_orbit(orbit, window.scale, window, 50, 0.0, np.random.default_rng(0))
     assert points.shape == (50, 5)
     assert len(about_orbit(np.full((100, 5), np.nan), window.scale, window, 50, 0.1, np.random.default_rng(0))) == 0
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """(Net, theta) of the file that comes with the package."""
+    return load_net(Path(node.__file__).with_name("hodgkin-huxley.h5"))[:2]
+
+
+def test_shipped_net_is_within_the_bar(shipped):
+    net, theta = shipped
+    t = np.arange(10_000) * 0.01
+    z = rollout(net.compiled(theta), "tsit5", START, 0.01, len(t) - 1)[:, :4]
+    m = compare(t[1468:], z[1468:], solve_truth(t)[1468:])
+    assert m["rmse"][0] < 0.05
+    assert m["phase"] < 1e-3
+    assert m["f1"] == 1
+
+
+def test_shift_of_the_phase_is_known_without_the_truth(shipped):
+    net, theta = shipped
+    theta = theta + 1e-5 * torch.from_numpy(np.random.default_rng(2).standard_normal(len(theta)))
+    orbit = rollout(net.compiled(theta), "tsit5", START, 0.01, 6000)
+    shift = PhaseShift(net, orbit, 0.01, (30.0, 60.0), net.scale[:4])
+    t = np.arange(6200) * 0.01
+    true, _ = spike_peaks(t, solve_truth(t)[:, 0])
+    found, _ = spike_peaks(t[:6001], orbit[:, 0])
+    late = found - true[: len(found)]
+    assert abs(late[2]) > 1e-3  # the spike at 32 ms; the shift is by how much the orbit is ahead
+    assert shift(theta)[0] == pytest.approx(-late[2], rel=0.15)
+    direction = torch.from_numpy(np.random.default_rng(3).standard_normal(len(theta)))
+    numerical = (shift(theta + 1e-6 * direction) - shift(theta - 1e-6 * direction)) / 2e-6
+    np.testing.assert_allclose(shift.jacobian(theta) @ direction, numerical, rtol=1e-5)
+
+
+def test_gauss_newton_lowers_the_residuals():
+    """Along the undisturbed window, which is a line, to less than a tenth in thirty steps."""
+    _, _, history, _ = fit(
+        make_window(0, noise=0.0), Fit(width=48, points=100, adam=100, tube=30, orbit=0, timed=0, damping=(1e-5, 1e-8))
+    )
+    assert min(history[-5:]) < 0.1 * history[0]
 
 
 @pytest.mark.parametrize("name", ["full", "backsolve adjoint", "node tsit5, plain", "pinn", "pinn, plain"])
