@@ -34,12 +34,15 @@ def shoot(net, theta, method, x0, h, target, weight, gradient="discrete"):
     """
     n = len(target)
     x = rollout(net.compiled(theta), method, x0, h, n - 1)
-    good = int(np.isfinite(x).all(1).argmin()) or n if not np.isfinite(x).all() else n
+    lost = ~np.isfinite(x).all(1)
+    good = int(lost.argmax()) if lost.any() else n
     x = x[:good]
     off = (x[:, :4] - target[:good]) * weight
     value = ((off**2).sum() + 4e4 * (n - good)) / n
     pull = np.zeros((good, 5))
     pull[:, :4] = 2 * off * weight / n
+    if good < 2:
+        return value, torch.zeros_like(theta)
     run = {"discrete": _discrete, "interpolating": _continuous, "backsolve": _continuous}[gradient]
     return value, run(net, theta, method, x, h, pull, gradient)
 
