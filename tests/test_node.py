@@ -24,6 +24,7 @@ from surrogate.training.node import (
 )
 from surrogate.training.node.fit import about_orbit, make_net
 from surrogate.training.node.gauss_newton import GaussNewton
+from surrogate.training.node.inverse import CONDUCTANCES, infer_conductances, summarise_estimates
 from surrogate.training.node.metrics import f1_score, spike_peaks
 from surrogate.training.node.net import Net
 from surrogate.training.node.phase import PhaseShift
@@ -244,3 +245,13 @@ def test_learned_field_in_c_agrees_with_scipy(tmp_path, window):
         np.testing.assert_allclose(cell, run.y[:4, -1], rtol=1e-6, atol=1e-7)
     with pytest.raises(ValueError, match="layer norm"):
         learned_system(replace(net, layer_norm=True), theta)
+
+
+def test_conductances_from_a_noisy_window():
+    found = [infer_conductances(make_window(seed), (60.0, 60.0, 0.5)) for seed in (0, 1)]
+    for e in found:
+        assert (np.abs(e.g - CONDUCTANCES) < 3 * e.spread).all()
+        assert (e.spread < 0.15 * CONDUCTANCES).all()
+    exact = infer_conductances(make_window(0, noise=1e-6), (100.0, 40.0, 0.4))
+    np.testing.assert_allclose(exact.g, CONDUCTANCES, rtol=1e-4)
+    assert set(summarise_estimates(found)) == {"true", "mean", "spread", "predicted", "inside"}

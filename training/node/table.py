@@ -22,7 +22,6 @@ OURS = {
     "ours, residuals not scaled": Fit(scaling="none", timed=0),
     "ours, residuals relative": Fit(scaling="relative", timed=0),
     "ours, phase not timed": Fit(timed=0),
-    "ours, Adam alone": Fit(adam=12_000, tube=0, orbit=0, timed=0),
 }
 #: our net, then the published loss for some epochs more
 AFTER = "ours, then the published loss"
