@@ -402,6 +402,21 @@ def balance_compared():
     return origin(record) + table([*head, "measured: imbalance", "efficiency in CPU time, as they lie", "shared"], rows)
 
 
+def hodgkin_huxley():
+    """Learned vector fields beside the published ones: medians over the initialisations."""
+    record, rows = read("hodgkin_huxley"), []
+    for name, row in record["variants"].items():
+        published = row["published"] or [None] * 6
+        cells = [name, *(number(published[k], ".2f") for k in (0, 1, 5))]
+        for window in ("14.68-100", "100-1000"):
+            cells += [number(row["windows"][window][k]["median"], ".2g") for k in ("rmse", "phase", "f1")]
+        rows.append([*cells, f"{row['cpu_s']:.0f}", f"{row['reached']} of {row['runs']}"])
+    measures = ["RMSE v [mV]", "phase [ms]", "F1"]
+    head = ["", *(f"published: {m}" if m == measures[0] else m for m in measures),
+            *(f"to {end} ms: {m}" if m == measures[0] else m for end in (100, 1000) for m in measures)]  # fmt: skip
+    return origin(record) + table([*head, "CPU s", "within the bar"], rows)
+
+
 def fill(text):
     """A page with all its tables made anew; ValueError for a marker without a function."""
 

@@ -23,6 +23,7 @@ SCRIPTS = {
     "surrogate_accuracy": [], "rollout_drift": [], "hydro_drift": [], "calibration": [], "net_calls": [],
     "training_cost": [], "routing": ["--rtol", "0.1"], "net_kernel": [], "memory": [], "grackle_cost": [],
     "strong_scaling": [], "weak_scaling": [], "load_balance": [], "balance_simulation": [],
+    "hodgkin_huxley": ["--only", "ours", "no physics"],
 }  # fmt: skip
 #: what some need beyond the extras `test` and `training`
 NEEDS = {
