@@ -23,7 +23,7 @@
 #define FIRST 3.0
 /* Where time is explicit: first step at most, in units of the interval, and largest increase per step. */
 #define FIRST_OF_TIME 0.015625
-#define GROW_OF_TIME 2.0
+#define GROW_OF_TIME 1.5
 /* Share of the tolerance within which the quick attempt must be. */
 #define QUICK 0.1
 /* Cells looked at before those of them that are left are integrated: many, as the lanes run empty at the end. */
