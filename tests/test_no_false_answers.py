@@ -362,3 +362,33 @@ def test_kinetics_against_lsoda_in_any_units(make, kinetics_in_python, seed):
         cells, report = advance(make(kinetics()), [start * unit], dt, rtol, k * unit ** (1 - ORDERS))
         error = np.abs(cells[0][counted] / unit / expected[counted] - 1)
         assert report.status[0] >= FLAGGED or (error <= 20 * rtol).all(), rtol
+
+
+# ---- around the solver ----------------------------------------------------------------------------------------------
+
+
+def test_selftest_knows_terms_of_either_sign(make):
+    """Production and loss of signed terms may cancel, or be negative: their magnitudes are the scale of round-off."""
+    x, v = symbol("x"), symbol("v")
+    rhs = (number("1e8") * x - number("1e8") * v, -number("1e8") * x + v)
+    variables = (Variable("x", sample=(-1.0, 1.0)), Variable("v", sample=(-1.0, 1.0)))
+    assert make(System("signed", variables, rhs)).selftest() < 1e-10
+
+
+def test_a_species_needs_a_mass():
+    with pytest.raises(ValueError, match="X is a species of mass 0.0 g: give the mass of a particle"):
+        Variable("X", "cm^-3", lower=0.0, floor=0.0, role="species")
+    with pytest.raises(ValueError, match="X: scale is 'mean': give a number, 'total' or 'range'"):
+        Variable("X", scale="mean")
+
+
+def test_no_radiation_is_the_limit_of_little(build):
+    """Grain recombination is largest where the field vanishes."""
+    system, model = build("ism-molecular")
+    cells, dt = wide(system, 50, seed=9)
+    ends = []
+    for field in (0.0, 1e-30, 1e-20):
+        ends.append(cells.copy())
+        assert (model.stepper(rtol=1e-6, net=False).step(ends[-1], dt, params={"G0": field}).status < FLAGGED).all()
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-4, atol=1e-12)
+    np.testing.assert_allclose(ends[0], ends[2], rtol=1e-4, atol=1e-12)
