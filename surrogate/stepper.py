@@ -130,7 +130,8 @@ class Stepper:
             at = np.unravel_index(i, layout.shape)
             values = [cells[name][at] for name in self._names] if isinstance(cells, Mapping) else cells[at]
             others = {what: x if isinstance(x, float) else float(x[i]) for what, x in inputs if what != "mask"}
-            result.append({"cell": dict(zip(self._names, map(float, values))), "inputs": {k: v for k, v in others.items() if math.isfinite(v)},
+            result.append({"cell": dict(zip(self._names, map(float, values))),
+                           "inputs": {k: v for k, v in others.items() if math.isfinite(v)},
                            "status": STATUS_NAMES[int(status[i])], "attempts": int(report.cost.reshape(-1)[i]),
                            "model": self.model.name, "system_hash": self.model.info.get("system_hash"),
                            "options": self._options, "version": version("stiff-surrogate")})  # fmt: skip

@@ -543,6 +543,13 @@ ODD = {
 }
 
 
+#: of a label file with one number, as one writes them by hand
+LABEL_ATTRIBUTES = {
+    "format": "stiff-surrogate labels", "format_version": 1, "n": 1, "dts": 1, "chunk": 1, "variables": ["x"],
+    "parameters": ["x"], "param_ranges": "", "system": "s", "system_hash": "h", "split": "train", "command": "",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("kind", ["model", "labels"])
 def test_hostile_hdf5_is_refused(name, kind, place):
@@ -551,22 +558,7 @@ def test_hostile_hdf5_is_refused(name, kind, place):
         if kind == "model":
             file.attrs["format"] = 6
         else:
-            file.attrs.update(
-                {
-                    "format": "stiff-surrogate labels",
-                    "format_version": 1,
-                    "n": 1,
-                    "dts": 1,
-                    "chunk": 1,
-                    "variables": ["x"],
-                    "parameters": ["x"],
-                    "param_ranges": "",
-                    "system": "s",
-                    "system_hash": "h",
-                    "split": "train",
-                    "command": "",
-                }
-            )
+            file.attrs.update(LABEL_ATTRIBUTES)
     with pytest.raises(ValueError, match="x.h5 (is not a|is damaged|holds)") as caught:
         (read_arrays if kind == "model" else load_labels)("x.h5")
     assert "\n" not in str(caught.value)
@@ -598,22 +590,8 @@ def test_hostile_attributes_are_refused(value, place):
     ],
 )
 def test_hostile_attributes_of_labels_are_refused(name, value, place):
-    attributes = {
-        "format": "stiff-surrogate labels",
-        "format_version": 1,
-        "n": 1,
-        "dts": 1,
-        "chunk": 1,
-        "variables": ["x"],
-        "parameters": ["x"],
-        "param_ranges": "",
-        "system": "s",
-        "system_hash": "h",
-        "split": "train",
-        "command": "",
-    }
     with h5py.File("x.h5", "w") as file:
-        file.attrs.update(attributes | {name: value})
+        file.attrs.update(LABEL_ATTRIBUTES | {name: value})
     with pytest.raises(ValueError, match="x.h5 is"):
         load_labels("x.h5")
 

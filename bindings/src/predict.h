@@ -358,6 +358,7 @@ static void decode(const chunk *c, const short *order, int n, double *end, float
         if (in_total[k])
             y[k] = vd_select(own < least, vd_max(own + least * (factor - 1.0), vd_set(0.0)), y[k]);
     }
+    for (int k = 0; k < N_STATE; k++) y[k] = vd_max(y[k], vd_set(floor_value[k]));
     vmask good = restore(invariant, y);
     vdouble sum = vd_set(0.0);
     for (int k = 0; k < N_STATE; k++) sum += y[k];

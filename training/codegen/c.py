@@ -89,7 +89,6 @@ def _defines(system, entries, lu, conserved):
         _array("unsigned char", "in_total", [str(int(v.scale == "total")) for v in variables]),
         _array("double", "scale", [_double(0 if isinstance(v.scale, str) else v.scale) for v in variables]),
         _array("double", "floor_value", [_double(v.floor) for v in variables]),
-        f"#define HAS_FLOOR {int(any(v.floor > float('-inf') for v in variables))}",
         _array("double", "conserved", [_double(x) for row in conserved for x in row]),
         "/* the same invariants, combined so that each has a variable of its own, the carrier, with weight 1 */",
         _array("double", "law", [_double(c.get(k, 0.0)) for c in reduced.values() for k in range(len(variables))]),
