@@ -1,6 +1,8 @@
 # make demo        a blast wave in clumpy gas on two MPI ranks, with the surrogate and with the solver alone; demo/demo.png
 # make test        everything: C, Fortran, Python and MPI tests
 # make test-mpich  the MPI tests again, with MPICH in place of Open MPI
+# make lint        whether Python and C are formatted, and Python free of faults that ruff finds
+# make format      bring both into form
 # make tables      write README.md and benchmarks/README.md anew, tables and pictures, from benchmarks/results/*.json
 # make build       install anew what a change in C or in the code generator affects
 # make clean       remove what the others made
@@ -18,18 +20,30 @@ PIP    := .venv/bin/pip --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
 
-.PHONY: demo test test-mpich build tables ctest pytest install-demo install-test fortran clean
+.PHONY: demo test test-mpich lint format build tables ctest pytest install-demo install-test fortran clean
 
 demo: install-demo
 	.venv/bin/surrogate demo --ranks 2
 
-test: ctest pytest
+test: lint ctest pytest
 
 build: install-test
 
 tables:
 	.venv/bin/python -m benchmarks.readme_tables
 	.venv/bin/python -m benchmarks.figures
+
+SOURCES_IN_C = $$(find bindings tests benchmarks training -name '*.[ch]')
+
+lint: install-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/clang-format --dry-run -Werror $(SOURCES_IN_C)
+
+format: install-test
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/clang-format -i $(SOURCES_IN_C)
 
 ctest: install-test fortran
 	cmake -S . -B $(BUILD)/release -DCMAKE_BUILD_TYPE=Release \

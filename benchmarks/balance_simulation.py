@@ -30,8 +30,16 @@ from .ranks import distribute, run, with_pool
 
 #: scenes: share of hard cells in the shock, share of the ranks that it crosses
 SCENES = ((0.3, 0.01), (0.03, 0.01), (0.1, 0.1))
-MACHINE = {"work": 0.38e-6, "pack": 0.05e-6, "latency": (1e-6, 3e-6), "bandwidth": (5e9, 5e9), "overhead": 1e-6,
-           "ranks_per_node": 64, "bytes": (8 * 16, 8 * 11), "judge": 0.05}  # fmt: skip
+MACHINE = {
+    "work": 0.38e-6,
+    "pack": 0.05e-6,
+    "latency": (1e-6, 3e-6),
+    "bandwidth": (5e9, 5e9),
+    "overhead": 1e-6,
+    "ranks_per_node": 64,
+    "bytes": (8 * 16, 8 * 11),
+    "judge": 0.05,
+}
 
 
 class Loads:
@@ -95,26 +103,42 @@ def simulate(pool, n_ranks, n_cells, hard, owners, machine=MACHINE, interval=1, 
     unbalanced = loads.true.max() * machine["work"] + agreements
     step = done.max() + exchange + agreements
     return {
-        "ranks": n_ranks, "cells_per_rank": n_cells, "hard": hard, "owners": owners, "interval": interval,
-        "min_gain": tolerance, "imbalance": (loads.true.max() / loads.true.mean(), after.max() / after.mean()),
+        "ranks": n_ranks,
+        "cells_per_rank": n_cells,
+        "hard": hard,
+        "owners": owners,
+        "interval": interval,
+        "min_gain": tolerance,
+        "imbalance": (loads.true.max() / loads.true.mean(), after.max() / after.mean()),
         "efficiency": {"off": ideal / unbalanced, "world": ideal / step},
-        "seconds": {"ideal": ideal, "off": unbalanced, "world": step, "plan": planning, "loads": exchange * interval,
-                    "pick": float(np.median(picking)) if picking else 0.0},
-        "messages": 2 * len(moves.amount), "most_messages": 2 * int(np.bincount(moves.sender, minlength=1).max()),
+        "seconds": {
+            "ideal": ideal,
+            "off": unbalanced,
+            "world": step,
+            "plan": planning,
+            "loads": exchange * interval,
+            "pick": float(np.median(picking)) if picking else 0.0,
+        },
+        "messages": 2 * len(moves.amount),
+        "most_messages": 2 * int(np.bincount(moves.sender, minlength=1).max()),
         "MB": float(cells.sum() * sum(machine["bytes"]) / 1e6),
-    }  # fmt: skip
+    }
 
 
-HEADER = (f"{'ranks':>8}{'owners':>8}{'every':>6}{'imbalance':>15}{'eff.: off':>11}{'shared':>8}{'step ms':>9}"
-          f"{'plan ms':>9}{'pick ms':>9}{'messages':>10}{'per rank':>9}{'MB':>8}")  # fmt: skip
+HEADER = (
+    f"{'ranks':>8}{'owners':>8}{'every':>6}{'imbalance':>15}{'eff.: off':>11}{'shared':>8}{'step ms':>9}"
+    f"{'plan ms':>9}{'pick ms':>9}{'messages':>10}{'per rank':>9}{'MB':>8}"
+)
 
 
 def row(r):
     """One line under `HEADER`."""
     i, e, s = (r[name] for name in ("imbalance", "efficiency", "seconds"))
-    return (f"{r['ranks']:>8}{r['owners']:>8}{r['interval']:>6}{i[0]:>9.2f}{i[1]:>6.2f}{e['off']:>11.3f}"
-            f"{e['world']:>8.3f}{1e3 * s['world']:>9.2f}{1e3 * s['plan']:>9.2f}{1e3 * s['pick']:>9.2f}"
-            f"{r['messages']:>10}{r['most_messages']:>9}{r['MB']:>8.1f}")  # fmt: skip
+    return (
+        f"{r['ranks']:>8}{r['owners']:>8}{r['interval']:>6}{i[0]:>9.2f}{i[1]:>6.2f}{e['off']:>11.3f}"
+        f"{e['world']:>8.3f}{1e3 * s['world']:>9.2f}{1e3 * s['plan']:>9.2f}{1e3 * s['pick']:>9.2f}"
+        f"{r['messages']:>10}{r['most_messages']:>9}{r['MB']:>8.1f}"
+    )
 
 
 def compare(path, pool, options):
@@ -122,16 +146,21 @@ def compare(path, pool, options):
     rows = []
     if not options.measured:
         return rows
-    print(f"{'ranks':>6}{'simulated: imbalance':>24}{'eff. off, shared':>18}{'measured: imbalance':>23}"
-          f"{'(CPU) off, shared':>19}")  # fmt: skip
+    print(
+        f"{'ranks':>6}{'simulated: imbalance':>24}{'eff. off, shared':>18}{'measured: imbalance':>23}"
+        f"{'(CPU) off, shared':>19}"
+    )
     for n in options.measured:
         scene = {"cells": options.cells, "hard": 0.1, "owners": max(1, n // 2)}
         real = run(n, path, **scene, repeats=options.repeats, net=False)
         sim = simulate(pool, n, scene["cells"], scene["hard"], scene["owners"])
         rows.append({"simulated": sim, "measured": real})
         (a, b), e, c = sim["imbalance"], sim["efficiency"], real["cpu_efficiency"]
-        print(f"{n:>6}{a:>16.2f} -> {b:<5.2f}{e['off']:>10.2f}{e['world']:>7.2f}{real['imbalance'][0]:>15.2f} -> "
-              f"{real['imbalance'][1]:<5.2f}{c['off']:>10.2f}{c['world']:>8.2f}", flush=True)  # fmt: skip
+        print(
+            f"{n:>6}{a:>16.2f} -> {b:<5.2f}{e['off']:>10.2f}{e['world']:>7.2f}{real['imbalance'][0]:>15.2f} -> "
+            f"{real['imbalance'][1]:<5.2f}{c['off']:>10.2f}{c['world']:>8.2f}",
+            flush=True,
+        )
     return rows
 
 
@@ -140,11 +169,23 @@ def main(arguments=None):
     parser = make_parser(__doc__)
     parser.add_argument("--ranks", type=int, nargs="+", default=[10, 100, 1000, 10_000, 100_000])
     parser.add_argument("--cells", type=int, default=20_000, help="per rank")
-    parser.add_argument("--scene", type=float, nargs=2, action="append", metavar=("HARD", "OWNERS"),
-                        help="share of hard cells in the shock, share of the ranks in it; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--scene",
+        type=float,
+        nargs=2,
+        action="append",
+        metavar=("HARD", "OWNERS"),
+        help="share of hard cells in the shock, share of the ranks in it; may be repeated",
+    )
     parser.add_argument("--min-gain", type=float, default=0.03)
-    parser.add_argument("--measured", type=int, nargs="*", default=[1, 2, 4, 8], metavar="RANKS",
-                        help="run on so many as well (default 1 2 4 8)")  # fmt: skip
+    parser.add_argument(
+        "--measured",
+        type=int,
+        nargs="*",
+        default=[1, 2, 4, 8],
+        metavar="RANKS",
+        help="run on so many as well (default 1 2 4 8)",
+    )
     parser.add_argument("--repeats", type=int, default=9)
     options = start(parser, arguments, bind=False, ranks=[10, 100], cells=1000, repeats=1, measured=[1, 2])
 
@@ -158,8 +199,9 @@ def main(arguments=None):
             for n in options.ranks:
                 owners = max(1, round(share * n))
                 for interval in (1, 10):
-                    result = simulate(pool, n, options.cells, hard * owners / n, owners, interval=interval,
-                                      tolerance=options.min_gain)  # fmt: skip
+                    result = simulate(
+                        pool, n, options.cells, hard * owners / n, owners, interval=interval, tolerance=options.min_gain
+                    )
                     rows.append({"scene": [hard, share], **result})
                     print(row(result), flush=True)
         return {"assumed": MACHINE, "results": rows, "compared": compare(path, pool, options)}

@@ -3,13 +3,13 @@
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib.ticker import NullFormatter  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import NullFormatter
 
-from .errors import P99  # noqa: E402
-from .readme_tables import read  # noqa: E402
-from .timing import RESULTS  # noqa: E402
+from .errors import P99
+from .readme_tables import read
+from .timing import RESULTS
 
 
 def pareto(record):

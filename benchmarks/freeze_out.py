@@ -64,8 +64,16 @@ def measure_ours(model, name, cells, params, reference, options):
                 return stepper.step(state, Z_END, params=named)
 
             seconds, report = median_seconds(call, options.repeats), call()
-            rows.append(row(label, rtol, 1e6 * seconds / len(cells), report.solver_steps / len(cells),
-                            int((report.status >= 32).sum()), errors_of(name, state, reference)))  # fmt: skip
+            rows.append(
+                row(
+                    label,
+                    rtol,
+                    1e6 * seconds / len(cells),
+                    report.solver_steps / len(cells),
+                    int((report.status >= 32).sum()),
+                    errors_of(name, state, reference),
+                )
+            )
             rows[-1]["accepted"] = float(report.fraction_accepted)
     return rows
 
@@ -106,8 +114,16 @@ def measure_scipy(system, cells, params, reference, atol):
                     start = time.process_time()
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    run = solve_ivp(lambda t, y, p: rhs(t, y, p), (0, Z_END), cells[i], method, rtol=rtol, atol=atol,
-                                    jac=lambda t, y, p: jacobian(t, y, p), args=(params[i],))  # fmt: skip
+                    run = solve_ivp(
+                        lambda t, y, p: rhs(t, y, p),
+                        (0, Z_END),
+                        cells[i],
+                        method,
+                        rtol=rtol,
+                        atol=atol,
+                        jac=lambda t, y, p: jacobian(t, y, p),
+                        args=(params[i],),
+                    )
                 if run.success and i >= 0:
                     ends[i], steps = run.y[:, -1], steps + run.t.size - 1
             us = 1e6 * (time.process_time() - start) / len(cells)
@@ -119,12 +135,15 @@ def measure_scipy(system, cells, params, reference, atol):
 
 def print_table(title, rows):
     """What the rows say."""
-    print(f"\n{title}\n{'solver':<14}{'rtol':>8}{'us/point':>10}{'steps':>8}{'failed':>8}{'50 %':>9}{'99 %':>9}"
-          f"{'max':>9}")  # fmt: skip
+    print(
+        f"\n{title}\n{'solver':<14}{'rtol':>8}{'us/point':>10}{'steps':>8}{'failed':>8}{'50 %':>9}{'99 %':>9}{'max':>9}"
+    )
     for r in rows:
         e = r["errors"]
-        print(f"{r['solver']:<14}{r['rtol']:>8.0e}{r['us']:>10.2f}{r['steps']:>8.1f}{r['failed']:>8}{e[0]:>9.1e}{e[2]:>9.1e}"
-              f"{e[4]:>9.1e}")  # fmt: skip
+        print(
+            f"{r['solver']:<14}{r['rtol']:>8.0e}{r['us']:>10.2f}{r['steps']:>8.1f}{r['failed']:>8}{e[0]:>9.1e}{e[2]:>9.1e}"
+            f"{e[4]:>9.1e}"
+        )
 
 
 def main(arguments=None):

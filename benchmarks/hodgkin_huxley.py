@@ -38,14 +38,23 @@ def main(arguments=None):
     changes = SMALL if options.quick else None
     with tempfile.TemporaryDirectory() as scratch:
         directory = scratch if options.quick else options.runs
-        rows = run_all(options.only, lambda name: range(options.seeds if name == "ours" else options.other_seeds),
-                       directory, options.epochs, options.end, changes, progress)  # fmt: skip
+        rows = run_all(
+            options.only,
+            lambda name: range(options.seeds if name == "ours" else options.other_seeds),
+            directory,
+            options.epochs,
+            options.end,
+            changes,
+            progress,
+        )
     summary = summarise(rows)
     print_table(summary)
     found = [infer_conductances(make_window(seed), (60.0, 60.0, 0.5)) for seed in progress(range(options.draws))]
     inverse = summarise_estimates(found)
-    print("\nconductances [mS/cm^2]\n" + "\n".join(f"{key:<10}" + "".join(f"{x:9.3f}" for x in row)
-                                                for key, row in inverse.items()))  # fmt: skip
+    print(
+        "\nconductances [mS/cm^2]\n"
+        + "\n".join(f"{key:<10}" + "".join(f"{x:9.3f}" for x in row) for key, row in inverse.items())
+    )
     data = {"bar": BAR, "epochs": options.epochs, "variants": summary, "after": AFTER, "inverse": inverse, "runs": rows}
     finish("hodgkin_huxley", options, {**data, "fit": {k: str(v) for k, v in vars(Fit()).items()}})
 

@@ -16,8 +16,9 @@ def measure(pool, options):
         for hard in (0.1, 0.0):
             for net in (False, True):
                 owners = max(1, n_ranks // 2)
-                rows.append(run(n_ranks, pool, cells=options.cells, hard=hard, owners=owners, repeats=options.repeats,
-                                net=net))  # fmt: skip
+                rows.append(
+                    run(n_ranks, pool, cells=options.cells, hard=hard, owners=owners, repeats=options.repeats, net=net)
+                )
                 print(row(rows[-1]), flush=True)
     return rows
 
@@ -32,9 +33,11 @@ def main(arguments=None):
     rows = with_pool(options, lambda pool: measure(pool, options))
     for r in rows:
         if r["hard"] == 0:
-            print(f"{r['ranks']} ranks, net {r['net']}, nothing hard: sharing costs "
-                  f"{100 * (r['world_over_off'] - 1):+.1f} % of the "
-                  f"chemistry, {100 * (r['cpu_world_over_off'] - 1):+.1f} % in CPU time")  # fmt: skip
+            print(
+                f"{r['ranks']} ranks, net {r['net']}, nothing hard: sharing costs "
+                f"{100 * (r['world_over_off'] - 1):+.1f} % of the "
+                f"chemistry, {100 * (r['cpu_world_over_off'] - 1):+.1f} % in CPU time"
+            )
     finish("load_balance", options, {"results": rows})
 
 

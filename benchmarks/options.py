@@ -10,8 +10,11 @@ def make_parser(doc):
     """A parser with the common options and `doc`, the docstring of the script."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smallest sizes, to see it run: the numbers mean nothing")
-    parser.add_argument("--json", metavar="PATH", help="where the record goes (default: benchmarks/results/NAME.json; "
-                        "of a quick run: nowhere)")  # fmt: skip
+    parser.add_argument(
+        "--json",
+        metavar="PATH",
+        help="where the record goes (default: benchmarks/results/NAME.json; of a quick run: nowhere)",
+    )
     return parser
 
 

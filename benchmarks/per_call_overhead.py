@@ -50,8 +50,18 @@ def median_us(call, repeats, prepare=lambda: None):
 
 def accepted_cells(model, n=4096):
     """Cells and time steps [s] that the net takes: warm neutral gas over two decades of density."""
-    gas = {"H": 0.9, "H+": 0.1, "H-": 1e-6, "H2": 1e-3, "H2+": 1e-6, "He": 0.10738, "He+": 1e-6, "He++": 1e-6,
-           "e-": 0.100003, "T": 8000.0}  # fmt: skip
+    gas = {
+        "H": 0.9,
+        "H+": 0.1,
+        "H-": 1e-6,
+        "H2": 1e-3,
+        "H2+": 1e-6,
+        "He": 0.10738,
+        "He+": 1e-6,
+        "He++": 1e-6,
+        "e-": 0.100003,
+        "T": 8000.0,
+    }
     cells = np.outer(np.geomspace(1, 100, 2 * n), [gas[v.name] for v in model.variables])
     cells[:, -1] = np.random.default_rng(1).uniform(6000, 9000, len(cells))
     dt = np.full(len(cells), 3.15576e12)
@@ -108,8 +118,10 @@ def run_torchscript(directory, repeats):
 def mlp_weights():
     """Weights and biases of the perceptron."""
     rng = np.random.default_rng(0)
-    return [(rng.normal(0, n**-0.5, (n, m)).astype(np.float32), rng.normal(0, 0.1, m).astype(np.float32))
-            for n, m in zip(WIDTHS, WIDTHS[1:])]  # fmt: skip
+    return [
+        (rng.normal(0, n**-0.5, (n, m)).astype(np.float32), rng.normal(0, 0.1, m).astype(np.float32))
+        for n, m in zip(WIDTHS, WIDTHS[1:])
+    ]
 
 
 def mlp_inputs(n):
@@ -151,8 +163,10 @@ def run_mlp_onnx(directory, repeats):
             nodes.append(helper.make_node("Sigmoid", [x], [f"s{i}"]))
             nodes.append(helper.make_node("Mul", [x, f"s{i}"], [f"m{i}"]))
             x = f"m{i}"
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width])
-            for name, width in (("x", WIDTHS[0]), (x, WIDTHS[-1]))]  # fmt: skip
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width])
+        for name, width in (("x", WIDTHS[0]), (x, WIDTHS[-1]))
+    ]
     graph = helper.make_graph(nodes, "mlp", ends[:1], ends[1:], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, directory / "mlp.onnx")
@@ -170,8 +184,13 @@ def run_mlp_onnx(directory, repeats):
     return {n: median_us(lambda n=n: session.run(None, inputs[n]), repeats) for n in CELLS}
 
 
-RUNNERS = {"cffi": run_cffi, "torchscript": run_torchscript, "mlp_torch": run_mlp_torch, "mlp_onnx": run_mlp_onnx,
-           "mlp_torchscript": lambda d, r: run_mlp_torch(d, r, script=True)}  # fmt: skip
+RUNNERS = {
+    "cffi": run_cffi,
+    "torchscript": run_torchscript,
+    "mlp_torch": run_mlp_torch,
+    "mlp_onnx": run_mlp_onnx,
+    "mlp_torchscript": lambda d, r: run_mlp_torch(d, r, script=True),
+}
 
 
 def resident_mb():
@@ -186,17 +205,38 @@ def measure(name, directory, repeats):
         from surrogate.model import ENGINE_DIR
 
         program = directory / "per_call"
-        subprocess.run([os.environ.get("CC", "cc"), "-O2", f"-I{ROOT / 'bindings' / 'include'}",
-                        Path(__file__).with_name("per_call.c"), "-o", program, f"-L{ENGINE_DIR}",
-                        f"-Wl,-rpath,{ENGINE_DIR}", "-lsurrogate"], check=True)  # fmt: skip
+        subprocess.run(
+            [
+                os.environ.get("CC", "cc"),
+                "-O2",
+                f"-I{ROOT / 'bindings' / 'include'}",
+                Path(__file__).with_name("per_call.c"),
+                "-o",
+                program,
+                f"-L{ENGINE_DIR}",
+                f"-Wl,-rpath,{ENGINE_DIR}",
+                "-lsurrogate",
+            ],
+            check=True,
+        )
         command = [program, directory / "ism-molecular.so", str(RTOL), directory / "cells.f64", str(repeats)]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         lines = dict(line.split() for line in out.splitlines())
         return {"us": {n: float(lines[str(n)]) for n in CELLS}, "resident_mb": float(lines["rss"])}
-    command = [sys.executable, "-m", "benchmarks.per_call_overhead", "--only", name, "--directory", str(directory),
-               "--repeats", str(repeats)]  # fmt: skip
-    out = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT,
-                         env=os.environ | {"OMP_NUM_THREADS": "1"}).stdout  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.per_call_overhead",
+        "--only",
+        name,
+        "--directory",
+        str(directory),
+        "--repeats",
+        str(repeats),
+    ]
+    out = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    ).stdout
     result = json.loads(out.splitlines()[-1])
     return {"us": {int(n): us for n, us in result["us"].items()}, "resident_mb": result["resident_mb"]}
 
@@ -216,8 +256,11 @@ def main(arguments=None):
 
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
-        subprocess.run([sys.executable, "-m", "surrogate", "export", ZOO / "ism-molecular.h5", "--to", directory],
-                       check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-m", "surrogate", "export", ZOO / "ism-molecular.h5", "--to", directory],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         accepted_cells(surrogate.load(directory / "ism-molecular.so")).tofile(directory / "cells.f64")
         results = {}
         print(f"{'':<42}" + "".join(f"{f'{n} cells [us]':>15}" for n in CELLS) + f"{'resident [MB]':>15}")

@@ -22,8 +22,17 @@ def measure_scipy(functions, params, case, method, rtol):
     states, atol = np.full_like(case.cells, np.nan), absolute_tolerance(case, rtol)[:, 0]
 
     def solve(k):
-        result = solve_ivp(rhs, (0.0, case.dt[k]), case.cells[k], method, (case.dt[k],), rtol=rtol, atol=atol[k],
-                           jac=jacobian, args=(params,))  # fmt: skip
+        result = solve_ivp(
+            rhs,
+            (0.0, case.dt[k]),
+            case.cells[k],
+            method,
+            (case.dt[k],),
+            rtol=rtol,
+            atol=atol[k],
+            jac=jacobian,
+            args=(params,),
+        )
         return result.y[:, -1] if result.success else np.nan
 
     solve(0)

@@ -42,8 +42,15 @@ def make_pool(path, n, seed=5):
     easy_cost = stepper.step(easy.copy(), easy_dt).cost
     cost = stepper.step(cells.copy(), dt).cost
     hard = cost >= HARD_ATTEMPTS
-    np.savez(path, easy=easy, easy_dt=easy_dt, easy_cost=work_of(easy_cost), hard=cells[hard], hard_dt=dt[hard],
-             hard_cost=work_of(cost[hard]))  # fmt: skip
+    np.savez(
+        path,
+        easy=easy,
+        easy_dt=easy_dt,
+        easy_cost=work_of(easy_cost),
+        hard=cells[hard],
+        hard_dt=dt[hard],
+        hard_cost=work_of(cost[hard]),
+    )
 
 
 def distribute(n_ranks, n_cells, hard, owners):
@@ -85,9 +92,11 @@ def main(argv=None):
     fair = [part[comm.rank :: comm.size] for part in map(np.concatenate, zip(*comm.allgather(mine)))]
     model = surrogate.load(MODEL)
     settings = {"rtol": RTOL, "net": bool(options.net)}
-    kinds = {"alone": (model.stepper(**settings), fair),
-             "off": (model.stepper(comm=comm, balance="off", **settings), mine),
-             "world": (model.stepper(comm=comm, **settings), mine)}  # fmt: skip
+    kinds = {
+        "alone": (model.stepper(**settings), fair),
+        "off": (model.stepper(comm=comm, balance="off", **settings), mine),
+        "world": (model.stepper(comm=comm, **settings), mine),
+    }
     seconds, reports = {name: [] for name in kinds}, {}  # wall-clock and CPU time of every round
     for _ in range(options.repeats + 3):  # three to warm up, and to learn the cost of the cells
         for name, (stepper, (cells, dt)) in kinds.items():
@@ -106,16 +115,27 @@ def summarise(n_ranks, options, seconds, report):
     (alone, alone_cpu), (off, off_cpu), (world, world_cpu) = (np.array(seconds[name]).T for name in seconds)
     sharing = report.balance
     return {
-        "ranks": n_ranks, "cells_per_rank": options.cells, "hard": options.hard, "owners": options.owners,
-        "net": bool(options.net), "seconds": {k: float(np.median(v, axis=0)[0]) for k, v in seconds.items()},
+        "ranks": n_ranks,
+        "cells_per_rank": options.cells,
+        "hard": options.hard,
+        "owners": options.owners,
+        "net": bool(options.net),
+        "seconds": {k: float(np.median(v, axis=0)[0]) for k, v in seconds.items()},
         "efficiency": {"off": float(np.median(alone / off)), "world": float(np.median(alone / world))},
-        "cpu_efficiency": {"off": float(np.median(alone_cpu / off_cpu)),
-                           "world": float(np.median(alone_cpu / world_cpu))},
-        "world_over_off": float(np.median(world / off)), "cpu_world_over_off": float(np.median(world_cpu / off_cpu)),
-        "imbalance": sharing.measured, "predicted": sharing.predicted,
-        "in_seconds": sharing.seconds_imbalance, "kB": sharing.bytes / 1e3, "cells_moved": sharing.cells,
-        "attempts_per_cell": report.solver_steps / report.n_cells, "phases": sharing.seconds,
-    }  # fmt: skip
+        "cpu_efficiency": {
+            "off": float(np.median(alone_cpu / off_cpu)),
+            "world": float(np.median(alone_cpu / world_cpu)),
+        },
+        "world_over_off": float(np.median(world / off)),
+        "cpu_world_over_off": float(np.median(world_cpu / off_cpu)),
+        "imbalance": sharing.measured,
+        "predicted": sharing.predicted,
+        "in_seconds": sharing.seconds_imbalance,
+        "kB": sharing.bytes / 1e3,
+        "cells_moved": sharing.cells,
+        "attempts_per_cell": report.solver_steps / report.n_cells,
+        "phases": sharing.seconds,
+    }
 
 
 def run(n_ranks, pool, *, cells, hard, owners, repeats, net):
@@ -145,23 +165,36 @@ def sweep(pool, options, cells_per_rank):
     rows = []
     print(HEADER)
     for n_ranks in options.ranks:
-        rows.append(run(n_ranks, pool, cells=cells_per_rank(n_ranks), hard=0.1, owners=max(1, n_ranks // 2),
-                        repeats=options.repeats, net=False))  # fmt: skip
+        rows.append(
+            run(
+                n_ranks,
+                pool,
+                cells=cells_per_rank(n_ranks),
+                hard=0.1,
+                owners=max(1, n_ranks // 2),
+                repeats=options.repeats,
+                net=False,
+            )
+        )
         print(row(rows[-1]), flush=True)
     return rows
 
 
-HEADER = (f"{'ranks':>6}{'cells':>8}{'hard':>6}{'owners':>7}{'net':>4}{'alone':>9}{'off':>9}{'world':>9} ms"
-          f"{'eff.: off':>10}{'world':>6}{'CPU: off':>9}{'world':>6}{'imbalance':>13}{'kB':>6}")  # fmt: skip
+HEADER = (
+    f"{'ranks':>6}{'cells':>8}{'hard':>6}{'owners':>7}{'net':>4}{'alone':>9}{'off':>9}{'world':>9} ms"
+    f"{'eff.: off':>10}{'world':>6}{'CPU: off':>9}{'world':>6}{'imbalance':>13}{'kB':>6}"
+)
 
 
 def row(r):
     """One line under `HEADER`."""
     s, e, c, i = (r[name] for name in ("seconds", "efficiency", "cpu_efficiency", "imbalance"))
-    return (f"{r['ranks']:>6}{r['cells_per_rank']:>8}{r['hard']:>6.2f}{r['owners']:>7}{r['net']:>4}"
-            f"{1e3 * s['alone']:>9.1f}{1e3 * s['off']:>9.1f}{1e3 * s['world']:>9.1f}   "
-            f"{e['off']:>10.2f}{e['world']:>6.2f}{c['off']:>9.2f}{c['world']:>6.2f}"
-            f"{i[0]:>8.2f}{i[1]:>5.2f}{r['kB']:>6.0f}")  # fmt: skip
+    return (
+        f"{r['ranks']:>6}{r['cells_per_rank']:>8}{r['hard']:>6.2f}{r['owners']:>7}{r['net']:>4}"
+        f"{1e3 * s['alone']:>9.1f}{1e3 * s['off']:>9.1f}{1e3 * s['world']:>9.1f}   "
+        f"{e['off']:>10.2f}{e['world']:>6.2f}{c['off']:>9.2f}{c['world']:>6.2f}"
+        f"{i[0]:>8.2f}{i[1]:>5.2f}{r['kB']:>6.0f}"
+    )
 
 
 if __name__ == "__main__":

@@ -210,8 +210,16 @@ def hydro_drift():
     results = record["results"]
     for solver, net in zip(results[::2], results[1::2]):
         errors = [f"{r['errors'][k][1]:.0e}" for k in net["errors"] for r in (solver, net)]
-        rows.append([net["scene"], f"{net['rtol']:g}", *errors, f"{solver['us']:.2f}", f"{net['us']:.2f}",
-                     f"{100 * net['net']:.1f} %"])  # fmt: skip
+        rows.append(
+            [
+                net["scene"],
+                f"{net['rtol']:g}",
+                *errors,
+                f"{solver['us']:.2f}",
+                f"{net['us']:.2f}",
+                f"{100 * net['net']:.1f} %",
+            ]
+        )
     names = [f"{k}, {how}" for k in results[0]["errors"] for how in ("solver", "with net")]
     return origin(record) + table(["scene", "rtol", *names, "solver [us]", "with net", "net"], rows)
 
@@ -384,8 +392,18 @@ def balance_simulation():
             continue
         scene, imbalance = f"{100 * hard:g} % on {100 * share:g} %", f"{before:.1f} to {after:.2f}"
         efficiencies = (f"{efficiency[key]:.2f}" for key in ("off", "world"))
-        rows.append([scene, r["ranks"], r["interval"], imbalance, *efficiencies, f"{1e3 * r['seconds']['plan']:.2f}",
-                     r["most_messages"], f"{r['MB']:.0f}"])  # fmt: skip
+        rows.append(
+            [
+                scene,
+                r["ranks"],
+                r["interval"],
+                imbalance,
+                *efficiencies,
+                f"{1e3 * r['seconds']['plan']:.2f}",
+                r["most_messages"],
+                f"{r['MB']:.0f}",
+            ]
+        )
     head = ["hard", "ranks", "steps per plan", "imbalance", "efficiency, as they lie", "shared", "plan [ms]"]
     return origin(record) + table([*head, "messages of a rank, at most", "sent [MB]"], rows)
 
@@ -412,8 +430,11 @@ def hodgkin_huxley():
             cells += [number(row["windows"][window][k]["median"], ".2g") for k in ("rmse", "phase", "f1")]
         rows.append([*cells, f"{row['cpu_s']:.0f}", f"{row['reached']} of {row['runs']}"])
     measures = ["RMSE v [mV]", "phase [ms]", "F1"]
-    head = ["", *(f"published: {m}" if m == measures[0] else m for m in measures),
-            *(f"to {end} ms: {m}" if m == measures[0] else m for end in (100, 1000) for m in measures)]  # fmt: skip
+    head = [
+        "",
+        *(f"published: {m}" if m == measures[0] else m for m in measures),
+        *(f"to {end} ms: {m}" if m == measures[0] else m for end in (100, 1000) for m in measures),
+    ]
     return origin(record) + table([*head, "CPU s", "within the bar"], rows)
 
 

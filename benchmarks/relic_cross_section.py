@@ -32,8 +32,11 @@ def main():
         print(f"{name:16} 100 GeV: {np.interp(2, np.log10(mass), sigma_v):.3e} cm^3/s, off by {worst:.1e} at most")
         results[name] = {"mass": mass.tolist(), "sigma_v": sigma_v.tolist(), "worst": worst}
         axis.loglog(mass, sigma_v, label=name if gamma == 0 else f"{name}, until m/T = {X_TRANSITION:g}")
-    axis.set(xlabel="mass [GeV]", ylabel=r"$\langle\sigma v\rangle$ [cm$^3$/s]",
-             title=r"$\Omega h^2 = 0.12$, s-wave, $g = 2$")  # fmt: skip
+    axis.set(
+        xlabel="mass [GeV]",
+        ylabel=r"$\langle\sigma v\rangle$ [cm$^3$/s]",
+        title=r"$\Omega h^2 = 0.12$, s-wave, $g = 2$",
+    )
     axis.grid(alpha=0.3, which="both")
     axis.legend()
     figure.savefig(RESULTS / "relic_cross_section.png", dpi=110)

@@ -84,12 +84,30 @@ def learning_curve(name, minutes):
         run(*common, "--n", 10_000, "--rtol", "1e-6", "--split", "calibrate", "--out", "check.h5")
         for m in progress(minutes, desc="training"):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            run("train", name, "--labels", "train.h5", "--check", "check.h5", "--minutes", m, "--threads", 1,
-                "--out", f"{m}.h5")  # fmt: skip
+            run(
+                "train",
+                name,
+                "--labels",
+                "train.h5",
+                "--check",
+                "check.h5",
+                "--minutes",
+                m,
+                "--threads",
+                1,
+                "--out",
+                f"{m}.h5",
+            )
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             last = read_arrays(Path(directory) / f"{m}.h5")[1]["history"][-1]
-            rows.append({"minutes": m, "cpu_minutes": (after.ru_utime - before.ru_utime) / 60,
-                         "iteration": last["iteration"], "log10": last["quantiles"]})  # fmt: skip
+            rows.append(
+                {
+                    "minutes": m,
+                    "cpu_minutes": (after.ru_utime - before.ru_utime) / 60,
+                    "iteration": last["iteration"],
+                    "log10": last["quantiles"],
+                }
+            )
     return rows
 
 
@@ -126,8 +144,11 @@ def main(arguments=None):
         print(
             f"{r['minutes']:g} min ({r['cpu_minutes']:.1f} of CPU time), {r['iteration']} iterations: {r['log10'][:4]}"
         )
-    finish("training_cost", options, {"models": results, "break_even": {name: paid}, "curve": {name: curve},
-                                      "source_commit": record["commit"]})  # fmt: skip
+    finish(
+        "training_cost",
+        options,
+        {"models": results, "break_even": {name: paid}, "curve": {name: curve}, "source_commit": record["commit"]},
+    )
 
 
 if __name__ == "__main__":

@@ -16,5 +16,16 @@ from surrogate.report import Report
 from surrogate.stepper import Stepper, step
 
 __version__ = _version("stiff-surrogate")
-__all__ = ["CellsError", "Model", "ModelError", "Report", "Stepper", "load", "models", "relic_abundance",
-           "relic_cross_section", "relic_density", "step"]  # fmt: skip
+__all__ = [
+    "CellsError",
+    "Model",
+    "ModelError",
+    "Report",
+    "Stepper",
+    "load",
+    "models",
+    "relic_abundance",
+    "relic_cross_section",
+    "relic_density",
+    "step",
+]

@@ -159,11 +159,15 @@ def _split_mapping(cells, names):
 
 def _check_array(array, what):
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"{what} is a {type(array).__name__}: keep an array, which is changed in place, and pass that: "
-                        f"{what} = np.array({what}, dtype=float)")  # fmt: skip
+        raise TypeError(
+            f"{what} is a {type(array).__name__}: keep an array, which is changed in place, and pass that: "
+            f"{what} = np.array({what}, dtype=float)"
+        )
     if array.dtype not in (np.float64, np.float32):
-        raise TypeError(f"{what} has dtype {array.dtype}, float64 and float32 (native byte order) work: keep a copy of "
-                        f"that type and pass that, {what} = {what}.astype(float)")  # fmt: skip
+        raise TypeError(
+            f"{what} has dtype {array.dtype}, float64 and float32 (native byte order) work: keep a copy of "
+            f"that type and pass that, {what} = {what}.astype(float)"
+        )
     copied = f"keep a copy and pass that, {what} = np.array({what})"
     if not array.flags.writeable:
         raise ValueError(f"{what} is read-only and would be changed in place: {copied}")

@@ -106,8 +106,10 @@ def list_models(_options, _rest):
         print(f"{name:<22} {len(model.variables):>2} variables ({variables}), dt {lower:.3g}..{upper:.3g} s")
         for population, result in model.info.get("held_out", {}).items():
             shares = ", ".join(f"{100 * share:.0f} % at {r}" for r, share in result["accepted"].items())
-            print(f"  {population:<10} net's error {10 ** result['log10_error'][0]:.1e} (50 %), "
-                  f"{10 ** result['log10_error'][3]:.1e} (99 %); accepted at rtol: {shares}")  # fmt: skip
+            print(
+                f"  {population:<10} net's error {10 ** result['log10_error'][0]:.1e} (50 %), "
+                f"{10 ** result['log10_error'][3]:.1e} (99 %); accepted at rtol: {shares}"
+            )
 
 
 def print_info(options, _rest):
@@ -129,9 +131,11 @@ def print_info(options, _rest):
 def table_of(key, value):
     """Lines that show a piece of information: a word, a list, or a table of what belongs together."""
     if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
-        rows = {name: {k: cell for k, cell in row.items() if not isinstance(cell, dict)}
-                | {f"{k} {j}": x for k, cell in row.items() if isinstance(cell, dict) for j, x in cell.items()}
-                for name, row in value.items()}  # fmt: skip
+        rows = {
+            name: {k: cell for k, cell in row.items() if not isinstance(cell, dict)}
+            | {f"{k} {j}": x for k, cell in row.items() if isinstance(cell, dict) for j, x in cell.items()}
+            for name, row in value.items()
+        }
         names = list(dict.fromkeys(name for row in rows.values() for name in row))
         cells = [[key, *names], *([name, *(text_of(row.get(k, "")) for k in names)] for name, row in rows.items())]
         widths = [max(map(len, column)) for column in zip(*cells)]

@@ -59,8 +59,9 @@ def make_patch(n_side, seed=7):
     return patch
 
 
-def make_gas(side, *, box, density, pressure, temperature, spot, seed, advance, age=1e6, flow=0.0, comm=None,
-             species=None):  # fmt: skip
+def make_gas(
+    side, *, box, density, pressure, temperature, spot, seed, advance, age=1e6, flow=0.0, comm=None, species=None
+):
     """The start: clumps in pressure equilibrium, aged until near equilibrium, and a hot spot.
 
     Parameters
@@ -100,8 +101,16 @@ def make_gas(side, *, box, density, pressure, temperature, spot, seed, advance, 
     x = (np.arange(side) + 0.5) / side
     distance = np.hypot(x[None, :] - 0.5, x[gas.rows, None] - 0.25)
     is_hot = distance < spot
-    hot = {"H+": 1 - 3e-5, "H": 2e-5, "H-": 1e-12, "H2": 1e-12, "H2+": 1e-12, "He++": X_HELIUM * (1 - 2e-5),
-           "He+": X_HELIUM * 1e-5, "He": X_HELIUM * 1e-5}  # fmt: skip
+    hot = {
+        "H+": 1 - 3e-5,
+        "H": 2e-5,
+        "H-": 1e-12,
+        "H2": 1e-12,
+        "H2+": 1e-12,
+        "He++": X_HELIUM * (1 - 2e-5),
+        "He+": X_HELIUM * 1e-5,
+        "He": X_HELIUM * 1e-5,
+    }
     hot["H+"] = 1 - hot["H"] - hot["H-"] - 2 * (hot["H2"] + hot["H2+"])
     hot["e-"] = hot["H+"] + hot["H2+"] + hot["He+"] + 2 * hot["He++"] - hot["H-"]
     for name, fraction in in_species(hot, gas.species).items():
@@ -140,8 +149,9 @@ class Run:
         self.name, self.options, self.comm = name, options, comm
         self.frames = frames  # directory for the frames of a film, or None
         self.path = Path(options.out) / f"{name}.h5"
-        self.stepper = load(options.model).stepper(rtol=options.rtol, net=name == "surrogate", comm=comm,
-                                                   threads=options.threads, balance=options.balance)  # fmt: skip
+        self.stepper = load(options.model).stepper(
+            rtol=options.rtol, net=name == "surrogate", comm=comm, threads=options.threads, balance=options.balance
+        )
         go_on = options.restart and self.path.exists()
         self.gas = Gas.load(self.path, comm) if go_on else self._start(comm)
         self.start = self.gas.budget()
@@ -194,10 +204,16 @@ class Run:
         moved = sum(r.balance.bytes for r in self.reports if r.balance) / len(self.reports)
         cost = self.gas.comm.gather(self.cost) if self.comm else [self.cost]
         return {
-            "chemistry": chemistry, "hydro": hydro, "attempts": sum(attempts) / n, "before": before, "after": after,
-            "moved": moved, "accepted": counts["net"] / n, "counts": counts,
+            "chemistry": chemistry,
+            "hydro": hydro,
+            "attempts": sum(attempts) / n,
+            "before": before,
+            "after": after,
+            "moved": moved,
+            "accepted": counts["net"] / n,
+            "counts": counts,
             "cost": None if cost is None else np.concatenate(cost) / len(self.reports),
-        }  # fmt: skip
+        }
 
     def budget_errors(self):
         """Relative errors of energy (with what chemistry took), H and He nuclei since the start; collective."""
@@ -293,7 +309,7 @@ def draw(fields, reference, species, costs, n_ranks, path):
     error = np.abs(fields[TEMPERATURE] / reference[TEMPERATURE] - 1)
     show(axes[1, 0], error, "|T / T of the solver run - 1|", 1e-5, 1, "magma")
     show(axes[1, 1], costs + 0.1, "solver steps per cell and step", 0.1, 100, "plasma")
-    for row in (len(fields[0]) * np.arange(1, n_ranks) / n_ranks - 0.5 if n_ranks > 1 else ()):
+    for row in len(fields[0]) * np.arange(1, n_ranks) / n_ranks - 0.5 if n_ranks > 1 else ():
         axes[1, 1].axhline(row, color="white", linestyle="--")
     bins = np.geomspace(1e-7, 10, 80)
     for name, errors in relative_errors(fields, reference, species).items():
@@ -306,9 +322,30 @@ def draw(fields, reference, species, costs, n_ranks, path):
 def make_movie(frames, path):
     """Join the frames, in a form that browsers and slides play; `path` ends in .mp4."""
     temporary = path.with_suffix(".tmp.mp4").absolute()
-    subprocess.run(["ffmpeg", "-nostdin", "-y", "-loglevel", "error", "-framerate", "10", "-pattern_type", "glob",
-                    "-i", FRAMES, "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p",
-                    "-movflags", "+faststart", str(temporary)], check=True, cwd=frames)  # fmt: skip
+    subprocess.run(
+        [
+            "ffmpeg",
+            "-nostdin",
+            "-y",
+            "-loglevel",
+            "error",
+            "-framerate",
+            "10",
+            "-pattern_type",
+            "glob",
+            "-i",
+            FRAMES,
+            "-vf",
+            "pad=ceil(iw/2)*2:ceil(ih/2)*2",
+            "-pix_fmt",
+            "yuv420p",
+            "-movflags",
+            "+faststart",
+            str(temporary),
+        ],
+        check=True,
+        cwd=frames,
+    )
     os.replace(temporary, path)
     return path
 
@@ -326,14 +363,20 @@ def print_results(runs, options, n_ranks):
         return None
     gas, n_steps = runs[0].gas, len(runs[0].reports)
     cell_steps = options.side**2 * n_steps / n_ranks
-    print(f"\n{options.side} x {options.side} cells, {n_steps} steps to {gas.time / YEAR / 1e3:.0f} kyr, {n_ranks} rank"
-          f"{'s' * (n_ranks > 1)} x {options.threads} thread, rtol {options.rtol:g}, model {options.model}")
-    print(f"{'':<10}{'chemistry':>10}{'hydro':>8}{'chemistry':>14}{'attempts':>10}{'net':>8}{'imbalance':>15}{'moved':>9}")
+    print(
+        f"\n{options.side} x {options.side} cells, {n_steps} steps to {gas.time / YEAR / 1e3:.0f} kyr, {n_ranks} rank"
+        f"{'s' * (n_ranks > 1)} x {options.threads} thread, rtol {options.rtol:g}, model {options.model}"
+    )
+    print(
+        f"{'':<10}{'chemistry':>10}{'hydro':>8}{'chemistry':>14}{'attempts':>10}{'net':>8}{'imbalance':>15}{'moved':>9}"
+    )
     print(f"{'':<10}{'s':>10}{'s':>8}{'us/cell, core':>14}{'per cell':>10}{'':>8}{'before  after':>15}{'kB/step':>9}")
     for name, r in rows.items():
-        print(f"{name:<10}{r['chemistry']:>10.2f}{r['hydro']:>8.2f}"
-              f"{1e6 * r['chemistry'] / cell_steps / options.threads:>14.2f}{r['attempts']:>10.2f}"
-              f"{100 * r['accepted']:>6.1f} %{r['before']:>8.2f}{r['after']:>7.2f}{r['moved'] / 1e3:>9.1f}")
+        print(
+            f"{name:<10}{r['chemistry']:>10.2f}{r['hydro']:>8.2f}"
+            f"{1e6 * r['chemistry'] / cell_steps / options.threads:>14.2f}{r['attempts']:>10.2f}"
+            f"{100 * r['accepted']:>6.1f} %{r['before']:>8.2f}{r['after']:>7.2f}{r['moved'] / 1e3:>9.1f}"
+        )
     if len(rows) == 2:
         a, b = rows.values()
         whole = (b["chemistry"] + b["hydro"]) / (a["chemistry"] + a["hydro"])
@@ -342,8 +385,10 @@ def print_results(runs, options, n_ranks):
         print(f"error of the surrogate run against the solver run (stated: 99 % below {MARGIN:g} rtol):")
         for name, x in errors.items():
             q = np.quantile(x, [0.5, 0.9, 0.99])
-            print(f"  {name:<8} 50 % {q[0]:.1e}   90 % {q[1]:.1e}   99 % {q[2]:.1e}   largest {x.max():.1e}"
-                  f"   {'kept' if q[2] <= MARGIN * options.rtol else 'NOT KEPT'}")
+            print(
+                f"  {name:<8} 50 % {q[0]:.1e}   90 % {q[1]:.1e}   99 % {q[2]:.1e}   largest {x.max():.1e}"
+                f"   {'kept' if q[2] <= MARGIN * options.rtol else 'NOT KEPT'}"
+            )
     for name, (energy, hydrogen, helium) in budgets.items():
         print(f"{name}: budget of energy closed to {energy:.1e}, of H nuclei to {hydrogen:.1e}, of He to {helium:.1e}")
     counts = rows[runs[0].name]["counts"]
@@ -357,8 +402,9 @@ def print_results(runs, options, n_ranks):
 
 
 def make_parser():
-    parser = argparse.ArgumentParser(prog="surrogate demo", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="surrogate demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--side", type=int, default=96, help="cells along one side (default 96)")
     parser.add_argument("--steps", type=int, default=200, help="time steps (default 200)")
     parser.add_argument("--rtol", type=float, default=0.03, help="relative error per cell and step (default 0.03)")

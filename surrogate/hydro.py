@@ -154,8 +154,13 @@ class Gas:
         """Totals over all ranks: energy [erg/cm], energy given off and added by the floor, H and He nuclei [1/cm]."""
         hydrogen, helium = nuclei(self.own, self.species)
         area = self.dx**2
-        mine = (self.own[ENERGY].sum() * area, self.sums.cooled, self.sums.heated, hydrogen.sum() * area,
-                helium.sum() * area)  # fmt: skip
+        mine = (
+            self.own[ENERGY].sum() * area,
+            self.sums.cooled,
+            self.sums.heated,
+            hydrogen.sum() * area,
+            helium.sum() * area,
+        )
         return np.sum(self.comm.allgather(mine), axis=0)
 
     # ---- files -----------------------------------------------------------------------------------------------------
@@ -255,8 +260,9 @@ def fluxes(fields, axis, dt_over_dx, main):
     species = fields[FIRST:TEMPERATURE] / rho
     left, right = (cut(flow, a, b) - cut(flow, a - 1, b - 1) for a, b in ((1, -1), (2, 0)))
     d_flow = minmod(left, right)
-    d_species = common_slopes(cut(species, 1, -1), *(cut(species, a, b) - cut(species, a - 1, b - 1)
-                                                     for a, b in ((1, -1), (2, 0))), main)  # fmt: skip
+    d_species = common_slopes(
+        cut(species, 1, -1), *(cut(species, a, b) - cut(species, a - 1, b - 1) for a, b in ((1, -1), (2, 0))), main
+    )
     flow, species = cut(flow, 1, -1), cut(species, 1, -1)
     half = 0.5 * dt_over_dx
     rho, u, _, p = flow
@@ -301,8 +307,9 @@ def hllc(a, b):
     m_a, m_b = rho_a * (s_a - u_a), rho_b * (s_b - u_b)
     s = (p_b - p_a + m_a * u_a - m_b * u_b) / (m_a - m_b)
     is_a = s > 0
-    rho, u, v, p, edge, m = (np.where(is_a, x, y) for x, y in
-                             ((rho_a, rho_b), (u_a, u_b), (v_a, v_b), (p_a, p_b), (s_a, s_b), (m_a, m_b)))  # fmt: skip
+    rho, u, v, p, edge, m = (
+        np.where(is_a, x, y) for x, y in ((rho_a, rho_b), (u_a, u_b), (v_a, v_b), (p_a, p_b), (s_a, s_b), (m_a, m_b))
+    )
     energy = p / (GAMMA - 1) + 0.5 * rho * (u * u + v * v)
     flux = np.stack([rho * u, rho * u * u + p, rho * u * v, (energy + p) * u])
     star = m / (edge - s)

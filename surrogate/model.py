@@ -190,8 +190,10 @@ class Model:
         if path is None or not path.exists():
             if self.path and self.path.parent == ENGINE_DIR / "models" and self.info["kind"] == "surrogate":
                 return self._shipped_net().to(device)
-            raise ModelError(f"model {self.name} has no net for torch{f' ({path} is missing)' if path else ''}: "
-                             "`surrogate export MODEL.h5 --to DIR` writes it beside the library")  # fmt: skip
+            raise ModelError(
+                f"model {self.name} has no net for torch{f' ({path} is missing)' if path else ''}: "
+                "`surrogate export MODEL.h5 --to DIR` writes it beside the library"
+            )
         try:
             import torch
         except ImportError as error:
@@ -214,8 +216,10 @@ class Model:
             from surrogate.training.export import shipped_files
             from surrogate.training.torch_export import load_predictor, trace
         except ImportError as error:
-            raise ModelError(f"model.torch() reads the model file of {self.path.stem}, which needs what nets are trained "
-                             f"with ({error}): pip install 'stiff-surrogate[training]'") from error  # fmt: skip
+            raise ModelError(
+                f"model.torch() reads the model file of {self.path.stem}, which needs what nets are trained "
+                f"with ({error}): pip install 'stiff-surrogate[training]'"
+            ) from error
         system, predictor = load_predictor(shipped_files()[self.path.stem])
         if system.hash != self.info.get("system_hash"):
             raise ModelError(f"{self.path} is of another version than its model file: install the package anew")

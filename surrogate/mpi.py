@@ -10,8 +10,7 @@ from mpi4py import MPI
 
 from surrogate import balance, waiting
 from surrogate.errors import ModelError
-from surrogate.report import (PHASES, STATUS_NAMES, UNTOUCHED, Balance, audit_quantiles, fraction_accepted,
-                              named_reasons)  # fmt: skip
+from surrogate.report import PHASES, STATUS_NAMES, UNTOUCHED, Balance, audit_quantiles, fraction_accepted, named_reasons
 
 CELLS, RESULTS = 1, 2  # tags
 #: cells that a thread solves between two looks at the messages: some of the engine's blocks
@@ -89,8 +88,10 @@ class Ranks:
         for name, values in zip(options, zip(*self.comm.allgather(list(options.values())))):
             other = next((rank for rank, value in enumerate(values) if value != values[0]), None)
             if other is not None:
-                raise ModelError(f"{name} is {values[0]} on rank 0 and {values[other]} on rank {other}: all ranks need "
-                                 "the same model and options, to the last bit of the results")  # fmt: skip
+                raise ModelError(
+                    f"{name} is {values[0]} on rank 0 and {values[other]} on rank {other}: all ranks need "
+                    "the same model and options, to the last bit of the results"
+                )
 
     def reduce(self, numbers, op):
         """Allreduce of numbers, as float64: exact for counts."""
@@ -151,8 +152,7 @@ class Ranks:
         if self._age >= self._interval:
             self._age, self._loads = 0, np.empty(self._peers.size)
             self._wait([self._peers.Iallgather(np.array([load]), self._loads)])
-            self._moves = balance.plan(self._loads, self._nodes, tolerance=self.tolerance,
-                                       floor=balance.FLOOR)  # fmt: skip
+            self._moves = balance.plan(self._loads, self._nodes, tolerance=self.tolerance, floor=balance.FLOOR)
         self._age += 1
         planned = self._loads[self._peers.rank]
         return min(1.0, load / planned) if planned else 0.0
@@ -244,10 +244,15 @@ class Ranks:
         done = done or Exchange()
         own = float(waiting.work_of(report.cost).sum())
         here = own + done.moved_work
-        columns = {"cells": [report.n_cells, report.solver_steps, own, here], "counts": report.counts.values(),
-                   "seconds": [report.seconds[phase] for phase in PHASES],
-                   "moved": [done.n_cells, done.n_bytes, done.n_messages], "phases": done.seconds.values(),
-                   "audit": report.audit_counts, "outside": report.outside_counts}  # fmt: skip
+        columns = {
+            "cells": [report.n_cells, report.solver_steps, own, here],
+            "counts": report.counts.values(),
+            "seconds": [report.seconds[phase] for phase in PHASES],
+            "moved": [done.n_cells, done.n_bytes, done.n_messages],
+            "phases": done.seconds.values(),
+            "audit": report.audit_counts,
+            "outside": report.outside_counts,
+        }
         ends = np.cumsum([len(x) for x in columns.values()])
         total = self.reduce([x for column in columns.values() for x in column], MPI.SUM)
         total = dict(zip(columns, np.split(total, ends)))
@@ -258,8 +263,7 @@ class Ranks:
         audit_counts, outside_counts = (total[name].astype(np.int64) for name in ("audit", "outside"))
         untouched = sum(counts[name] for code, name in STATUS_NAMES.items() if code >= UNTOUCHED)
         before, after, in_time = (
-            float(x * self.comm.size / y) if y else 1.0
-            for x, y in zip(most, (*total["cells"][2:], seconds["solver"]))
+            float(x * self.comm.size / y) if y else 1.0 for x, y in zip(most, (*total["cells"][2:], seconds["solver"]))
         )
         moved = dict(zip(("cells", "bytes", "messages"), map(int, total["moved"])))
         phases = dict(zip(done.seconds, total["phases"].tolist()))
@@ -276,8 +280,11 @@ class Ranks:
             outside_counts=outside_counts,
             imbalance=after,
             balance=Balance(
-                predicted=tuple(most[3:].tolist()), measured=(before, after), seconds_imbalance=in_time,
-                seconds=phases, **moved
+                predicted=tuple(most[3:].tolist()),
+                measured=(before, after),
+                seconds_imbalance=in_time,
+                seconds=phases,
+                **moved,
             ),
         )
 

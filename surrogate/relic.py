@@ -26,8 +26,8 @@ def relic_density(mass, sigma_v, g=2, gamma=0.0, x_transition=None, *, p_wave=0.
     """Relic density Omega h^2 of a particle that annihilates with <sigma v>.
 
     Arrays broadcast. Points within the domain of the trained net cost well below a microsecond each; the others, and
-    those that it does not vouch for at `rtol`, are integrated: to 3 `rtol` and better for masses of 1e-3 to 1e13 GeV, any
-    of the cross sections, and any cosmology.
+    those that it does not vouch for at `rtol`, are integrated: to 3 `rtol` and better for masses of 1e-3 to 1e13 GeV,
+    any of the cross sections, and any cosmology.
 
     Parameters
     ----------
@@ -76,16 +76,24 @@ def relic_abundance(x, mass, sigma_v, g=2, gamma=0.0, x_transition=None, *, p_wa
     """
     if x_transition is None:
         if np.any(np.asarray(gamma) != 0):
-            raise ValueError(f"x_transition is missing, and gamma is {gamma}, not 0: give the mass/T at which the "
-                             "standard cosmology begins, e.g. 500")  # fmt: skip
+            raise ValueError(
+                f"x_transition is missing, and gamma is {gamma}, not 0: give the mass/T at which the "
+                "standard cosmology begins, e.g. 500"
+            )
         x_transition = NO_TRANSITION
     given = (x, mass, sigma_v, g, gamma, x_transition, p_wave)
     given = [np.asarray(a, dtype=np.float64) for a in given]
     shape = np.broadcast_shapes(*(a.shape for a in given))
     x, mass, sigma_v, g, gamma, x_transition, p_wave = (a.reshape(a.shape or (1,)) for a in given)
     model = _model()
-    start = {"mass": mass, "sigma_v": sigma_v, "g": g, "n_rho": 0.5 + 0.25 * gamma,
-             "x_t": np.where(gamma == 0, NO_TRANSITION, x_transition), "Y": Y_START * g}  # fmt: skip
+    start = {
+        "mass": mass,
+        "sigma_v": sigma_v,
+        "g": g,
+        "n_rho": 0.5 + 0.25 * gamma,
+        "x_t": np.where(gamma == 0, NO_TRANSITION, x_transition),
+        "Y": Y_START * g,
+    }
     cells = {v.name: np.empty(shape or (1,)) for v in model.variables}
     for name, column in cells.items():
         column[...] = start[name]
@@ -105,7 +113,9 @@ def relic_abundance(x, mass, sigma_v, g=2, gamma=0.0, x_transition=None, *, p_wa
     report = solver.step(cells, span, params={"p_wave": p_wave}, mask=~left)
     if (given_up := left & (report.status >= UNTOUCHED)).any():
         point = {name: float(column[given_up][0]) for name, column in cells.items()}
-        raise ValueError(f"the solver gave up at rtol {rtol:g} for {int(given_up.sum())} points, the first of them {point}")
+        raise ValueError(
+            f"the solver gave up at rtol {rtol:g} for {int(given_up.sum())} points, the first of them {point}"
+        )
     return cells["Y"].reshape(shape)[()]
 
 
@@ -155,8 +165,10 @@ def relic_cross_section(mass, omega=0.12, g=2, gamma=0.0, x_transition=None, *, 
         found[rows[done]] = np.exp(ln_sigma[rows[done]])
         active[rows[done]] = False
     if active.any():
-        raise ValueError(f"no cross section of {sigma_v.lower:g}..{sigma_v.upper:g} cm^3/s leaves omega = "
-                         f"{arrays[1][active][0]:g} of particles of {arrays[0][active][0]:g} GeV")  # fmt: skip
+        raise ValueError(
+            f"no cross section of {sigma_v.lower:g}..{sigma_v.upper:g} cm^3/s leaves omega = "
+            f"{arrays[1][active][0]:g} of particles of {arrays[0][active][0]:g} GeV"
+        )
     return found.reshape(shape)[()]
 
 

@@ -71,8 +71,8 @@ class Report:
     rtol : float
         The tolerance of the stepper.
     counts : dict of str to int
-        Number of cells by status name: net, outside, error, audit, solver (advanced), masked, bad input, failed, stalled
-        (left untouched).
+        Number of cells by status name: net, outside, error, audit, solver (advanced), masked, bad input, failed,
+        stalled (left untouched).
     fraction_accepted : float
         Share of the advanced cells that took the net; nan if none was advanced.
     solver_steps : int
@@ -84,8 +84,8 @@ class Report:
         was made: by quantile (0.5, 0.9, 0.99 and 1, the largest), 12 % too large at most. Empty where none was.
     outside : dict of str to int
         What put cells outside the domain of the net, by the name of the variable or parameter, "total density", "time
-        step", "proportions" (of elements and charge), or "combination", where no value alone is odd, but no cell of the training was like it: how
-        many cells, each counted once.
+        step", "proportions" (of elements and charge), or "combination", where no value alone is odd, but no cell of the
+        training was like it: how many cells, each counted once.
     imbalance : float
         Largest over mean number of solver steps that a rank made; 1 without a communicator.
     balance : Balance or None

@@ -130,11 +130,18 @@ class Stepper:
             at = np.unravel_index(i, layout.shape)
             values = [cells[name][at] for name in self._names] if isinstance(cells, Mapping) else cells[at]
             others = {what: x if isinstance(x, float) else float(x[i]) for what, x in inputs if what != "mask"}
-            result.append({"cell": dict(zip(self._names, map(float, values))),
-                           "inputs": {k: v for k, v in others.items() if math.isfinite(v)},
-                           "status": STATUS_NAMES[int(status[i])], "attempts": int(report.cost.reshape(-1)[i]),
-                           "model": self.model.name, "system_hash": self.model.info.get("system_hash"),
-                           "options": self._options, "version": version("stiff-surrogate")})  # fmt: skip
+            result.append(
+                {
+                    "cell": dict(zip(self._names, map(float, values))),
+                    "inputs": {k: v for k, v in others.items() if math.isfinite(v)},
+                    "status": STATUS_NAMES[int(status[i])],
+                    "attempts": int(report.cost.reshape(-1)[i]),
+                    "model": self.model.name,
+                    "system_hash": self.model.info.get("system_hash"),
+                    "options": self._options,
+                    "version": version("stiff-surrogate"),
+                }
+            )
         return result
 
     def _prepare(self, cells, dt, params, mask, index, max_step):
@@ -274,8 +281,9 @@ def _check_scalar_dt(dt):
 _cache = threading.local()
 
 
-def step(cells, dt, *, model="ism-molecular", rtol=1e-2, params=None, mask=None, index=None, threads=1, audit=0.0,
-         comm=None):  # fmt: skip
+def step(
+    cells, dt, *, model="ism-molecular", rtol=1e-2, params=None, mask=None, index=None, threads=1, audit=0.0, comm=None
+):
     """Advance cells in one line; see `Stepper.step` and `Model.stepper` for the arguments.
 
     Steppers are kept per thread, so that repeated calls do not set up anything anew.

@@ -15,8 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # benchmarks are not installed
 
 VECTOR_FLAGS = (
-    "-std=gnu11 -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast"
-    " -Wall -Wextra -Werror -shared -fPIC"
+    "-std=gnu11 -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra -Werror -shared -fPIC"
 ).split()
 V4 = ("-march=x86-64-v4", "-mprefer-vector-width=512")
 #: name -> lanes, x86 flags, CPU features they need (as in /proc/cpuinfo)

@@ -66,9 +66,16 @@ def test_many_small_deficits_take_one_large_surplus():
     assert len(moves.amount) <= 10.0 / (0.05 * load.mean())
 
 
-@pytest.mark.parametrize("load, options, message", [([1.0, -1.0], {}, r"load\[1\] is -1"), ([np.nan], {}, "load"),
-                                                    ([], {}, "n_rank is 0"), ([1.0], {"tolerance": 0.0}, "tolerance"),
-                                                    ([1.0], {"floor": -1.0}, "floor")])  # fmt: skip
+@pytest.mark.parametrize(
+    "load, options, message",
+    [
+        ([1.0, -1.0], {}, r"load\[1\] is -1"),
+        ([np.nan], {}, "load"),
+        ([], {}, "n_rank is 0"),
+        ([1.0], {"tolerance": 0.0}, "tolerance"),
+        ([1.0], {"floor": -1.0}, "floor"),
+    ],
+)
 def test_plan_refuses_nonsense(load, options, message):
     with pytest.raises(ValueError, match=message):
         plan(load, **options)

@@ -19,18 +19,33 @@ from surrogate.launch import find_mpiexec
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = {
-    "solver_cost": ["--no-opponents"], "accuracy_vs_cost": ["--no-opponents"], "cost_variance": ["--no-opponents"],
-    "surrogate_accuracy": [], "rollout_drift": [], "hydro_drift": [], "calibration": [], "net_calls": [],
-    "training_cost": [], "routing": ["--rtol", "0.1"], "net_kernel": [], "memory": [], "grackle_cost": [],
-    "strong_scaling": [], "weak_scaling": [], "load_balance": [], "balance_simulation": [],
+    "solver_cost": ["--no-opponents"],
+    "accuracy_vs_cost": ["--no-opponents"],
+    "cost_variance": ["--no-opponents"],
+    "surrogate_accuracy": [],
+    "rollout_drift": [],
+    "hydro_drift": [],
+    "calibration": [],
+    "net_calls": [],
+    "training_cost": [],
+    "routing": ["--rtol", "0.1"],
+    "net_kernel": [],
+    "memory": [],
+    "grackle_cost": [],
+    "strong_scaling": [],
+    "weak_scaling": [],
+    "load_balance": [],
+    "balance_simulation": [],
     "hodgkin_huxley": ["--only", "ours", "no physics"],
-}  # fmt: skip
+}
 #: what some need beyond the extras `test` and `training`
 NEEDS = {
     "grackle_cost": (lambda: find_spec("gracklepy"), "Grackle is not installed (pip install gracklepy)"),
-    **dict.fromkeys(("strong_scaling", "weak_scaling", "load_balance", "balance_simulation"),
-                    (find_mpiexec, "MPI is not installed (pip install 'stiff-surrogate[mpi]')")),
-}  # fmt: skip
+    **dict.fromkeys(
+        ("strong_scaling", "weak_scaling", "load_balance", "balance_simulation"),
+        (find_mpiexec, "MPI is not installed (pip install 'stiff-surrogate[mpi]')"),
+    ),
+}
 
 
 @pytest.fixture

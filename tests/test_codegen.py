@@ -27,8 +27,14 @@ def _exact_rhs(system):
     outputs = [compile(printer(e), "exact", "eval") for e in program.outputs]
 
     def rhs(y, p):
-        env = {"exp": mpmath.exp, "log": mpmath.log, "sqrt": mpmath.sqrt, "sin": mpmath.sin, "cos": mpmath.cos,
-               "mpf": mpmath.mpf}  # fmt: skip
+        env = {
+            "exp": mpmath.exp,
+            "log": mpmath.log,
+            "sqrt": mpmath.sqrt,
+            "sin": mpmath.sin,
+            "cos": mpmath.cos,
+            "mpf": mpmath.mpf,
+        }
         for k, t in system.tables.items():
             env[f"table_{k}"] = _exact_table(t)
         env |= {printer.name(s.name): mpmath.mpf(v) for s, v in zip(system.symbols, y)}

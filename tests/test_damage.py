@@ -16,8 +16,17 @@ from surrogate.training.model_file import FORMAT_WITHOUT_DIGEST, flatten, read_a
 
 import surrogate
 
-LABELS = {"population": "box", "n": 100, "dts": 2, "split": "train", "seed": 1, "dt_range": (1e-3, 0.1), "chunk": 32,
-          "advance": lambda cells, dt: cells * np.exp(-dt)[:, None], "progress": False}  # fmt: skip
+LABELS = {
+    "population": "box",
+    "n": 100,
+    "dts": 2,
+    "split": "train",
+    "seed": 1,
+    "dt_range": (1e-3, 0.1),
+    "chunk": 32,
+    "advance": lambda cells, dt: cells * np.exp(-dt)[:, None],
+    "progress": False,
+}
 
 
 def load_model(path):

@@ -63,8 +63,16 @@ class FloatLibrary:
         x = np.ascontiguousarray(x)
         if residual is not None:
             residual = np.pad(residual, ((0, 0), (0, width - n_out)))
-        status = self._c.surr_test_layer(n_out, n_in, pointer(layer), len(x), pointer(x),
-                                         list(EPILOGUES).index(epilogue), pointer(residual), pointer(out))  # fmt: skip
+        status = self._c.surr_test_layer(
+            n_out,
+            n_in,
+            pointer(layer),
+            len(x),
+            pointer(x),
+            list(EPILOGUES).index(epilogue),
+            pointer(residual),
+            pointer(out),
+        )
         assert status == 0, f"test_dense.c has no shape {weights.shape}"
         return np.ascontiguousarray(out[:, :n_out])
 

@@ -78,7 +78,9 @@ def test_config_prints_directories_and_words(monkeypatch, capsys):
 
 
 def test_config_directories_hold_what_they_say():
-    models, pkgconfig, cmake = (Path(run("config", f"--{k}-dir").stdout.strip()) for k in ("models", "pkgconfig", "cmake"))
+    models, pkgconfig, cmake = (
+        Path(run("config", f"--{k}-dir").stdout.strip()) for k in ("models", "pkgconfig", "cmake")
+    )
     assert (models / "ism-molecular.so").exists() and (pkgconfig / "surrogate.pc").exists()
     assert (cmake / "surrogate-config.cmake").exists()
 
@@ -99,11 +101,16 @@ ERRORS = {
     "no labels": ("train robertson --labels none.h5 --check none.h5 --out net.h5", "none.h5: there is no such file"),
     "other labels": ("train robertson --labels other.h5 --check none.h5 --out net.h5", "an HDF5 file, but not one of"),
     "no directory": ("train robertson --labels none.h5 --check none.h5 --out no/net.h5", "no is no directory"),
-    "no directory for labels": ("labels decay-linear --population box --dt-range 1 2 --n 1 --split train --seed 0 "
-                                "--advance user_solver:none --out no/a.h5 --processes 1", "user_solver"),
-    "no solver": ("labels own:go --population box --dt-range 1 2 --n 1 --split train --seed 0 --rtol 1e-3 --out a.h5",
-                  "surrogate export own:go --to DIR` makes DIR/mine.so, to be given as --model DIR/mine.so"),
-}  # fmt: skip
+    "no directory for labels": (
+        "labels decay-linear --population box --dt-range 1 2 --n 1 --split train --seed 0 "
+        "--advance user_solver:none --out no/a.h5 --processes 1",
+        "user_solver",
+    ),
+    "no solver": (
+        "labels own:go --population box --dt-range 1 2 --n 1 --split train --seed 0 --rtol 1e-3 --out a.h5",
+        "surrogate export own:go --to DIR` makes DIR/mine.so, to be given as --model DIR/mine.so",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -112,8 +119,9 @@ def test_every_error_of_a_user_is_one_line(name, tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.so").write_text("text")
-    (tmp_path / "own.py").write_text("from surrogate.training.system import System, Variable\n"
-                                     "go = lambda: System('mine', (Variable('x'),), (0,))\n")  # fmt: skip
+    (tmp_path / "own.py").write_text(
+        "from surrogate.training.system import System, Variable\ngo = lambda: System('mine', (Variable('x'),), (0,))\n"
+    )
     with h5py.File("other.h5", "w") as file:
         file["x"] = 1.0
     arguments, message = ERRORS[name]
@@ -148,8 +156,10 @@ def test_an_interrupt_is_one_line(monkeypatch, capsys):
 
 
 def test_information_is_a_table():
-    value = {"wide": {"log10_error": [-2.12345, -1.0], "accepted": {"0.1": 0.5, "0.01": 0.25}},
-             "relaxed, b": {"log10_error": [-3.0], "cheap": 0.75}}  # fmt: skip
+    value = {
+        "wide": {"log10_error": [-2.12345, -1.0], "accepted": {"0.1": 0.5, "0.01": 0.25}},
+        "relaxed, b": {"log10_error": [-3.0], "cheap": 0.75},
+    }
     assert cli.table_of("held_out", value) == [
         "held_out    log10_error  accepted 0.1  accepted 0.01  cheap",
         "wide        -2.123 -1    0.5           0.25",

@@ -210,9 +210,18 @@ def check_differences(directory, comm):
     model, other = (surrogate.load(f"{directory}/{name}.so") for name in ("toy", "toy_net"))
     is_culprit, last = comm.rank == comm.size - 1, comm.size - 1
     common = {"rtol": 0.1, "comm": comm}
-    for name, value in (("rtol", 0.2), ("atol_frac", 1e-12), ("audit", 0.5), ("max_solver_steps", 10), ("max_step", 1e3),
-                        ("balance", "off"), ("balance", "node"), ("min_gain", 0.5), ("balance_interval", 3),
-                        ("isa", "base")):  # fmt: skip
+    for name, value in (
+        ("rtol", 0.2),
+        ("atol_frac", 1e-12),
+        ("audit", 0.5),
+        ("max_solver_steps", 10),
+        ("max_step", 1e3),
+        ("balance", "off"),
+        ("balance", "node"),
+        ("min_gain", 0.5),
+        ("balance_interval", 3),
+        ("isa", "base"),
+    ):
         options = common | {name: value} if is_culprit else common
         if comm.size == 1:
             model.stepper(**options)

@@ -17,12 +17,29 @@ import surrogate
 from surrogate.relic import OMEGA_PER_MASS, Y_START
 
 # T [GeV], h, g: Saikawa & Shirai 2020 (JCAP 08, 011); the first outside the QCD transition, the second about it
-OUTSIDE = ((1e-5, 3.931, 3.383), (1.04e-4, 4.915, 4.444), (4.956e-4, 10.012, 9.985), (5.155e-3, 10.728, 10.728),
-           (3.629e-2, 13.065, 13.332), (1.217, 70.988, 71.972), (3.926, 79.251, 79.637), (12.66, 80.790, 80.925),
-           (27.64, 83.84, 84.36), (60.34, 94.497, 95.428), (131.7, 102.645, 103.360), (627.6, 103.775, 103.791),
-           (1.003e5, 104.255, 104.261))  # fmt: skip
-WITHIN = ((0.117, 18.808, 19.403), (0.1729, 32.088, 34.773), (0.2555, 45.646, 48.366), (0.3775, 54.864, 56.903),
-          (0.5577, 61.521, 63.032), (0.824, 66.611, 67.771))  # fmt: skip
+OUTSIDE = (
+    (1e-5, 3.931, 3.383),
+    (1.04e-4, 4.915, 4.444),
+    (4.956e-4, 10.012, 9.985),
+    (5.155e-3, 10.728, 10.728),
+    (3.629e-2, 13.065, 13.332),
+    (1.217, 70.988, 71.972),
+    (3.926, 79.251, 79.637),
+    (12.66, 80.790, 80.925),
+    (27.64, 83.84, 84.36),
+    (60.34, 94.497, 95.428),
+    (131.7, 102.645, 103.360),
+    (627.6, 103.775, 103.791),
+    (1.003e5, 104.255, 104.261),
+)
+WITHIN = (
+    (0.117, 18.808, 19.403),
+    (0.1729, 32.088, 34.773),
+    (0.2555, 45.646, 48.366),
+    (0.3775, 54.864, 56.903),
+    (0.5577, 61.521, 63.032),
+    (0.824, 66.611, 67.771),
+)
 
 
 def test_ideal_gases_have_their_limits():
@@ -64,16 +81,22 @@ def integrate(dof, mass, sigma_v, x_end, g=2, gamma=0.0, x_t=500.0, p_wave=0.0):
         rate, production, loss = terms(z, w[0])
         return [[-rate * (production + loss)]]
 
-    run = solve_ivp(rhs, (0, np.log(x_end)), [np.log(Y_START * g)], "Radau", rtol=1e-8, atol=1e-8, jac=jacobian,
-                    first_step=1e-10)  # fmt: skip
+    run = solve_ivp(
+        rhs, (0, np.log(x_end)), [np.log(Y_START * g)], "Radau", rtol=1e-8, atol=1e-8, jac=jacobian, first_step=1e-10
+    )
     return OMEGA_PER_MASS * mass * np.exp(run.y[0, -1])
 
 
-@pytest.mark.parametrize("case", [
-    {"mass": 100.0, "sigma_v": 2.1e-26}, {"mass": 2.0, "sigma_v": 4e-26, "g": 4.0},
-    {"mass": 1e4, "sigma_v": 2e-25, "gamma": 2.0}, {"mass": 30.0, "sigma_v": 4e-27, "gamma": -2 / 3, "x_t": 2000.0},
-    {"mass": 300.0, "sigma_v": 1e-27, "p_wave": 2e-25},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"mass": 100.0, "sigma_v": 2.1e-26},
+        {"mass": 2.0, "sigma_v": 4e-26, "g": 4.0},
+        {"mass": 1e4, "sigma_v": 2e-25, "gamma": 2.0},
+        {"mass": 30.0, "sigma_v": 4e-27, "gamma": -2 / 3, "x_t": 2000.0},
+        {"mass": 300.0, "sigma_v": 1e-27, "p_wave": 2e-25},
+    ],
+)
 def test_relic_density_is_that_of_radau(case):
     """The solver, through the public function; 1e-4 is what linear interpolation of the tables costs Radau."""
     expected = integrate(degrees_of_freedom(), x_end=1e8, **case)
@@ -148,8 +171,13 @@ def test_steigman_dasgupta_beacom_2012(pre_lattice):
 def domain_points(n, seed):
     """Random particles and cosmologies within the domain of the shipped net."""
     u = np.random.default_rng(seed).random((5, n))
-    return {"mass": 10 ** (5 * u[0]), "sigma_v": 10 ** (-28 + 6 * u[1]), "g": 1 + 11 * u[2], "gamma": -1 + 3 * u[3],
-            "x_transition": 10 ** (1 + 2.5 * u[4])}  # fmt: skip
+    return {
+        "mass": 10 ** (5 * u[0]),
+        "sigma_v": 10 ** (-28 + 6 * u[1]),
+        "g": 1 + 11 * u[2],
+        "gamma": -1 + 3 * u[3],
+        "x_transition": 10 ** (1 + 2.5 * u[4]),
+    }
 
 
 def test_the_net_is_as_good_as_promised():
@@ -159,8 +187,17 @@ def test_the_net_is_as_good_as_promised():
     error = np.abs(surrogate.relic_density(**points) / exact - 1)
     assert np.quantile(error, 0.5) < 1e-4
     assert np.quantile(error, 0.99) < 1e-3
-    cells = np.stack([points["mass"], points["sigma_v"], points["g"], 0.5 + points["gamma"] / 4,
-                      points["x_transition"], Y_START * points["g"]], 1)  # fmt: skip
+    cells = np.stack(
+        [
+            points["mass"],
+            points["sigma_v"],
+            points["g"],
+            0.5 + points["gamma"] / 4,
+            points["x_transition"],
+            Y_START * points["g"],
+        ],
+        1,
+    )
     report = surrogate.load("freeze-out").stepper(rtol=1e-3).step(cells, np.log(1e8))
     assert report.fraction_accepted > 0.9
     assert report.counts["outside"] < 40  # in corners that no training point came close to
@@ -194,26 +231,35 @@ def test_arguments_broadcast_and_scalars_stay_scalars():
     assert surrogate.relic_density(np.ones((0, 3)), 2e-26).shape == (0, 3)
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: surrogate.relic_density(np.array([100.0, -1.0]), 2e-26), "mass is -1.0: give 1e-05..1e[+]19"),
-    (lambda: surrogate.relic_density(np.nan, 2e-26), "mass is nan"),
-    (lambda: surrogate.relic_density(100.0, 0.0), "sigma_v is 0.0"),
-    (lambda: surrogate.relic_density(100.0, 2e-26, gamma=-2.0, x_transition=500), "gamma is -2.0"),
-    (lambda: surrogate.relic_density(100.0, 2e-26, p_wave=-1.0), "p_wave is -1.0"),
-    (lambda: surrogate.relic_abundance(np.array([2.0, 0.5]), 100.0, 2e-26), "x is 0.5"),
-    (lambda: surrogate.relic_cross_section(100.0, np.array([0.1, 0.0])), "omega is 0.0"),
-    (lambda: surrogate.relic_density(100.0, 2e-26, gamma=2), "x_transition is missing, and gamma is 2"),
-    (lambda: surrogate.relic_density(np.ones(2), np.ones(3)), "broadcast"),
-    (lambda: surrogate.relic_cross_section(100.0, 1e30), "no cross section .* leaves omega = 1e[+]30"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: surrogate.relic_density(np.array([100.0, -1.0]), 2e-26), "mass is -1.0: give 1e-05..1e[+]19"),
+        (lambda: surrogate.relic_density(np.nan, 2e-26), "mass is nan"),
+        (lambda: surrogate.relic_density(100.0, 0.0), "sigma_v is 0.0"),
+        (lambda: surrogate.relic_density(100.0, 2e-26, gamma=-2.0, x_transition=500), "gamma is -2.0"),
+        (lambda: surrogate.relic_density(100.0, 2e-26, p_wave=-1.0), "p_wave is -1.0"),
+        (lambda: surrogate.relic_abundance(np.array([2.0, 0.5]), 100.0, 2e-26), "x is 0.5"),
+        (lambda: surrogate.relic_cross_section(100.0, np.array([0.1, 0.0])), "omega is 0.0"),
+        (lambda: surrogate.relic_density(100.0, 2e-26, gamma=2), "x_transition is missing, and gamma is 2"),
+        (lambda: surrogate.relic_density(np.ones(2), np.ones(3)), "broadcast"),
+        (lambda: surrogate.relic_cross_section(100.0, 1e30), "no cross section .* leaves omega = 1e[+]30"),
+    ],
+)
 def test_values_without_sense_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
 #: Omega h^2 by Radau at rtol 1e-8 in ln Y, with these tables evaluated as they are
-HEAVY = [(1e6, 2e-26, 0.150786), (1e4, 1e-10, 6.20602e-17), (1e-3, 2e-26, 0.281235), (1e13, 1e-10, 8.03594e-17),
-         (1e10, 2e-26, 0.19432), (100.0, 2.1e-26, 0.120687)]  # fmt: skip
+HEAVY = [
+    (1e6, 2e-26, 0.150786),
+    (1e4, 1e-10, 6.20602e-17),
+    (1e-3, 2e-26, 0.281235),
+    (1e13, 1e-10, 8.03594e-17),
+    (1e10, 2e-26, 0.19432),
+    (100.0, 2.1e-26, 0.120687),
+]
 
 
 @pytest.mark.parametrize("rtol", [1e-1, 1e-2, 1e-3, 1e-6])
@@ -246,12 +292,13 @@ def test_random_particles_and_cosmologies_against_radau_in_the_logarithm():
             y[5] = np.exp(w[0])
             return [[jacobian(z, y, p)[5, 5] - rhs(z, y, p)[5] / y[5]]]
 
-        run = solve_ivp(slope, (0, np.log(1e8)), [np.log(Y_START * g[i])], "Radau", jac=slope_of_slope, rtol=1e-7, atol=1e-8)
+        run = solve_ivp(
+            slope, (0, np.log(1e8)), [np.log(Y_START * g[i])], "Radau", jac=slope_of_slope, rtol=1e-7, atol=1e-8
+        )
         expected[i] = OMEGA_PER_MASS * mass[i] * np.exp(run.y[0, -1])
     for rtol in (1e-1, 1e-2, 1e-3):
         density = surrogate.relic_density(mass, sigma_v, g, gamma, x_t, p_wave=p_wave, rtol=rtol)
         assert np.abs(density / expected - 1).max() < 3 * rtol, rtol
-
 
 
 def test_relic_density_needs_numpy_and_cffi_alone():

@@ -24,8 +24,15 @@ def make_tube(n, axis=-1, high=(1.0, 1e4), low=(0.125, 8e3)):
     inside = np.abs((np.arange(n) + 0.5) / n - 0.5) < 0.25
     inside = np.broadcast_to(inside if axis == -1 else inside[:, None], (n, n))
     density, temperature = (np.where(inside, a, b) for a, b in zip(high, low))
-    fractions = {"H": np.where(inside, 0.9, 0.2), "He": 0.1, "H2": np.where(inside, 0.01, 1e-5), "H2+": 1e-14,
-                 "H-": 1e-13, "He+": 1e-5, "He++": 1e-9}  # fmt: skip
+    fractions = {
+        "H": np.where(inside, 0.9, 0.2),
+        "He": 0.1,
+        "H2": np.where(inside, 0.01, 1e-5),
+        "H2+": 1e-14,
+        "H-": 1e-13,
+        "He+": 1e-5,
+        "He++": 1e-9,
+    }
     fractions["H+"] = 1 - fractions["H"] - 2 * (fractions["H2"] + fractions["H2+"]) - fractions["H-"]
     fractions["e-"] = fractions["H+"] + fractions["H2+"] + fractions["He+"] + 2e-9 - fractions["H-"]
     gas.set_gas({name: x * density for name, x in fractions.items()}, temperature)

@@ -120,8 +120,11 @@ def test_readme_commands_with_the_package_alone(clean_venv, plain_bin, tmp_path,
 def test_readme_python_with_the_package_alone(clean_venv, tmp_path):
     blocks = [block for block in readme_blocks("python") if "comm=" not in block]
     assert len(blocks) > 1
-    out = run([clean_venv / "python", "-W", "error", "-c", "".join(blocks)], cwd=tmp_path,
-              env=environment_of(clean_venv, tmp_path))  # fmt: skip
+    out = run(
+        [clean_venv / "python", "-W", "error", "-c", "".join(blocks)],
+        cwd=tmp_path,
+        env=environment_of(clean_venv, tmp_path),
+    )
     assert "100000 cells of ism-molecular at rtol 0.1, " in out
 
 
@@ -152,8 +155,9 @@ def test_command_line_with_the_package_alone(clean_venv, tmp_path):
     environment = environment_of(clean_venv, tmp_path)
 
     def command(*arguments):
-        return subprocess.run([clean_venv / "surrogate", *arguments], capture_output=True, text=True, cwd=tmp_path,
-                              env=environment)  # fmt: skip
+        return subprocess.run(
+            [clean_venv / "surrogate", *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
 
     assert command("models").stdout.count("accepted at rtol") > 5
     for name in ("train", "labels", "calibrate", "evaluate", "export"):
@@ -198,8 +202,13 @@ def test_readme_builds_the_hydro_code(compiler, ranks, plain_bin, tmp_path):
     (block,) = (block for block in readme_blocks() if "hydro.f90" in block)
     wanted = ("CONFIG", "gfortran") if compiler == "gfortran" else ("CONFIG", "mpicc", "mpif90")
     script = "\n".join(line for line in block.splitlines() if line.startswith(wanted))
-    environment = {"PATH": f"{plain_bin}:/usr/bin:/bin", "HOME": str(tmp_path), "OMPI_ALLOW_RUN_AS_ROOT": "1",
-                   "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1"}  # fmt: skip
+    environment = {
+        "PATH": f"{plain_bin}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }
     said = run(["bash", "-ec", script.split(" && python plot.py")[0]], cwd=here, env=environment)
     assert "drift of mass" in said and f"on {ranks} ranks" in said
 
@@ -273,8 +282,12 @@ def test_plain_cmake_installs_models(way, prefix_with_model, tmp_path):
 
 
 def test_cmake_says_that_there_is_no_compiler(tmp_path):
-    done = subprocess.run(["cmake", "-S", ROOT, "-B", tmp_path / "b"], capture_output=True, text=True,
-                          env=os.environ | {"CC": "/nowhere/cc"})  # fmt: skip
+    done = subprocess.run(
+        ["cmake", "-S", ROOT, "-B", tmp_path / "b"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"CC": "/nowhere/cc"},
+    )
     assert done.returncode and 'No C compiler is found ($CC is "/nowhere/cc")' in done.stderr
 
 
@@ -282,8 +295,12 @@ def test_cmake_says_what_generating_models_needs(tmp_path):
     (tmp_path / "sympy.py").write_text("raise ImportError('none here')\n")
     options = ["-DSURR_TESTS=OFF", "-DSURR_MPI=OFF", "-DSURR_MODELS=decay-linear"]
     options.append(f"-DPython_EXECUTABLE={sys.executable}")
-    done = subprocess.run(["cmake", "-S", ROOT, "-B", tmp_path / "b", *options], capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": str(tmp_path)})  # fmt: skip
+    done = subprocess.run(
+        ["cmake", "-S", ROOT, "-B", tmp_path / "b", *options],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
     assert done.returncode and "ImportError: none here" in done.stderr and "-DPython_EXECUTABLE" in done.stderr
 
 
@@ -297,8 +314,19 @@ def test_without_dlopen(prefix, toys, tmp_path, cc):
     (tmp_path / "host.c").write_text(HOST)
     models = [export_model(name, tmp_path, static=True) for name in ("decay-linear", "decay-quadratic")]
     assert models[0] == tmp_path / "libdecay-linear.a"
-    command = [cc, "-static", "-DSTATIC_MODEL=surr_model_decay_linear", f"-I{where / 'include'}", "host.c", *models,
-               next(where.rglob("libsurrogate.a")), "-lpthread", "-lm", "-o", "host"]  # fmt: skip
+    command = [
+        cc,
+        "-static",
+        "-DSTATIC_MODEL=surr_model_decay_linear",
+        f"-I{where / 'include'}",
+        "host.c",
+        *models,
+        next(where.rglob("libsurrogate.a")),
+        "-lpthread",
+        "-lm",
+        "-o",
+        "host",
+    ]
     run(command, cwd=tmp_path)
     assert run([tmp_path / "host", "decay-linear"]).startswith("0 ")
     done = subprocess.run([tmp_path / "host", toys / "toy.so"], capture_output=True, text=True)

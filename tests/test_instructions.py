@@ -27,8 +27,9 @@ pytestmark = pytest.mark.skipif(
 def count(tmp_path_factory, cc):
     """``count(*arguments) -> instructions within surr_step_block, cells of the net, cells solved, attempts``."""
     directory = tmp_path_factory.mktemp("instructions")
-    flags = subprocess.check_output([sys.executable, "-m", "surrogate", "config", "--cflags", "--libs"], text=True,
-                                    cwd=directory)  # fmt: skip
+    flags = subprocess.check_output(
+        [sys.executable, "-m", "surrogate", "config", "--cflags", "--libs"], text=True, cwd=directory
+    )
     subprocess.run([*shlex.split(cc), "-O2", SOURCE, *shlex.split(flags), "-o", "count"], check=True, cwd=directory)
 
     def run(*arguments):

@@ -22,8 +22,19 @@ def test_kernels_are_clean_under_sanitizers(name, tmp_path):
     objects = []
     for isa, march in ISA_FLAGS.items():
         objects.append(str(tmp_path / f"{isa}.o"))
-        subprocess.run([*CC, *flags, *march, f"-DSURR_KERNELS=surr_kernels_{isa}", "-c",
-                        str(kernel_source() / "kernel.c"), "-o", objects[-1]], check=True)  # fmt: skip
+        subprocess.run(
+            [
+                *CC,
+                *flags,
+                *march,
+                f"-DSURR_KERNELS=surr_kernels_{isa}",
+                "-c",
+                str(kernel_source() / "kernel.c"),
+                "-o",
+                objects[-1],
+            ],
+            check=True,
+        )
     program = tmp_path / "drive"
     subprocess.run([*CC, *flags, str(DRIVER), str(source / "model.c"), *objects, "-o", str(program), "-lm"], check=True)
     result = subprocess.run([str(program)], capture_output=True, text=True)

@@ -37,8 +37,17 @@ def decay(cells, dt, params=None):
 def decay_until_one(cells, dt):
     return np.where(dt[:, None] > 0.02, np.nan, decay(cells, dt))
 """
-DECAY = {"population": "box", "n": 500, "dts": 3, "split": "train", "seed": 4, "dt_range": (1e-3, 0.1), "chunk": 64,
-         "advance": "user_solver:decay", "progress": False}  # fmt: skip
+DECAY = {
+    "population": "box",
+    "n": 500,
+    "dts": 3,
+    "split": "train",
+    "seed": 4,
+    "dt_range": (1e-3, 0.1),
+    "chunk": 64,
+    "advance": "user_solver:decay",
+    "progress": False,
+}
 
 
 @pytest.fixture
@@ -83,8 +92,17 @@ def test_labels_are_what_the_stepper_gives(tmp_path):
 
 @pytest.mark.parametrize("population", ["relaxed", "hydro"])
 def test_evolved_populations(population, tmp_path):
-    labels = make_labels("ism-atomic", tmp_path / "a.h5", population=population, n=100, dts=2, rtol=1e-3,
-                         split="calibrate", seed=1, progress=False)  # fmt: skip
+    labels = make_labels(
+        "ism-atomic",
+        tmp_path / "a.h5",
+        population=population,
+        n=100,
+        dts=2,
+        rtol=1e-3,
+        split="calibrate",
+        seed=1,
+        progress=False,
+    )
     step = surrogate.load("ism-atomic").stepper(rtol=1e-3, atol_frac=1e-13, net=False).step
     start, _ = pop.draw(population, get_system("ism-atomic"), 100, pop.seed_of("calibrate", 1), step)
     np.testing.assert_array_equal(labels.start, start)
@@ -92,14 +110,28 @@ def test_evolved_populations(population, tmp_path):
 
 
 def test_parameters_vary_also_while_cells_relax(tmp_path):
-    labels = make_labels("ism-atomic", tmp_path / "a.h5", population="relaxed", n=64, rtol=1e-3, split="train", seed=0,
-                         param_ranges={"G0": (0.1, 10)}, progress=False)  # fmt: skip
+    labels = make_labels(
+        "ism-atomic",
+        tmp_path / "a.h5",
+        population="relaxed",
+        n=64,
+        rtol=1e-3,
+        split="train",
+        seed=0,
+        param_ranges={"G0": (0.1, 10)},
+        progress=False,
+    )
     names = labels.meta["parameters"]
     params = dict(zip(names, labels.params.T))
     assert 0.1 <= params["G0"].min() < 1 < params["G0"].max() <= 10 and labels.meta["param_ranges"] == "G0=0.1:10.0"
     stepper = surrogate.load("ism-atomic").stepper(rtol=1e-3, net=False)
-    start, _ = pop.draw("relaxed", get_system("ism-atomic"), 64, pop.seed_of("train", 0),
-                        lambda cells, dt: stepper.step(cells, dt, params=params))  # fmt: skip
+    start, _ = pop.draw(
+        "relaxed",
+        get_system("ism-atomic"),
+        64,
+        pop.seed_of("train", 0),
+        lambda cells, dt: stepper.step(cells, dt, params=params),
+    )
     np.testing.assert_array_equal(labels.start, start)
     stepper.step(start, labels.dt[:, 0], params=params)
     np.testing.assert_array_equal(labels.end[:, 0], start)
@@ -113,8 +145,16 @@ def test_user_solver_and_explicit_time(tmp_path):
         forced = [c * (c * np.sin(x) - np.cos(x)) / (c**2 + 1) for x in (t, t + dt)]
         return (forced[1] + (cells[:, 0] - forced[0]) * np.exp(-c * dt))[:, None]
 
-    settings = {"population": "box", "n": 50, "split": "test", "seed": 0, "dt_range": (0.1, 5), "advance": advance,
-                "param_ranges": {"C": (0.5, 2), "t": (0, 1)}, "progress": False}  # fmt: skip
+    settings = {
+        "population": "box",
+        "n": 50,
+        "split": "test",
+        "seed": 0,
+        "dt_range": (0.1, 5),
+        "advance": advance,
+        "param_ranges": {"C": (0.5, 2), "t": (0, 1)},
+        "progress": False,
+    }
     labels = make_labels("relax-forced", tmp_path / "a.h5", dts=4, **settings)
     params = dict(zip(labels.meta["parameters"], labels.params.T))
     for k in range(4):
@@ -187,9 +227,11 @@ def test_kill_at_random_moments_loses_nothing(user, monkeypatch):
     path, calls = user / "killed.h5", user / "calls"
     monkeypatch.setenv("LABELS_CALLS", str(calls))
     script = user / "run.py"
-    script.write_text("import sys\nfrom surrogate.training.labels import make_labels\n"
-                      "if __name__ == '__main__':\n"
-                      f"    make_labels('decay-linear', {str(path)!r}, **{settings})\n")  # fmt: skip
+    script.write_text(
+        "import sys\nfrom surrogate.training.labels import make_labels\n"
+        "if __name__ == '__main__':\n"
+        f"    make_labels('decay-linear', {str(path)!r}, **{settings})\n"
+    )
     rng = np.random.default_rng(1)
     for _ in range(2):
         calls.write_text("")
@@ -227,10 +269,17 @@ def no_process_of(group):
 
 @pytest.mark.parametrize(
     ("changed", "name"),
-    [({"n": 499}, "n"), ({"dts": 2}, "dts"), ({"seed": 5}, "seed"), ({"split": "test"}, "split"),
-     ({"chunk": 32}, "chunk"), ({"dt_range": (1e-3, 0.2)}, "dt_range"),
-     ({"param_ranges": {"C": (1, 2)}}, "param_ranges"), ({"advance": "user_solver:decay_until_one"}, "solver")],
-)  # fmt: skip
+    [
+        ({"n": 499}, "n"),
+        ({"dts": 2}, "dts"),
+        ({"seed": 5}, "seed"),
+        ({"split": "test"}, "split"),
+        ({"chunk": 32}, "chunk"),
+        ({"dt_range": (1e-3, 0.2)}, "dt_range"),
+        ({"param_ranges": {"C": (1, 2)}}, "param_ranges"),
+        ({"advance": "user_solver:decay_until_one"}, "solver"),
+    ],
+)
 def test_other_settings_are_refused_by_name(changed, name, user):
     first = make_labels("decay-linear", user / "a.h5", **DECAY)
     before = (user / "a.h5").read_bytes()
@@ -258,14 +307,22 @@ def test_other_systems_and_models_are_refused(user):
 
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
-    [({"n": 0}, ValueError, "n is 0"), ({"n": 1e6}, TypeError, "integer"), ({"rtol": 1e-3}, ValueError, "leave them"),
-     ({"advance": None}, ValueError, "rtol is missing"), ({"advance": "user_solver:none"}, ValueError, "user_solver"),
-     ({"advance": "nowhere:none"}, ValueError, "module:function"), ({"advance": "none"}, ValueError, "module:function"),
-     ({"advance": lambda cells, dt: None}, ValueError, "must return the new cells"),
-     ({"advance": lambda cells, dt: cells[1:]}, ValueError, "of shape"),
-     ({"population": "wide"}, ValueError, "choose box"), ({"param_ranges": {"D": (1, 2)}}, ValueError, "no parameter"),
-     ({"split": "tset"}, ValueError, "no split"), ({"seed": -1}, ValueError, "seed is -1")],
-)  # fmt: skip
+    [
+        ({"n": 0}, ValueError, "n is 0"),
+        ({"n": 1e6}, TypeError, "integer"),
+        ({"rtol": 1e-3}, ValueError, "leave them"),
+        ({"advance": None}, ValueError, "rtol is missing"),
+        ({"advance": "user_solver:none"}, ValueError, "user_solver"),
+        ({"advance": "nowhere:none"}, ValueError, "module:function"),
+        ({"advance": "none"}, ValueError, "module:function"),
+        ({"advance": lambda cells, dt: None}, ValueError, "must return the new cells"),
+        ({"advance": lambda cells, dt: cells[1:]}, ValueError, "of shape"),
+        ({"population": "wide"}, ValueError, "choose box"),
+        ({"param_ranges": {"D": (1, 2)}}, ValueError, "no parameter"),
+        ({"split": "tset"}, ValueError, "no split"),
+        ({"seed": -1}, ValueError, "seed is -1"),
+    ],
+)
 def test_misuse_is_explained(changed, error, message, user):
     with pytest.raises(error, match=message):
         make_labels("decay-linear", user / "a.h5", **DECAY | changed)
@@ -291,12 +348,14 @@ def test_damaged_and_foreign_files_are_recognised(user):
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(lambda file: file.attrs.modify("format_version", 3), "format version 3"),
-     (lambda file: file.attrs.modify("seed", 5), "attributes are not what was written"),
-     (lambda file: file.attrs.modify("n", 501), "where its attributes ask"),
-     (lambda file: file.__delitem__("status"), "is damaged: it holds"),
-     (lambda file: file.attrs.__delitem__("dts"), "attribute 'dts' is missing")],
-)  # fmt: skip
+    [
+        (lambda file: file.attrs.modify("format_version", 3), "format version 3"),
+        (lambda file: file.attrs.modify("seed", 5), "attributes are not what was written"),
+        (lambda file: file.attrs.modify("n", 501), "where its attributes ask"),
+        (lambda file: file.__delitem__("status"), "is damaged: it holds"),
+        (lambda file: file.attrs.__delitem__("dts"), "attribute 'dts' is missing"),
+    ],
+)
 def test_damage_inside_is_recognised(damage, message, user):
     make_labels("decay-linear", user / "a.h5", **DECAY)
     with h5py.File(user / "a.h5", "r+") as file:
@@ -325,9 +384,31 @@ def test_a_second_writer_is_kept_out(user):
 
 def test_command_line(user, capsys, monkeypatch):
     monkeypatch.chdir(user)
-    arguments = ["labels", "decay-linear", "--population", "box", "--dt-range", "1e-3", "0.1", "--n", "20",
-                 "--dts", "2", "--advance", "user_solver:decay", "--split", "train", "--seed", "4", "--out", "a.h5",
-                 "--param", "C=10:100", "--processes", "1"]  # fmt: skip
+    arguments = [
+        "labels",
+        "decay-linear",
+        "--population",
+        "box",
+        "--dt-range",
+        "1e-3",
+        "0.1",
+        "--n",
+        "20",
+        "--dts",
+        "2",
+        "--advance",
+        "user_solver:decay",
+        "--split",
+        "train",
+        "--seed",
+        "4",
+        "--out",
+        "a.h5",
+        "--param",
+        "C=10:100",
+        "--processes",
+        "1",
+    ]
     assert cli.main(arguments) == 0
     out, err = capsys.readouterr()
     assert out == "a.h5: 40 labels of decay-linear, 0 failed\n" and "labels/s" in err
@@ -349,11 +430,23 @@ def test_ranks_do_not_matter(n_ranks, user):
     launcher = shutil.which("mpiexec", path=sysconfig.get_path("scripts")) or shutil.which("mpiexec")
     if not launcher or not importlib.util.find_spec("mpi4py"):
         pytest.skip("MPI is not installed: pip install 'stiff-surrogate[mpi]'")
-    environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-                                "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}  # fmt: skip
-    script = ("from surrogate.training.labels import make_labels\n"
-              f"make_labels('decay-linear', 'mpi.h5', **{DECAY | {'mpi': True}})")  # fmt: skip
-    done = subprocess.run([launcher, "-n", str(n_ranks), sys.executable, "-W", "error", "-c", script], cwd=user,
-                          check=False, capture_output=True, text=True, timeout=120, env=environment)  # fmt: skip
+    environment = os.environ | {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    }
+    script = (
+        "from surrogate.training.labels import make_labels\n"
+        f"make_labels('decay-linear', 'mpi.h5', **{DECAY | {'mpi': True}})"
+    )
+    done = subprocess.run(
+        [launcher, "-n", str(n_ranks), sys.executable, "-W", "error", "-c", script],
+        cwd=user,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert_same(load_labels(user / "mpi.h5"), make_labels("decay-linear", user / "whole.h5", **DECAY))

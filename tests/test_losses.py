@@ -82,7 +82,7 @@ def test_residual_is_of_order_one_however_wrong_the_prediction(cells):
     physics = Physics(system)
     for factor in (1e-8, 1e8):
         scale = torch.tensor([factor, 1.0, 1.0]).double()
-        error = losses.residual(lambda y, t: (exact(y, t)[0] * scale, ()), physics, encoding, state, dt)
+        error = losses.residual(lambda y, t, scale=scale: (exact(y, t)[0] * scale, ()), physics, encoding, state, dt)
         assert 0.05 < error[:, 0].abs().median() < 3.0
 
 
@@ -215,10 +215,36 @@ def test_command_trains_without_labels(tmp_path, monkeypatch, capsys):
     (tmp_path / "own_decay.py").write_text("from surrogate.training.systems.toys import decay_quadratic as make\n")
     (tmp_path / "own_solver.py").write_text("def advance(y, dt):\n    return y / (1 + 100 * y * dt[:, None])\n")
     monkeypatch.syspath_prepend(tmp_path)
-    make_labels("own_decay:make", "check.h5", population="box", n=200, split="calibrate", seed=0, dt_range=(1e-2, 1.0),
-                advance="own_solver:advance", progress=False)  # fmt: skip
-    arguments = ["own_decay:make", "--unsupervised", "--dt-range", "1e-2", "1", "--check", "check.h5",
-                 "--out", "net.h5", "--minutes", "0.02", "--n", "2000", "--width", "16", "--threads", "1"]  # fmt: skip
+    make_labels(
+        "own_decay:make",
+        "check.h5",
+        population="box",
+        n=200,
+        split="calibrate",
+        seed=0,
+        dt_range=(1e-2, 1.0),
+        advance="own_solver:advance",
+        progress=False,
+    )
+    arguments = [
+        "own_decay:make",
+        "--unsupervised",
+        "--dt-range",
+        "1e-2",
+        "1",
+        "--check",
+        "check.h5",
+        "--out",
+        "net.h5",
+        "--minutes",
+        "0.02",
+        "--n",
+        "2000",
+        "--width",
+        "16",
+        "--threads",
+        "1",
+    ]
     with pytest.raises(ValueError, match="--population is missing"):
         main(arguments)
     assert main([*arguments, "--population", "box", "--loss", "residual", "--loss", "semigroup=0.1"]) == 0

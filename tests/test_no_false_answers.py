@@ -86,8 +86,12 @@ def test_hot_helium_cools(build):
 def day_and_night():
     """A' = -1e-5 max(0, -cos(2 pi t/86400)) A: nothing at midnight, exp(-0.864/pi) a day."""
     sun = maximum(sp.Integer(0), -sp.cos(number(2 * np.pi / 86400) * sp.Symbol("t", real=True)))
-    return System("day", (Variable("A", lower=0.0, floor=0.0),), (-number("1e-5") * sun * symbol("A"),),
-                  parameters=(Parameter("t"),))  # fmt: skip
+    return System(
+        "day",
+        (Variable("A", lower=0.0, floor=0.0),),
+        (-number("1e-5") * sun * symbol("A"),),
+        parameters=(Parameter("t"),),
+    )
 
 
 def pulse(clock):
@@ -100,9 +104,9 @@ def pulse(clock):
     return System("pulse", (a,), (rate,), parameters=(Parameter("t"),))
 
 
-@pytest.mark.parametrize(("rtol", "options"), [
-    (1e-1, {}), (1e-2, {}), (1e-4, {"max_step": 1800.0}), (1e-6, {"max_step": 900.0}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rtol", "options"), [(1e-1, {}), (1e-2, {}), (1e-4, {"max_step": 1800.0}), (1e-6, {"max_step": 900.0})]
+)
 def test_the_sun_that_rises_within_a_step_is_seen(rtol, options, make):
     """The kinks at dawn and dusk cost digits at 1e-4 and below, which `max_step` brings back."""
     model = make(day_and_night())
@@ -212,8 +216,15 @@ def test_dense_gas_for_a_hubble_time(n, settled, build):
     values = dict(zip((p.name for p in system.parameters), system.parameter_values)) | {"Z": 0.0, "d2g": 0.0}
     rhs, jacobian = numba_functions(system)
     p = np.array(list(values.values()))
-    run = solve_ivp(lambda t, y: rhs(t, y, p), (0, settled), cell[0], "Radau", jac=lambda t, y: jacobian(t, y, p),
-                    rtol=1e-8, atol=1e-12 * n)  # fmt: skip
+    run = solve_ivp(
+        lambda t, y: rhs(t, y, p),
+        (0, settled),
+        cell[0],
+        "Radau",
+        jac=lambda t, y: jacobian(t, y, p),
+        rtol=1e-8,
+        atol=1e-12 * n,
+    )
     counted = [system.names.index(k) for k in ("H", "He", "H2", "T")]
     for rtol in (1e-2, 1e-4, 1e-6):
         cells, report = advance(model, cell, 3e17, rtol, values.values())
@@ -296,8 +307,20 @@ ORDERS = np.array([1, 1, 1, 2, 2, 1, 2, 2, 1, 2, 2, 2])
 
 def kinetics():
     """Twelve reactions of five species, two of them autocatalytic, with any coefficients."""
-    equations = ("A -> B", "B -> A", "B -> C", "A + B -> C + D", "C + C -> D + A", "D -> A", "A + X -> X + X", "B + X -> D",
-                 "X -> C", "D + X -> X + C", "C + D -> A + A", "B + B -> B + C")  # fmt: skip
+    equations = (
+        "A -> B",
+        "B -> A",
+        "B -> C",
+        "A + B -> C + D",
+        "C + C -> D + A",
+        "D -> A",
+        "A + X -> X + X",
+        "B + X -> D",
+        "X -> C",
+        "D + X -> X + C",
+        "C + D -> A + A",
+        "B + B -> B + C",
+    )
     one = mass_action("kinetics", "ABCDX", [(e, 1.0) for e in equations], {}, (1e-8, 1.0))
     rates = tuple((name, symbol(f"k{i}") * rate) for i, (name, rate) in enumerate(one.definitions))
     parameters = tuple(Parameter(f"k{i}", value=1.0) for i in range(len(equations)))
@@ -354,8 +377,9 @@ def test_kinetics_against_lsoda_in_any_units(make, kinetics_in_python, seed):
     start = 10 ** rng.uniform(-18, 0, 5) * (rng.random(5) < 0.7)
     start[0] = max(start[0], 10 ** rng.uniform(-3, 0))
     dt, unit = 10 ** rng.uniform(-4, 4), 10 ** rng.uniform(-12, 12)
-    run = solve_ivp(lambda t, y: rhs(t, y, k), (0, dt), start, "LSODA", jac=lambda t, y: jacobian(t, y, k), rtol=1e-10,
-                    atol=1e-25)  # fmt: skip
+    run = solve_ivp(
+        lambda t, y: rhs(t, y, k), (0, dt), start, "LSODA", jac=lambda t, y: jacobian(t, y, k), rtol=1e-10, atol=1e-25
+    )
     expected = run.y[:, -1]
     counted = expected > 1e-10 * expected.sum()
     for rtol in (1e-1, 1e-3, 1e-6):

@@ -36,8 +36,12 @@ from surrogate.training.node.variants import VARIANTS, predict, train
 
 import surrogate
 
-SMALL = {"width": 10, "centre": np.array([-50, 0.4, 0.4, 0.4, 10.0]), "scale": np.array([27, 0.1, 0.3, 0.1, 1.0]),
-         "slope": np.array([40, 0.1, 0.4, 0.1])}  # fmt: skip
+SMALL = {
+    "width": 10,
+    "centre": np.array([-50, 0.4, 0.4, 0.4, 10.0]),
+    "scale": np.array([27, 0.1, 0.3, 0.1, 1.0]),
+    "slope": np.array([40, 0.1, 0.4, 0.1]),
+}
 START = np.array([-65, 0.32, 0.05, 0.6, 10.0])
 
 
@@ -110,12 +114,15 @@ def test_compiled_steps_are_those_of_torch(method, layer_norm):
     torch_x = step(method, lambda y: net(theta, y), lambda y: net.jacobian(theta, y), torch.from_numpy(x[:-1]), 0.01)
     np.testing.assert_allclose(torch_x.numpy(), x[1:], rtol=1e-12)
     np.testing.assert_allclose(slopes(*net.compiled(theta), x[3]), net(theta, torch.from_numpy(x[3])), rtol=1e-10)
-    np.testing.assert_allclose(jacobian(*net.compiled(theta), x[3]), net.jacobian(theta, torch.from_numpy(x[3:4]))[0],
-                               rtol=1e-9, atol=1e-12)  # fmt: skip
+    np.testing.assert_allclose(
+        jacobian(*net.compiled(theta), x[3]), net.jacobian(theta, torch.from_numpy(x[3:4]))[0], rtol=1e-9, atol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("method", "gradient", "tolerance"), [
-    *((m, "discrete", 1e-6) for m in METHODS), *(("heun", g, 1e-3) for g in GRADIENTS[1:])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "gradient", "tolerance"),
+    [*((m, "discrete", 1e-6) for m in METHODS), *(("heun", g, 1e-3) for g in GRADIENTS[1:])],
+)
 def test_gradient_along_a_trajectory(window, method, gradient, tolerance):
     net = Net(**SMALL)
     theta = net.draw(1)

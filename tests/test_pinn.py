@@ -35,7 +35,7 @@ def test_exact_solutions_solve_their_equations(name):
     equation, c = STIFF[name], torch.tensor([[3.0], [200.0]], dtype=torch.float64)
     x = torch.linspace(0.01, 1, 50, dtype=torch.float64).expand(2, 50).clone().requires_grad_(True)
     y = equation.exact(x, c)
-    slope, = torch.autograd.grad(y.sum(), x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
     assert torch.allclose(slope, equation.rhs(x, y, c), atol=1e-9)
     step = 1e-6
     numerical = (equation.rhs(x, y + step, c) - equation.rhs(x, y - step, c)) / (2 * step)

@@ -172,9 +172,13 @@ def test_splits_are_disjoint():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("validation", 0), "no split"), (("train", -1), "seed is -1"), (("train", 2**20), "seed is 1048576"),
-     (("train", 0, 2**20), "part is")],
-)  # fmt: skip
+    [
+        (("validation", 0), "no split"),
+        (("train", -1), "seed is -1"),
+        (("train", 2**20), "seed is 1048576"),
+        (("train", 0, 2**20), "part is"),
+    ],
+)
 def test_seeds_outside_a_split_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         pop.seed_of(*arguments)
@@ -182,12 +186,18 @@ def test_seeds_outside_a_split_are_refused(arguments, message):
 
 @pytest.mark.parametrize(
     ("name", "of", "options", "message"),
-    [("wild", "ism-atomic", {}, "no population 'wild'"), ("wide", "pollu", {}, "choose box"),
-     ("box", "ism-atomic", {"dt_range": (1, 2)}, "choose wide"), ("relaxed", "ism-atomic", {}, "give advance"),
-     ("wide", "ism-atomic", {"dt_range": (1, 2)}, "leave out dt_range"), ("box", "pollu", {}, "dt_range is None"),
-     ("box", "pollu", {"dt_range": (2, 1)}, r"dt_range is \(2, 1\)"),
-     ("wide", "ism-atomic", {"seed": -1}, "seed is -1"), ("wide", "ism-atomic", {"seed": 3 * 2**40}, "see SPLITS")],
-)  # fmt: skip
+    [
+        ("wild", "ism-atomic", {}, "no population 'wild'"),
+        ("wide", "pollu", {}, "choose box"),
+        ("box", "ism-atomic", {"dt_range": (1, 2)}, "choose wide"),
+        ("relaxed", "ism-atomic", {}, "give advance"),
+        ("wide", "ism-atomic", {"dt_range": (1, 2)}, "leave out dt_range"),
+        ("box", "pollu", {}, "dt_range is None"),
+        ("box", "pollu", {"dt_range": (2, 1)}, r"dt_range is \(2, 1\)"),
+        ("wide", "ism-atomic", {"seed": -1}, "seed is -1"),
+        ("wide", "ism-atomic", {"seed": 3 * 2**40}, "see SPLITS"),
+    ],
+)
 def test_misuse_is_explained(name, of, options, message):
     with pytest.raises(ValueError, match=message):
         pop.draw(name, get_system(of), 4, **{"seed": 0} | options)

@@ -12,11 +12,28 @@ from benchmarks.errors import relative_errors, worst_errors
 # Bari/CWI test set for initial value problem solvers (Mazzia & Magherini); reproduced with Radau at rtol 1e-11
 ROBER_T, ROBER_Y = 1e11, [0.2083340149701255e-7, 0.8333360770334713e-13, 0.9999999791665050]
 POLLU_T = 60.0
-POLLU_Y = [0.5646255480022769e-1, 0.1342484130422339, 0.4139734331099427e-8, 0.5523140207484359e-2,
-           0.2018977262302196e-6, 0.1464541863493966e-6, 0.7784249118997964e-1, 0.3245075353396018,
-           0.7494013383880406e-2, 0.1622293157301561e-7, 0.1135863833257075e-7, 0.2230505975721359e-2,
-           0.2087162882798630e-3, 0.1396921016840158e-4, 0.8964884856898295e-2, 0.4352846369330103e-17,
-           0.6899219696263405e-2, 0.1007803037365946e-3, 0.1772146513969984e-5, 0.5682943292316392e-4]  # fmt: skip
+POLLU_Y = [
+    0.5646255480022769e-1,
+    0.1342484130422339,
+    0.4139734331099427e-8,
+    0.5523140207484359e-2,
+    0.2018977262302196e-6,
+    0.1464541863493966e-6,
+    0.7784249118997964e-1,
+    0.3245075353396018,
+    0.7494013383880406e-2,
+    0.1622293157301561e-7,
+    0.1135863833257075e-7,
+    0.2230505975721359e-2,
+    0.2087162882798630e-3,
+    0.1396921016840158e-4,
+    0.8964884856898295e-2,
+    0.4352846369330103e-17,
+    0.6899219696263405e-2,
+    0.1007803037365946e-3,
+    0.1772146513969984e-5,
+    0.5682943292316392e-4,
+]
 
 
 def _advance(model, cells, dt, rtol, **options):
@@ -135,11 +152,20 @@ def test_tight_solution_agrees_with_radau(n, build, wide_cells):
     start, dt = wide_cells[0][:n], wide_cells[1][:n]
     rhs, jacobian = numba_functions(system)
     p = system.parameter_values
-    reference = np.array([
-        solve_ivp(lambda t, y: rhs(t, y, p), (0, step), y, "Radau", jac=lambda t, y: jacobian(t, y, p), rtol=1e-11,
-                  atol=1e-20 * y.sum()).y[:, -1]
-        for y, step in zip(start, dt)
-    ])  # fmt: skip
+    reference = np.array(
+        [
+            solve_ivp(
+                lambda t, y: rhs(t, y, p),
+                (0, step),
+                y,
+                "Radau",
+                jac=lambda t, y: jacobian(t, y, p),
+                rtol=1e-11,
+                atol=1e-20 * y.sum(),
+            ).y[:, -1]
+            for y, step in zip(start, dt)
+        ]
+    )
     cells, _ = _advance(model, start, dt, 1e-8)
     assert relative_errors(cells, reference).max() < 1e-6
 
@@ -258,8 +284,16 @@ def test_molecular_hydrogen_of_the_reference_cell(preset, d2g, expected, build):
     published fit of reaction G11 (krome2016) destroys the molecules.
     """
     system, model = build("ism-molecular", preset=preset)
-    fractions = {"H": 0.6241, "H-": 0.001, "H2": 0.104, "He": 0.26, "H+": 0.0062, "H2+": 0.001, "He+": 0.0026,
-                 "He++": 0.0007}  # fmt: skip
+    fractions = {
+        "H": 0.6241,
+        "H-": 0.001,
+        "H2": 0.104,
+        "He": 0.26,
+        "H+": 0.0062,
+        "H2+": 0.001,
+        "He+": 0.0026,
+        "He++": 0.0007,
+    }
     cells = abundances(system, 100.0, fractions)[None, :]
     cells[0, -1] = 1000.0
     model.stepper(rtol=1e-6, net=False).step(cells, MYR, params={"d2g": d2g})

@@ -545,9 +545,19 @@ ODD = {
 
 #: of a label file with one number, as one writes them by hand
 LABEL_ATTRIBUTES = {
-    "format": "stiff-surrogate labels", "format_version": 1, "n": 1, "dts": 1, "chunk": 1, "variables": ["x"],
-    "parameters": ["x"], "param_ranges": "", "system": "s", "system_hash": "h", "split": "train", "command": "",
-}  # fmt: skip
+    "format": "stiff-surrogate labels",
+    "format_version": 1,
+    "n": 1,
+    "dts": 1,
+    "chunk": 1,
+    "variables": ["x"],
+    "parameters": ["x"],
+    "param_ranges": "",
+    "system": "s",
+    "system_hash": "h",
+    "split": "train",
+    "command": "",
+}
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import sympy as sp
 import yaml
-from surrogate.training import system as system_module
 from surrogate.training import System, Variable, get_system, system_names
+from surrogate.training import system as system_module
 from surrogate.training.codegen import python_functions
 from surrogate.training.expressions import Basis, Lowering, Parser, fexp
 from surrogate.training.systems.network import DATA, load_network
@@ -162,8 +162,11 @@ def test_toys_match_the_printed_equations():
     """Branca & Pallottini eq. 14 at (1, 1e-3, 0.1): hand-evaluated rows of the matrix."""
     rhs, *_ = python_functions(get_system("toy-constant"))
     n1, n2, n3, k1, k2, k3 = 1.0, 1e-3, 0.1, 0.8, 0.5, 0.2
-    expected = [-(k1 + k3 * n3) * n1 + k3 * n1 * n3, (k1 + 2 * k3 * n3) * n1 - k2 * n2 + 2 * k3 * n1 * n3,
-                -k3 * n1 * n1 + k1 * n2 - k3 * n1 * n3]  # fmt: skip
+    expected = [
+        -(k1 + k3 * n3) * n1 + k3 * n1 * n3,
+        (k1 + 2 * k3 * n3) * n1 - k2 * n2 + 2 * k3 * n1 * n3,
+        -k3 * n1 * n1 + k1 * n2 - k3 * n1 * n3,
+    ]
     np.testing.assert_allclose(rhs(0.0, np.array([n1, n2, n3]), np.zeros(0)), expected, rtol=1e-14)
 
 

@@ -12,11 +12,11 @@ METHODS = re.findall(r"static const tableau (\w+) = ({.*?\n});", TEXT, re.S)
 
 def _numbers(text):
     """An initialiser of C as nested lists."""
-    return eval(re.sub(r"/\*.*?\*/", "", text, flags=re.S).replace("{", "[").replace("}", "]"))  # noqa: S307
+    return eval(re.sub(r"/\*.*?\*/", "", text, flags=re.S).replace("{", "[").replace("}", "]"))
 
 
 def read(text):
-    """(order, A, B, alpha, delta, weights, weights of the embedded method) in Hairer & Wanner's untransformed notation."""
+    """(order, A, B, alpha, delta, weights, weights of the embedded one) in Hairer & Wanner's untransformed notation."""
     fields = dict(re.findall(r"\.(\w+) = (.*?)(?=,\s*\.\w+ =|,?\s*}$)", text.strip(), re.S))
     gamma, n = float(_numbers(fields["gamma"])), int(fields["stages"])
 

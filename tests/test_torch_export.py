@@ -30,8 +30,11 @@ def _untrained(system, cells, dt, kind="residual", regions=(3, 2), seed=0):
     features = encoding.features(cells, dt)
     router = Router.fit(features, routing_rows(encoding), regions)
     n = regions[0] * regions[1]
-    statistics = {"mean": features.mean(0).repeat(n, 1), "std": features.std(0).repeat(n, 1),
-                  "out_std": torch.full((n, len(system.variables)), 0.2, dtype=torch.float64)}  # fmt: skip
+    statistics = {
+        "mean": features.mean(0).repeat(n, 1),
+        "std": features.std(0).repeat(n, 1),
+        "out_std": torch.full((n, len(system.variables)), 0.2, dtype=torch.float64),
+    }
     surrogate_ = Surrogate(encoding, router, NetConfig(16, 2, regions, kind=kind), statistics)
     return surrogate_, cal.Domain.of(encoding, cells[: len(cells) // 20], dt[: len(cells) // 20]), TABLE
 
@@ -140,8 +143,15 @@ def test_export_of_a_model_file_writes_library_and_nets(tmp_path, monkeypatch, c
     state, dt = (torch.from_numpy(x) for x in box(system, 300, 5, (1e-2, 1e2)))
     for kind in ("residual", "dgm"):
         net, domain, table = _untrained(system, state, dt, kind)
-        save_model(f"{kind}.h5", net, system="robertson", system_hash=system.hash, system_source="own_robertson:make",
-                   domain=cal.as_plain(domain), calibration=cal.as_plain(table))  # fmt: skip
+        save_model(
+            f"{kind}.h5",
+            net,
+            system="robertson",
+            system_hash=system.hash,
+            system_source="own_robertson:make",
+            domain=cal.as_plain(domain),
+            calibration=cal.as_plain(table),
+        )
     with pytest.raises(ValueError, match="--system MODULE:FUNCTION"):
         main(["residual.h5", "--to", "a"])
     own = ["--system", "own_robertson:make"]

@@ -409,7 +409,7 @@ def test_errors_of_short_steps_count_relative_to_the_change(library, trainer, is
 
 
 def test_outliers_do_not_open_the_domain(ism, trainer):
-    """Conditions that one cell in ten thousand had are outside, and so is the absence of a species that all others had."""
+    """Outside: conditions that one cell in ten thousand had, and the absence of a species that all others had."""
     encoding, (cells, dt) = trainer.surrogate.encoding, (torch.from_numpy(x) for x in wide(ism, 20_000, 8))
     cells[0, :9] *= 1e5 / cells[0, :9].sum()
     cells[1, 8] = 0.0
@@ -500,7 +500,7 @@ def test_training_goes_on_from_a_model(ism, trainer, tmp_path):
         Trainer(ism, few, trainer.check, tmp_path / "few.h5", config=config, start=trainer.surrogate)
 
 
-# ---- the commands ------------------------------------------------------------------------------------------------------
+# ---- the commands -------------------------------------------------------------------------------------------------
 
 
 def _advance_decay(cells, dt):

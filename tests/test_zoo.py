@@ -118,11 +118,11 @@ def _atomic(temperature):
 
 
 @pytest.mark.parametrize("rtol", [0.1, 0.03, 0.01])
-@pytest.mark.parametrize(("start", "temperature"), [
-    (_readme, 3000.0), (_readme, 1e5), *((_atomic, t) for t in (1e2, 1e3, 1e4, 1e5, 7e5)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("start", "temperature"), [(_readme, 3000.0), (_readme, 1e5), *((_atomic, t) for t in (1e2, 1e3, 1e4, 1e5, 7e5))]
+)
 def test_what_the_net_takes_of_cells_it_has_not_seen_is_within_the_tolerance(start, temperature, rtol):
-    """None of these is like the cells of the training; what is taken all the same must be right in 99 % of the cells."""
+    """None of these is like the cells of the training; what is taken all the same must be right in 99 % of cells."""
     model = surrogate.load("ism-molecular")
     cells, dt = start(temperature)
     truth = cells.copy()

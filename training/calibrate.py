@@ -109,7 +109,7 @@ def calibrate(populations, coverage=0.99, confidence=0.95, lower=-5.0, upper=1.0
 
 
 def left_to_the_net(populations, inside, cheap, change):
-    """(`doubt`, incurred error) of the cells of each population that are in the domain and not cheap, see `Calibration`.
+    """(`doubt`, incurred error) of the cells of each population that are in the domain and not cheap (`Calibration`).
 
     A population that has fewer than `FEWEST` of them is counted with all others together.
 
@@ -119,8 +119,10 @@ def left_to_the_net(populations, inside, cheap, change):
     inside : list of ndarray of bool
         Which of their cells are in the domain.
     """
-    parts = [[x[holds & (p.attempts >= cheap)] for x in (doubt_of(p, change), p.worst)]
-             for p, holds in zip(populations, inside)]  # fmt: skip
+    parts = [
+        [x[holds & (p.attempts >= cheap)] for x in (doubt_of(p, change), p.worst)]
+        for p, holds in zip(populations, inside)
+    ]
     many = [p for p in parts if len(p[0]) >= FEWEST]
     return many if len(many) == len(parts) else [*many, tuple(map(np.concatenate, zip(*parts)))]
 
@@ -173,16 +175,35 @@ def main(arguments=None):
     """Decide from held-out labels which predictions of a trained model may be accepted."""
     parser = argparse.ArgumentParser(prog="surrogate calibrate", description=main.__doc__)
     parser.add_argument("model", help="model file, changed in place")
-    parser.add_argument("--labels", required=True, nargs="+", metavar="FILE",
-                        help="one file per population, made with --split calibrate --dts 1")  # fmt: skip
-    parser.add_argument("--domain", nargs="+", metavar="FILE", default=(),
-                        help="labels of the training (--split train), to find the domain anew")
+    parser.add_argument(
+        "--labels",
+        required=True,
+        nargs="+",
+        metavar="FILE",
+        help="one file per population, made with --split calibrate --dts 1",
+    )
+    parser.add_argument(
+        "--domain",
+        nargs="+",
+        metavar="FILE",
+        default=(),
+        help="labels of the training (--split train), to find the domain anew",
+    )
     parser.add_argument("--coverage", type=float, default=0.99, help="share of the accepted within rtol (default 0.99)")
-    parser.add_argument("--cheap", type=float, default=CHEAP, metavar="N",
-                        help=f"cells of fewer attempts go to the solver (default {CHEAP:g}; 0: none)")  # fmt: skip
-    parser.add_argument("--change", type=float, default=CHANGE, metavar="X",
-                        help="e-folds below which errors count relative to the change over the step "
-                             f"(default {CHANGE:g}; 0: never)")  # fmt: skip
+    parser.add_argument(
+        "--cheap",
+        type=float,
+        default=CHEAP,
+        metavar="N",
+        help=f"cells of fewer attempts go to the solver (default {CHEAP:g}; 0: none)",
+    )
+    parser.add_argument(
+        "--change",
+        type=float,
+        default=CHANGE,
+        metavar="X",
+        help=f"e-folds below which errors count relative to the change over the step (default {CHANGE:g}; 0: never)",
+    )
     parser.add_argument("--system", **SYSTEM_OPTION)
     options = parser.parse_args(arguments)
     system, surrogate, metadata = load_trained(options.model, options.system)
@@ -196,8 +217,10 @@ def main(arguments=None):
     populations = [measure(surrogate, *x) for x in labels]
     left = left_to_the_net(populations, inside, options.cheap, options.change)
     if not sum(len(predicted) for predicted, _ in left):
-        raise ValueError(f"no cell of these labels takes {options.cheap:g} attempts: nothing is left to the net. Give "
-                         "cells that are harder to solve, or a smaller --cheap")  # fmt: skip
+        raise ValueError(
+            f"no cell of these labels takes {options.cheap:g} attempts: nothing is left to the net. Give "
+            "cells that are harder to solve, or a smaller --cheap"
+        )
     calibration = calibrate(left, options.coverage)
     calibration = replace(calibration, cheap=options.cheap, change=options.change)
     names, held_out = [file.meta["population"] for file in files], {}
@@ -207,9 +230,14 @@ def main(arguments=None):
         shares = {f"{r:g}": round(float((bound <= r).mean()), 4) for r in (0.1, 1e-2, 1e-3)}
         quantiles = score(surrogate.encoding, measured)["quantiles"]
         held_out[name if names.count(name) == 1 else f"{name}, {Path(path).stem}"] = {
-            "log10_error": quantiles, "accepted": shares, "cheap": round(float(is_cheap.mean()), 4)}  # fmt: skip
-        print(f"{path}: {holds.mean():.3f} is in the domain, {is_cheap.mean():.3f} quick to solve, "
-              f"would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}")  # fmt: skip
+            "log10_error": quantiles,
+            "accepted": shares,
+            "cheap": round(float(is_cheap.mean()), 4),
+        }
+        print(
+            f"{path}: {holds.mean():.3f} is in the domain, {is_cheap.mean():.3f} quick to solve, "
+            f"would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}"
+        )
     metadata.pop("net"), metadata.pop("dt_lower")
     some = tuple(torch.cat([x[i][:1000] for x in labels]) for i in (0, 1))
     vectors = net_vectors(system, surrogate, domain, calibration, some)

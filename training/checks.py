@@ -119,8 +119,12 @@ def check_weights(system, arrays, config):
     width, depth, regions = check_sizes(config, len(arrays["mean"]), sum(map(np.size, arrays.values())))
     n_experts, n_vars = whole(math.prod(regions), "the number of experts", 1, MOST_EXPERTS), len(system.variables)
     n_in = n_vars + any(v.scale == "total" for v in system.variables) + 1
-    shapes = {"mean": (n_experts, n_in), "std": (n_experts, n_in), "out_std": (n_experts, n_vars),
-              "router/rows": (None, n_in)}  # fmt: skip
+    shapes = {
+        "mean": (n_experts, n_in),
+        "std": (n_experts, n_in),
+        "out_std": (n_experts, n_vars),
+        "router/rows": (None, n_in),
+    }
     if config["linear"]:
         shapes |= {"slope": (n_experts, n_in, n_vars), "offset": (n_experts, 1, n_vars)}
     for level, n in enumerate(regions):
@@ -177,8 +181,13 @@ def check_vectors(system, vectors):
         return
     n = whole(len(vectors["net_dt"]), "the number of test vectors", 0, MOST_VECTORS)
     n_vars = len(system.variables)
-    shapes = {"net_y": (n, n_vars), "net_dt": (n,), "net_param": (n, len(system.parameters)), "net_end": (n, n_vars),
-              "net_error": (n,)}  # fmt: skip
+    shapes = {
+        "net_y": (n, n_vars),
+        "net_dt": (n,),
+        "net_param": (n, len(system.parameters)),
+        "net_end": (n, n_vars),
+        "net_error": (n,),
+    }
     if set(vectors) != set(shapes):
         raise ValueError(f"the test vectors of a net are {', '.join(shapes)}, not {', '.join(map(repr, vectors))}")
     for key, shape in shapes.items():

@@ -1,8 +1,8 @@
 """The domain of a net: where cells like those of the training lie.
 
-A box around all training cells has corners in which there is none. Here it is cut into parts, one variable at a time, so
-that each part has cells that are alike, and a cell belongs to the domain if it lies in the box of the training cells of
-its own part.
+A box around all training cells has corners in which there is none. Here it is cut into parts, one variable at a time,
+so that each part has cells that are alike, and a cell belongs to the domain if it lies in the box of the training cells
+of its own part.
 """
 
 from dataclasses import dataclass
@@ -69,9 +69,16 @@ class Domain:
         cuts = _cut(features)
         part_lower, part_upper = _boxes(features, *cuts)
         return cls(
-            lower - pad, upper + pad, _least_fractions(encoding, state, 0.1 * trim), signed, ratios.min(0) - margin,
-            ratios.max(0) + margin, *cuts, np.floor(1e4 * (part_lower - pad)) / 1e4, np.ceil(1e4 * (part_upper + pad)) / 1e4,
-        )  # fmt: skip
+            lower - pad,
+            upper + pad,
+            _least_fractions(encoding, state, 0.1 * trim),
+            signed,
+            ratios.min(0) - margin,
+            ratios.max(0) + margin,
+            *cuts,
+            np.floor(1e4 * (part_lower - pad)) / 1e4,
+            np.ceil(1e4 * (part_upper + pad)) / 1e4,
+        )
 
     def holds(self, encoding, state, dt):
         """Whether cells are inside, bool of shape (n,)."""
@@ -158,7 +165,7 @@ def _cut(x):
 
 
 def _best_cut(x, fewest):
-    """The feature and value that leave the narrowest halves: least number of cells times log standard deviation, summed."""
+    """The feature and value that leave the narrowest halves: least sum of cells times log standard deviation."""
     n = len(x)
     places = np.unique((np.linspace(0, 1, CUT_PLACES + 2)[1:-1] * n).astype(int))
     places = places[(places >= fewest) & (places <= n - fewest)]

@@ -72,13 +72,17 @@ def score(encoding, measured, rtol=1e-2):
     stacked = errors[counts].numpy()
     with np.errstate(divide="ignore"):
         logs = np.log10(np.quantile(stacked, QUANTILES))
-        per_variable = {name: float(np.log10(np.quantile(errors[counts[:, k], k].numpy(), 0.9)))
-                        for k, name in enumerate(encoding.names) if counts[:, k].any()}  # fmt: skip
+        per_variable = {
+            name: float(np.log10(np.quantile(errors[counts[:, k], k].numpy(), 0.9)))
+            for k, name in enumerate(encoding.names)
+            if counts[:, k].any()
+        }
     return {
-        "quantiles": [round(float(q), 3) for q in logs], "variables": per_variable,
+        "quantiles": [round(float(q), 3) for q in logs],
+        "variables": per_variable,
         "within": float((measured.worst <= rtol).mean()),
         "ranking": accepted_share(measured.predicted, measured.worst, rtol),
-    }  # fmt: skip
+    }
 
 
 def accepted_share(predicted, incurred, rtol, coverage=0.99):
@@ -159,9 +163,11 @@ def main(arguments=None):
         split = labels.meta["split"]
         _print(f"{path}: {len(dt)} cells of {system.name}, split {split}{SEEN.get(split, '')}", result)
         stem = plots / f"{Path(options.model).stem}-{Path(path).stem}"
-        pictures = {f"{stem}.png": draw_errors(surrogate, state, measured),
-                    f"{stem}-species.png": draw_histograms(surrogate, measured),
-                    f"{stem}-trajectories.png": draw_trajectories(surrogate, solver, domain, state)}  # fmt: skip
+        pictures = {
+            f"{stem}.png": draw_errors(surrogate, state, measured),
+            f"{stem}-species.png": draw_histograms(surrogate, measured),
+            f"{stem}-trajectories.png": draw_trajectories(surrogate, solver, domain, state),
+        }
         for picture, figure in pictures.items():
             figure.savefig(picture, dpi=120)
         print("  pictures: " + " ".join(pictures))

@@ -30,8 +30,17 @@ ISA_FLAGS = {
     "v3": ["-march=x86-64-v3"],
     "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
 }
-CFLAGS = ["-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math",
-          "-ffp-contract=fast", "-Wall", "-Wextra"]  # fmt: skip
+CFLAGS = [
+    "-std=gnu11",
+    "-O3",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-Wall",
+    "-Wextra",
+]
 N_TEST = 16
 #: trained and calibrated models that are part of the package
 ZOO = Path(__file__).resolve().parent / "zoo"
@@ -99,8 +108,10 @@ def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=N
             march = ISA_FLAGS[isa] if len(isas) > 1 else []
             jobs.append((kernel_source() / "kernel.c", isa, [*march, *has_net, f"-DSURR_KERNELS=surr_kernels_{isa}"]))
         objects = [os.path.join(scratch, f"{name}.o") for _, name, _ in jobs]
-        commands = [[*cc, *CFLAGS, *cflags, *extra, *include, "-c", str(file), "-o", target]
-                    for (file, _, extra), target in zip(jobs, objects)]  # fmt: skip
+        commands = [
+            [*cc, *CFLAGS, *cflags, *extra, *include, "-c", str(file), "-o", target]
+            for (file, _, extra), target in zip(jobs, objects)
+        ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(run, commands))
         built = os.path.join(scratch, "library")
@@ -164,8 +175,10 @@ def run(command):
     try:
         result = subprocess.run(command, capture_output=True, text=True, errors="replace")
     except OSError as error:
-        raise RuntimeError(f"{command[0]} cannot be run ({error.strerror}): install a C compiler (gcc or clang) and "
-                           "binutils, or say which with --cc or $CC") from error  # fmt: skip
+        raise RuntimeError(
+            f"{command[0]} cannot be run ({error.strerror}): install a C compiler (gcc or clang) and "
+            "binutils, or say which with --cc or $CC"
+        ) from error
     if result.returncode:
         said = result.stderr.splitlines() or [f"exit status {result.returncode}"]
         first = next((line for line in said if "error" in line), said[0])
@@ -181,28 +194,42 @@ def _write_model(name, system, isas, net):
     gross = np.array([gross(0.0, y, values) for y in states])
     scale = np.where(gross > 0, gross, 1.0)  # what does not change is compared as it is
     info = {
-        "name": name, "system": system.name, "system_hash": system.hash, "kind": "surrogate" if net else "solver",
+        "name": name,
+        "system": system.name,
+        "system_hash": system.hash,
+        "kind": "surrogate" if net else "solver",
         "variables": {v.name: v.unit for v in system.variables},
-        "parameters": {p.name: p.value for p in system.parameters}, "conserved": list(system.conserved),
+        "parameters": {p.name: p.value for p in system.parameters},
+        "conserved": list(system.conserved),
         "references": list(system.references),
-    }  # fmt: skip
+    }
     if net:
         info |= {key: net.metadata[key] for key in ("net", "held_out", "n_pairs", "command") if key in net.metadata}
     net_vectors = net.vectors if net else {}
-    variables = [f"{{{c_string(v.name)}, {c_string(v.unit)}, {_c(v.lower)}, {_c(v.upper)}, SURR_ROLE_{v.role.upper()}, "
-                 f"{v.n_hydrogen}, {_c(v.mass)}}}" for v in system.variables]  # fmt: skip
-    parameters = [f"{{{c_string(p.name)}, {c_string(p.unit)}, {_c(p.value)}, {_c(p.lower)}, {_c(p.upper)}}}"
-                  for p in system.parameters]  # fmt: skip
+    variables = [
+        f"{{{c_string(v.name)}, {c_string(v.unit)}, {_c(v.lower)}, {_c(v.upper)}, SURR_ROLE_{v.role.upper()}, "
+        f"{v.n_hydrogen}, {_c(v.mass)}}}"
+        for v in system.variables
+    ]
+    parameters = [
+        f"{{{c_string(p.name)}, {c_string(p.unit)}, {_c(p.value)}, {_c(p.lower)}, {_c(p.upper)}}}"
+        for p in system.parameters
+    ]
     kernels = ", ".join(f"&surr_kernels_{isa}" for isa in isas)
     constants = [_c(system.constants.get(k, 0.0)) for k in ("gamma", "k_boltzmann", "mass_hydrogen")]
     doubles = {
-        "conserved": np.array(list(system.conserved.values())), "test_y": states,
-        "test_param": np.tile(values, (N_TEST, 1)), "test_f": f, "test_scale": scale, **net_vectors,
-    }  # fmt: skip
+        "conserved": np.array(list(system.conserved.values())),
+        "test_y": states,
+        "test_param": np.tile(values, (N_TEST, 1)),
+        "test_f": f,
+        "test_scale": scale,
+        **net_vectors,
+    }
     names = ("net_y", "net_dt", "net_param", "net_end", "net_error")
     of_net = [str(len(net_vectors["net_dt"])), *names] if net_vectors else ["0"] * 6
-    arrays = "\n".join(f"static const double {name}[] = {{{', '.join(map(_c, a.ravel())) or '0'}}};"
-                       for name, a in doubles.items())  # fmt: skip
+    arrays = "\n".join(
+        f"static const double {name}[] = {{{', '.join(map(_c, a.ravel())) or '0'}}};" for name, a in doubles.items()
+    )
     return f"""/* Generated from the system {system.name!r}; do not edit. */
 #include <math.h>
 #include "model_abi.h"
@@ -234,12 +261,16 @@ def _c(x):
 
 
 def main(arguments=None):
-    """Write the model library of a shipped model, of a trained and calibrated model file, or of a system with its solver
-    alone. Where there is a net, also the net alone as TorchScript (NAME.pt) and as a program of torch.export (NAME.pt2)."""
+    """Write the model library of a shipped model, of a trained and calibrated model file, or of a system with its
+    solver alone. Where there is a net, also the net alone as TorchScript (NAME.pt) and as a program of torch.export
+    (NAME.pt2)."""
     shipped = shipped_files()
     parser = argparse.ArgumentParser(prog="surrogate export", description=main.__doc__)
-    parser.add_argument("name_or_file", metavar="NAME", help=f"a shipped model ({', '.join(shipped)}); a model file (*.h5); "
-                        f"or a system: {SYSTEM_HELP}")  # fmt: skip
+    parser.add_argument(
+        "name_or_file",
+        metavar="NAME",
+        help=f"a shipped model ({', '.join(shipped)}); a model file (*.h5); or a system: {SYSTEM_HELP}",
+    )
     parser.add_argument("--to", required=True, metavar="DIR")
     parser.add_argument("--name", help="of the model; default that of the shipped model or of the system")
     parser.add_argument("--system", **SYSTEM_OPTION)
@@ -269,8 +300,18 @@ def main(arguments=None):
         if accepts_nothing(net.metadata):
             print(f"{what}: {ACCEPTS_NOTHING}", file=sys.stderr)
     if not options.torch_only:
-        print(export_model(system, options.to, options.cc, shlex.split(options.cflags), options.keep_source, net, name,
-                           options.static))  # fmt: skip
+        print(
+            export_model(
+                system,
+                options.to,
+                options.cc,
+                shlex.split(options.cflags),
+                options.keep_source,
+                net,
+                name,
+                options.static,
+            )
+        )
     if net and not options.library_only:
         from .torch_export import export_torch, load_predictor
 

@@ -336,9 +336,17 @@ class Parser:
         self.names, self.low = dict(names), lowering
         low = lowering
         self.functions = {
-            "exp": low.exp, "log": low.ln, "log10": lambda x: low.ln(x) / low.ln(sp.Integer(10)), "sqrt": low.sqrt,
-            "tanh": low.tanh, "sin": sp.sin, "cos": sp.cos, "min": minimum, "max": maximum, **(functions or {}),
-        }  # fmt: skip
+            "exp": low.exp,
+            "log": low.ln,
+            "log10": lambda x: low.ln(x) / low.ln(sp.Integer(10)),
+            "sqrt": low.sqrt,
+            "tanh": low.tanh,
+            "sin": sp.sin,
+            "cos": sp.cos,
+            "min": minimum,
+            "max": maximum,
+            **(functions or {}),
+        }
 
     def __call__(self, text):
         """Parse one expression; raises ValueError naming the text and the unknown part."""
@@ -391,8 +399,12 @@ class Parser:
             else:
                 raise ValueError("only comparisons joined by & are understood in a condition")
         b = self.low.basis
-        return [c for c in conditions if not (b and c[2] == b.x and c[1].is_Number and c[1] < b.lower)
-                and not (b and c[1] == b.x and c[2].is_Number and c[2] > b.upper)]  # fmt: skip
+        return [
+            c
+            for c in conditions
+            if not (b and c[2] == b.x and c[1].is_Number and c[1] < b.lower)
+            and not (b and c[1] == b.x and c[2].is_Number and c[2] > b.upper)
+        ]
 
     def _range(self, conditions):
         lower = upper = None
@@ -409,8 +421,11 @@ class Parser:
     def _build(self, node):
         low = self.low
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-            return number(ast.get_source_segment(self.text.strip(), node) or node.value) if isinstance(
-                node.value, float) else sp.Integer(node.value)  # fmt: skip
+            return (
+                number(ast.get_source_segment(self.text.strip(), node) or node.value)
+                if isinstance(node.value, float)
+                else sp.Integer(node.value)
+            )
         if isinstance(node, ast.Name):
             if node.id not in self.names:
                 raise ValueError(f"unknown name {node.id!r}; known: {', '.join(sorted(self.names))}")

@@ -10,19 +10,19 @@
 
 #include "vecmathf.h"
 
-#define TILE 64
-#define ROWS 8
+#define TILE       64
+#define ROWS       8
 #define MAX_LAYERS 16
-#define LANES SURR_FLANES
-#define UNROLL _Pragma("GCC unroll 16")
+#define LANES      SURR_FLANES
+#define UNROLL     _Pragma("GCC unroll 16")
 
 typedef struct {
     int32_t n_in, width, depth, n_out;
-    int32_t batch;                     /* samples per expert */
+    int32_t batch; /* samples per expert */
     float beta;
-    const float *inputs, *target, *counts; /* (n, n_in), (n, n_out) twice, of all samples */
-    const int64_t *rows;                   /* (n_experts, batch): which samples */
-    const float *out_std;                  /* (n_experts, n_out) */
+    const float *inputs, *target, *counts;       /* (n, n_in), (n, n_out) twice, of all samples */
+    const int64_t *rows;                         /* (n_experts, batch): which samples */
+    const float *out_std;                        /* (n_experts, n_out) */
     const float *const *weights, *const *biases; /* depth + 2 stacks (n_experts, rows, columns) */
     float *const *d_weights, *const *d_biases;   /* gradients, written */
 } fused_problem;
@@ -134,7 +134,8 @@ double fused_gradient(const fused_problem *p, int32_t first, int32_t last, float
 #define TAKE(n) (place += (n), place - (n))
     float *h = TAKE((long)(depth + 1) * TILE * w), *slope = TAKE((long)(depth + 1) * TILE * w);
     float *z = TAKE((long)TILE * w), *dh = TAKE((long)TILE * w), *x = TAKE(TILE * n_in);
-    float *y = TAKE(TILE * n_last), *g = TAKE(TILE * n_last), *target = TAKE(TILE * n_out), *counts = TAKE(TILE * n_out);
+    float *y = TAKE(TILE * n_last), *g = TAKE(TILE * n_last);
+    float *target = TAKE(TILE * n_out), *counts = TAKE(TILE * n_out);
     float *turned = TAKE((long)depth * w * w), *last_w = TAKE((long)w * n_last), *last_turned = TAKE((long)n_last * w);
     float *d_last = TAKE((long)w * n_last);
 #undef TAKE

@@ -13,8 +13,17 @@ import torch
 
 from .export import compiler, kernel_source, run
 
-FLAGS = ["-std=gnu11", "-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math",
-         "-ffp-contract=fast", "-fPIC", "-shared"]  # fmt: skip
+FLAGS = [
+    "-std=gnu11",
+    "-O3",
+    "-march=native",
+    "-mprefer-vector-width=512",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fPIC",
+    "-shared",
+]
 _DECLARATIONS = """
 typedef struct {
     int32_t n_in, width, depth, n_out, batch;
@@ -70,12 +79,26 @@ class FusedGradient:
         weights, biases = list(experts.weights), list(experts.biases)
         for p in (*weights, *biases):
             p.grad = torch.zeros_like(p)
-        stacks = [self._ffi.new("float *[]", [self._pointer(t) for t in group])
-                  for group in (weights, biases, [p.grad for p in weights], [p.grad for p in biases])]  # fmt: skip
+        stacks = [
+            self._ffi.new("float *[]", [self._pointer(t) for t in group])
+            for group in (weights, biases, [p.grad for p in weights], [p.grad for p in biases])
+        ]
         first = [self._pointer(t) for t in self._samples]
-        self._problem = self._ffi.new("fused_problem *", [
-            inputs.shape[1], width, len(weights) - 2, weights[-1].shape[2], batch, beta,
-            *first[:3], self._ffi.NULL, first[3], *stacks])  # fmt: skip
+        self._problem = self._ffi.new(
+            "fused_problem *",
+            [
+                inputs.shape[1],
+                width,
+                len(weights) - 2,
+                weights[-1].shape[2],
+                batch,
+                beta,
+                *first[:3],
+                self._ffi.NULL,
+                first[3],
+                *stacks,
+            ],
+        )
         self._stacks = stacks
         size = self._lib.fused_scratch(self._problem)
         threads = max(1, min(threads, n_experts))
@@ -105,7 +128,15 @@ class FusedGradient:
 def _compile(ffi):
     with tempfile.TemporaryDirectory() as directory:
         library = Path(directory) / "fused.so"
-        command = [*compiler(), *FLAGS, "-I", str(kernel_source()), str(Path(__file__).with_name("fused.c")),
-                   "-o", str(library), "-lm"]  # fmt: skip
+        command = [
+            *compiler(),
+            *FLAGS,
+            "-I",
+            str(kernel_source()),
+            str(Path(__file__).with_name("fused.c")),
+            "-o",
+            str(library),
+            "-lm",
+        ]
         run(command)
         return ffi.dlopen(str(library))

@@ -75,22 +75,30 @@ def load_labels(path, *, system=None, splits=None, partial=False):
     """
     meta, data = open_file(path)
     if splits is not None and meta["split"] not in splits:
-        raise ValueError(f"{path}: the labels are of the split {meta['split']!r}, wanted are those of "
-                         f"{' or '.join(map(repr, splits))}: make them with --split {splits[0]}")  # fmt: skip
+        raise ValueError(
+            f"{path}: the labels are of the split {meta['split']!r}, wanted are those of "
+            f"{' or '.join(map(repr, splits))}: make them with --split {splits[0]}"
+        )
     damaged = np.flatnonzero(complete_chunks(data) & ~intact_chunks(meta, data))
     if len(damaged):
-        raise ValueError(f"{path} is damaged: chunk {damaged[0]} is not what was written. Its command makes it anew "
-                         f"({meta['command']}), or copy the file again")  # fmt: skip
+        raise ValueError(
+            f"{path} is damaged: chunk {damaged[0]} is not what was written. Its command makes it anew "
+            f"({meta['command']}), or copy the file again"
+        )
     if system is not None and not system.has_hash(meta["system_hash"]):
-        raise ValueError(f"{path}: the labels are of {meta['system']} with hash {meta['system_hash'][:12]}, "
-                         f"not of {system.name} with {system.hash[:12]}: make them anew")  # fmt: skip
+        raise ValueError(
+            f"{path}: the labels are of {meta['system']} with hash {meta['system_hash'][:12]}, "
+            f"not of {system.name} with {system.hash[:12]}: make them anew"
+        )
     done = complete_chunks(data)
     for name in ("done", "checksum"):
         data.pop(name, None)
     if not done.all():
         if not partial:
-            raise ValueError(f"{path} has {int(done.sum())} of {len(done)} chunks: run its command again to complete "
-                             f"it ({meta['command']}), or give partial=True")  # fmt: skip
+            raise ValueError(
+                f"{path} has {int(done.sum())} of {len(done)} chunks: run its command again to complete "
+                f"it ({meta['command']}), or give partial=True"
+            )
         complete = np.repeat(done, meta["chunk"])[: meta["n"]]
         data = {name: array[complete] for name, array in data.items()}
     return Labels(**{"params": None} | data, meta=meta)
@@ -138,15 +146,22 @@ def _provenance(system):
     """Attributes that explain a file but need not agree in a rerun."""
     import h5py
 
-    versions = {"surrogate": surrogate.__version__, "python": platform.python_version(), "numpy": np.__version__,
-                "scipy": scipy.__version__, "h5py": h5py.__version__}  # fmt: skip
+    versions = {
+        "surrogate": surrogate.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "h5py": h5py.__version__,
+    }
     return {
-        "variables": [v.name for v in system.variables], "units": [v.unit for v in system.variables],
-        "parameters": [p.name for p in system.parameters], "parameter_units": [p.unit for p in system.parameters],
+        "variables": [v.name for v in system.variables],
+        "units": [v.unit for v in system.variables],
+        "parameters": [p.name for p in system.parameters],
+        "parameter_units": [p.unit for p in system.parameters],
         "parameter_values": system.parameter_values,
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "command": shlex.join(sys.argv),
-    }  # fmt: skip
+    }
 
 
 def open_file(path, mode="r"):
@@ -163,8 +178,9 @@ def open_file(path, mode="r"):
             if meta.get("format") != FORMAT:
                 raise ForeignFile(f"{path} is an HDF5 file, but not one of labels")
             if meta["format_version"] not in (FORMAT_VERSION, VERSION_WITHOUT_CHECKSUMS):
-                raise ForeignFile(f"{path} has format version {meta['format_version']}, "
-                                  f"this library reads {FORMAT_VERSION}")  # fmt: skip
+                raise ForeignFile(
+                    f"{path} has format version {meta['format_version']}, this library reads {FORMAT_VERSION}"
+                )
             expected = _layout(path, meta)
             data = {name: _map(path, file, name, mode) for name in file}
     except (FileNotFoundError, ForeignFile):

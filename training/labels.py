@@ -80,7 +80,9 @@ class Recipe:
             if self.rtol is None:
                 raise ValueError("rtol is missing: give the relative error that the labels may have, e.g. 1e-4")
         elif not (self.rtol is self.atol_frac is self.max_step is self.model is None):
-            raise ValueError("rtol, atol_frac, max_step and model belong to the library's solver: leave them out with advance")
+            raise ValueError(
+                "rtol, atol_frac, max_step and model belong to the library's solver: leave them out with advance"
+            )
         populations.check_population(self.population, self.system, self.dt_range)
         populations.seed_of(self.split, self.seed, self.n_chunks - 1)
         populations.draw_params(self.system, 1, 0, self.param_ranges)
@@ -105,12 +107,20 @@ class Recipe:
         """The recipe as attributes of the file: a rerun must agree in all of them."""
         ranges = [f"{name}={float(low)!r}:{float(high)!r}" for name, (low, high) in sorted(self.param_ranges.items())]
         result = {
-            "format": FORMAT, "format_version": FORMAT_VERSION,
-            "system": self.system.name, "system_hash": self.system.hash,
-            "population": self.population, "split": self.split, "seed": self.seed,
-            "n": self.n, "dts": self.dts, "chunk": self.chunk, "dt_range": [float(x) for x in self.time_steps],
-            "param_ranges": " ".join(ranges), "solver": _solver_name(self.advance),
-        }  # fmt: skip
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "system": self.system.name,
+            "system_hash": self.system.hash,
+            "population": self.population,
+            "split": self.split,
+            "seed": self.seed,
+            "n": self.n,
+            "dts": self.dts,
+            "chunk": self.chunk,
+            "dt_range": [float(x) for x in self.time_steps],
+            "param_ranges": " ".join(ranges),
+            "solver": _solver_name(self.advance),
+        }
         if self.advance is None:
             atol_frac = 1e-10 * self.rtol if self.atol_frac is None else self.atol_frac
             result |= {"rtol": float(self.rtol), "atol_frac": float(atol_frac)}
@@ -118,8 +128,27 @@ class Recipe:
         return result
 
 
-def make_labels(system, path, *, population, n, split, seed, dts=1, rtol=None, atol_frac=None, max_step=None, model=None,
-                advance=None, dt_range=None, param_ranges=None, processes=1, mpi=False, chunk=CHUNK, progress=True):  # fmt: skip
+def make_labels(
+    system,
+    path,
+    *,
+    population,
+    n,
+    split,
+    seed,
+    dts=1,
+    rtol=None,
+    atol_frac=None,
+    max_step=None,
+    model=None,
+    advance=None,
+    dt_range=None,
+    param_ranges=None,
+    processes=1,
+    mpi=False,
+    chunk=CHUNK,
+    progress=True,
+):
     """Make a label file, or complete one that was interrupted.
 
     With ``processes > 1`` a script needs the usual ``if __name__ == "__main__":``, since each process imports it.
@@ -165,8 +194,23 @@ def make_labels(system, path, *, population, n, split, seed, dts=1, rtol=None, a
     """
     source = system if isinstance(system, str) else system.name
     system = system if isinstance(system, System) else get_system(system)
-    recipe = Recipe(system, population, n, dts, split, seed, rtol, atol_frac, max_step, model, advance,
-                    dt_range, param_ranges or {}, chunk, source)  # fmt: skip
+    recipe = Recipe(
+        system,
+        population,
+        n,
+        dts,
+        split,
+        seed,
+        rtol,
+        atol_frac,
+        max_step,
+        model,
+        advance,
+        dt_range,
+        param_ranges or {},
+        chunk,
+        source,
+    )
     solve = open_solver(recipe)
     with _workers(recipe, solve, processes, mpi) as compute:
         if compute is None:
@@ -184,8 +228,9 @@ def make_chunk(recipe, solve, i):
     columns = populations.draw_params(system, n, seed, recipe.param_ranges)
     given = {p.name: column for p, column in zip(system.parameters, columns.T)}
     params = given if recipe.param_ranges or system.time else {}
-    start, dt = populations.draw(recipe.population, system, n, seed, lambda cells, dt: solve(cells, dt, params),
-                                 recipe.dt_range)  # fmt: skip
+    start, dt = populations.draw(
+        recipe.population, system, n, seed, lambda cells, dt: solve(cells, dt, params), recipe.dt_range
+    )
     dt = populations.draw_dts(dt, recipe.dts, seed, recipe.time_steps)
     end, status = _walk(solve, start, dt, params)
     chunk = {"start": start, "dt": dt, "end": end, "status": status}
@@ -220,13 +265,18 @@ def open_solver(recipe):
         model = surrogate.load(name)
     except ModelError as error:
         path = f"DIR/{recipe.system.name}.so"
-        raise ModelError(f"{error}. `surrogate export {recipe.source or recipe.system.name} --to DIR` makes {path}, "
-                         f"to be given as --model {path} (model= in Python)") from error  # fmt: skip
+        raise ModelError(
+            f"{error}. `surrogate export {recipe.source or recipe.system.name} --to DIR` makes {path}, "
+            f"to be given as --model {path} (model= in Python)"
+        ) from error
     if not recipe.system.has_hash(model.info.get("system_hash")):
-        raise ModelError(f"model {name} was made from another {model.name} than this {recipe.system.name} (the hashes "
-                         f"of their equations differ): export it anew")  # fmt: skip
-    stepper = model.stepper(rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"], max_step=recipe.max_step,
-                            net=False)
+        raise ModelError(
+            f"model {name} was made from another {model.name} than this {recipe.system.name} (the hashes "
+            f"of their equations differ): export it anew"
+        )
+    stepper = model.stepper(
+        rtol=recipe.rtol, atol_frac=recipe.attributes()["atol_frac"], max_step=recipe.max_step, net=False
+    )
     return lambda cells, dt, params: stepper.step(cells, dt, params=params).status
 
 
@@ -234,8 +284,10 @@ def _call_user(function, name, cells, dt, params):
     result = function(cells.copy(), dt, params) if params else function(cells.copy(), dt)
     new = np.asarray(result)
     if new.shape != cells.shape or new.dtype.kind != "f":
-        raise ValueError(f"{name} returned {type(result).__name__} of shape {new.shape} and type {new.dtype}: "
-                         f"it must return the new cells, floats of shape {cells.shape}")  # fmt: skip
+        raise ValueError(
+            f"{name} returned {type(result).__name__} of shape {new.shape} and type {new.dtype}: "
+            f"it must return the new cells, floats of shape {cells.shape}"
+        )
     good = np.isfinite(new).all(axis=1)
     cells[good] = new[good]
     return np.where(good, SOLVED, FAILED).astype(np.int8)
@@ -266,8 +318,10 @@ def _fill(recipe, path, compute, progress):
         meta, data = open_file(path)
         for name, value in recipe.attributes().items():
             if meta.get(name) != value:
-                raise ValueError(f"{path} was made with {name} = {meta.get(name)!r}, you ask for {value!r}: "
-                                 "give another file, or the settings of this one")  # fmt: skip
+                raise ValueError(
+                    f"{path} was made with {name} = {meta.get(name)!r}, you ask for {value!r}: "
+                    "give another file, or the settings of this one"
+                )
         done = intact_chunks(meta, data)
         if done.all():
             return
@@ -275,8 +329,14 @@ def _fill(recipe, path, compute, progress):
         todo = np.flatnonzero(~done).tolist()
         n_labels = sum((rows.stop - rows.start) * recipe.dts for rows in map(recipe.rows, todo))
         total = recipe.n * recipe.dts
-        with tqdm(total=total, initial=total - n_labels, unit=" labels", unit_scale=True, desc=Path(path).name,
-                  disable=not progress) as bar:  # fmt: skip
+        with tqdm(
+            total=total,
+            initial=total - n_labels,
+            unit=" labels",
+            unit_scale=True,
+            desc=Path(path).name,
+            disable=not progress,
+        ) as bar:
             for i, arrays in zip(todo, compute(todo)):
                 for name, values in arrays.items():
                     data[name][recipe.rows(i)] = values
@@ -295,8 +355,10 @@ def _workers(recipe, solve, processes, mpi):
     try:
         pickle.dumps(recipe.advance)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ValueError(f"advance cannot be sent to other processes ({error}): define it at the top of a module "
-                         "and give its name, module:function") from error  # fmt: skip
+        raise ValueError(
+            f"advance cannot be sent to other processes ({error}): define it at the top of a module "
+            "and give its name, module:function"
+        ) from error
     if mpi:
         from mpi4py.futures import MPICommExecutor
 
@@ -347,15 +409,23 @@ def main(arguments=None):
     parser.add_argument("--dts", type=int, default=1, help="labels per trajectory (default 1)")
     parser.add_argument("--rtol", type=float, help="relative error of the library's solver, e.g. 1e-4")
     parser.add_argument("--atol-frac", type=float, help="absolute error, of the total density (default 1e-10 rtol)")
-    parser.add_argument("--max-step", type=float, help="longest step of the library's solver, in the system's unit of time")
+    parser.add_argument(
+        "--max-step", type=float, help="longest step of the library's solver, in the system's unit of time"
+    )
     parser.add_argument("--split", required=True, choices=populations.SPLITS)
     parser.add_argument("--seed", required=True, type=int, help="number of the set within its split")
     parser.add_argument("--out", required=True, metavar="FILE", help="HDF5 file to write or to continue")
     parser.add_argument("--model", help="model library that holds the solver (default: the one named like SYSTEM)")
     parser.add_argument("--advance", metavar="MODULE:FUNCTION", help="your own solver: advance(cells, dt) -> cells")
     parser.add_argument("--dt-range", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="for population box")
-    parser.add_argument("--param", type=_range, action="append", default=[], metavar="NAME=LOWER:UPPER",
-                        help="vary a parameter; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--param",
+        type=_range,
+        action="append",
+        default=[],
+        metavar="NAME=LOWER:UPPER",
+        help="vary a parameter; may be repeated",
+    )
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     parser.add_argument("--mpi", action="store_true", help="under mpiexec: all ranks compute, rank 0 writes")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -364,12 +434,24 @@ def main(arguments=None):
         sys.path.append(os.getcwd())  # where it may live
     try:
         labels = make_labels(
-            options.system, options.out, population=options.population, n=options.n, split=options.split,
-            seed=options.seed, dts=options.dts, rtol=options.rtol, atol_frac=options.atol_frac,
-            max_step=options.max_step, model=options.model,
-            advance=options.advance, dt_range=options.dt_range and tuple(options.dt_range),
-            param_ranges=dict(options.param), processes=options.processes, mpi=options.mpi, progress=not options.quiet,
-        )  # fmt: skip
+            options.system,
+            options.out,
+            population=options.population,
+            n=options.n,
+            split=options.split,
+            seed=options.seed,
+            dts=options.dts,
+            rtol=options.rtol,
+            atol_frac=options.atol_frac,
+            max_step=options.max_step,
+            model=options.model,
+            advance=options.advance,
+            dt_range=options.dt_range and tuple(options.dt_range),
+            param_ranges=dict(options.param),
+            processes=options.processes,
+            mpi=options.mpi,
+            progress=not options.quiet,
+        )
     except KeyboardInterrupt:
         saved = Path(options.out).exists()
         text = "the same command continues" if saved else "nothing was saved yet, the same command begins anew"

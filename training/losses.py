@@ -259,8 +259,10 @@ class Balance:
         return sum(self.weights[name] * term for name, term in terms.items())
 
     def _update(self, terms, parameters):
-        size = {name: torch.cat([g.abs().flatten() for g in torch.autograd.grad(term, parameters, retain_graph=True)])
-                for name, term in terms.items()}  # fmt: skip
+        size = {
+            name: torch.cat([g.abs().flatten() for g in torch.autograd.grad(term, parameters, retain_graph=True)])
+            for name, term in terms.items()
+        }
         first, *others = terms
         for name in others:
             target = float(size[first].max() / size[name].mean().clamp_min(1e-30))

@@ -45,8 +45,13 @@ def _write(group, tensors, packed):
             array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
             options, unit = {}, None
             if packed and array.size > 1000:  # in one chunk: equal bytes of all numbers side by side
-                options = {"chunks": array.shape, "shuffle": True, "compression": "gzip", "compression_opts": 9,
-                           "fletcher32": True}  # fmt: skip
+                options = {
+                    "chunks": array.shape,
+                    "shuffle": True,
+                    "compression": "gzip",
+                    "compression_opts": 9,
+                    "fletcher32": True,
+                }
                 unit = _unit_of(array)
             if unit:
                 group.create_dataset(str(key), data=_unsigned(array / unit), **options).attrs["unit"] = unit
@@ -109,8 +114,11 @@ def read_arrays(path):
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a model file: {error}") from error
     if is_old:
-        warnings.warn(f"{path} was written by an earlier version, without a digest: damage would not be noticed. "
-                      "`surrogate calibrate` writes it anew", stacklevel=2)  # fmt: skip
+        warnings.warn(
+            f"{path} was written by an earlier version, without a digest: damage would not be noticed. "
+            "`surrogate calibrate` writes it anew",
+            stacklevel=2,
+        )
     return result
 
 
@@ -208,8 +216,10 @@ def load_model(path, system):
     tensors, metadata = read_tensors(path)
     tensors.pop("vectors", None)
     if not system.has_hash(metadata.get("system_hash")):
-        raise ValueError(f"{path} was trained for {metadata.get('system')!r} with hash {metadata.get('system_hash')}, "
-                         f"not for this {system.name!r} ({system.hash}); train again")  # fmt: skip
+        raise ValueError(
+            f"{path} was trained for {metadata.get('system')!r} with hash {metadata.get('system_hash')}, "
+            f"not for this {system.name!r} ({system.hash}); train again"
+        )
     try:
         surrogate, missing = _rebuild(system, tensors, metadata)
     except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:

@@ -53,8 +53,12 @@ class NetData:
         """From a `Surrogate` with its `Domain` and `Calibration`."""
         from .model_file import state_of
 
-        metadata = {"net": asdict(surrogate.config), "dt_lower": surrogate.encoding.dt_lower,
-                    "domain": asdict(domain), "calibration": asdict(calibration)}  # fmt: skip
+        metadata = {
+            "net": asdict(surrogate.config),
+            "dt_lower": surrogate.encoding.dt_lower,
+            "domain": asdict(domain),
+            "calibration": asdict(calibration),
+        }
         arrays = {k: v.numpy() for k, v in state_of(surrogate).items()}
         return cls(arrays, metadata, net_vectors(system, surrogate, domain, calibration))
 
@@ -80,8 +84,10 @@ class NetData:
         try:
             kind = self.metadata["net"]["kind"]
             if kind != "residual":
-                raise ValueError(f"the net is of kind {kind!r}, for which there are no C kernels: train one of kind "
-                                 "'residual', or export this one with --torch-only")  # fmt: skip
+                raise ValueError(
+                    f"the net is of kind {kind!r}, for which there are no C kernels: train one of kind "
+                    "'residual', or export this one with --torch-only"
+                )
             check_weights(system, self.arrays, self.metadata["net"])
             check_decision(system, self.metadata)
             check_vectors(system, self.vectors)
@@ -127,7 +133,9 @@ def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS)
     good &= ((single / end - 1).abs() < 1e-5).all(1) & ((end / bare - 1).abs() < 0.4).all(1)
     chosen = good.nonzero()[:n, 0]
     return {
-        "net_y": state[chosen].numpy(), "net_dt": dt[chosen].numpy(),
-        "net_param": np.tile(system.parameter_values, (len(chosen), 1)), "net_end": end[chosen].numpy(),
+        "net_y": state[chosen].numpy(),
+        "net_dt": dt[chosen].numpy(),
+        "net_param": np.tile(system.parameter_values, (len(chosen), 1)),
+        "net_end": end[chosen].numpy(),
         "net_error": calibration(predicted[chosen].numpy()),
-    }  # fmt: skip
+    }

@@ -49,10 +49,13 @@ RUNS = {
 #: the one start of population `single`: T [K], total density [cm^-3] and fractions of it; electrons make it neutral.
 #: Branca & Pallottini 2023 (MNRAS 518, 5718), whose fractions with electrons sum to 1.0098 and 1.0000: taken as printed
 SINGLE = {
-    "ism-molecular": (1000.0, 100.0, {"H": 0.6241, "H-": 0.001, "H2": 0.104, "He": 0.26, "H+": 0.0062, "H2+": 0.001,
-                                      "He+": 0.0026, "He++": 0.0007}),
+    "ism-molecular": (
+        1000.0,
+        100.0,
+        {"H": 0.6241, "H-": 0.001, "H2": 0.104, "He": 0.26, "H+": 0.0062, "H2+": 0.001, "He+": 0.0026, "He++": 0.0007},
+    ),
     "ism-atomic": (1000.0, 90.4, {"H-": 0.0015, "H": 0.69, "He": 0.288, "H+": 0.0069, "He+": 0.0029, "He++": 0.0008}),
-}  # fmt: skip
+}
 
 
 def draw(name, system, n, seed, advance=None, dt_range=None):
@@ -299,8 +302,9 @@ def draw_params(system, n, seed, ranges):
             raise ValueError(f"{system.name} has no parameter {name!r}; it has: {', '.join(names) or 'none'}")
         allowed = system.parameters[names.index(name)]
         if not allowed.lower <= lower < upper <= allowed.upper:
-            raise ValueError(f"{name} ranges over {lower:g}..{upper:g}: give a range in "
-                             f"{allowed.lower:g}..{allowed.upper:g}")  # fmt: skip
+            raise ValueError(
+                f"{name} ranges over {lower:g}..{upper:g}: give a range in {allowed.lower:g}..{allowed.upper:g}"
+            )
     params = np.tile(system.parameter_values, (n, 1))
     if ranges:
         params[:, [names.index(name) for name in ranges]] = _spread(list(ranges.values()), n, [seed, 1])

@@ -60,7 +60,9 @@ class Variable:
         elif not isinstance(self.scale, str) and not 0 <= self.scale < np.inf:
             raise ValueError(f"{self.name}: scale is {self.scale}: give a finite number, not negative")
         if self.role == "species" and not 0 < self.mass < np.inf:
-            raise ValueError(f"{self.name} is a species of mass {self.mass} g: give the mass of a particle, or role='other'")
+            raise ValueError(
+                f"{self.name} is a species of mass {self.mass} g: give the mass of a particle, or role='other'"
+            )
 
 
 @dataclass(frozen=True)
@@ -309,4 +311,3 @@ def _chain(outer, inner):
         if isinstance(factor, where_lt) and outer != factor:
             return _chain(factor, outer / factor * inner)
     return outer * inner
-

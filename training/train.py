@@ -178,14 +178,22 @@ class Trainer:
         if train.end is None and loss.needs_labels:
             raise ValueError("there are no labels to compare with: give the loss the terms residual or semigroup alone")
         if train.end is None and max(net.regions[1:]) > 1:
-            raise ValueError(f"regions are {net.regions}: without labels no experts may divide the times (give a x 1), "
-                             "since only the first instants tell one solution from another")  # fmt: skip
+            raise ValueError(
+                f"regions are {net.regions}: without labels no experts may divide the times (give a x 1), "
+                "since only the first instants tell one solution from another"
+            )
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
         self.system, self.check, self.config = system, check, config
         self.out, self.checkpoint = Path(out), Path(f"{out}.checkpoint")
-        self.metadata = {"system": system.name, "system_hash": system.hash, "train": asdict(config),
-                         "n_pairs": len(train), "loss": asdict(loss), **(metadata or {})}  # fmt: skip
+        self.metadata = {
+            "system": system.name,
+            "system_hash": system.hash,
+            "train": asdict(config),
+            "n_pairs": len(train),
+            "loss": asdict(loss),
+            **(metadata or {}),
+        }
         encoding = start.encoding if start else Encoding(system, (float(train.dt.min()), float(train.dt.max())))
         self.metadata["domain"] = as_plain(Domain.of(encoding, train.state, train.dt))
         features = encoding.features(train.state, train.dt)
@@ -244,12 +252,23 @@ class Trainer:
     def _make_fused(self, target):
         """The fast way to the gradient, or None where it does not apply."""
         surrogate_, config = self.surrogate, self.config
-        if (self.loss.weights.keys() != {"supervised"} or surrogate_.config.kind != "residual"
-                or self.inputs.device.type != "cpu"):  # fmt: skip
+        if (
+            self.loss.weights.keys() != {"supervised"}
+            or surrogate_.config.kind != "residual"
+            or self.inputs.device.type != "cpu"
+        ):
             return None
         try:
-            return FusedGradient(surrogate_.experts, self.inputs, target, self.counts, surrogate_.out_std.float(),
-                                 config.batch, config.beta, config.threads)  # fmt: skip
+            return FusedGradient(
+                surrogate_.experts,
+                self.inputs,
+                target,
+                self.counts,
+                surrogate_.out_std.float(),
+                config.batch,
+                config.beta,
+                config.threads,
+            )
         except (OSError, RuntimeError, ValueError):
             return None  # no compiler, or a width that does not fit: PyTorch does it, a few times slower
 
@@ -341,8 +360,9 @@ class Trainer:
             with torch.no_grad():
                 torch._foreach_copy_(self.parameters, self.average)
             self.surrogate.experts.double()
-            self.lbfgs = torch.optim.LBFGS(self.parameters, history_size=50, tolerance_grad=0, tolerance_change=0,
-                                           line_search_fn="strong_wolfe")  # fmt: skip
+            self.lbfgs = torch.optim.LBFGS(
+                self.parameters, history_size=50, tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe"
+            )
         self.lbfgs.param_groups[0].update(max_iter=n, max_eval=2 * n)
 
         def closure():
@@ -364,8 +384,10 @@ class Trainer:
             error = torch.cat([self._incurred(part) for part in rows.split(65536)])
         state, dt = self.train.state[rows].cpu(), self.train.dt[rows].cpu()
         attempts = solver_attempts(self.system, state, dt, self.config.threads).to(error.device)
-        learners = ((self.surrogate.gauge, torch.log10(attempts), ATTEMPTS_LEVEL),
-                    (self.surrogate.judge, torch.log10(error + 1e-5), ERROR_LEVEL))  # fmt: skip
+        learners = (
+            (self.surrogate.gauge, torch.log10(attempts), ATTEMPTS_LEVEL),
+            (self.surrogate.judge, torch.log10(error + 1e-5), ERROR_LEVEL),
+        )
         for judge, target, level in learners:
             fit_judge(judge, self.inputs[rows].view(*shape, -1), target.float().view(shape), level)
             with torch.no_grad():
@@ -394,17 +416,31 @@ class Trainer:
         self.sums = {}
         self.history.append({"minutes": self.seconds / 60, "iteration": self.iteration, "loss": means, **result})
         quantiles = " ".join(f"{q:6.2f}" for q in result["quantiles"][:4])
-        return (f"{self.seconds / 60:6.1f} min {self.iteration:8d} it  log10 error 50/75/90/99 %: {quantiles}"
-                f"   within 1e-2: {result['within']:.3f}")  # fmt: skip
+        return (
+            f"{self.seconds / 60:6.1f} min {self.iteration:8d} it  log10 error 50/75/90/99 %: {quantiles}"
+            f"   within 1e-2: {result['within']:.3f}"
+        )
 
     def _save(self):
         state = {f"{i}": {k: v for k, v in self.optimizer.state[p].items()} for i, p in enumerate(self.parameters)}
-        tensors = {"parameters": dict(enumerate(self.parameters)), "average": dict(enumerate(self.average)),
-                   "optimizer": state}  # fmt: skip
-        write_tensors(self.checkpoint, tensors, {
-            "iteration": self.iteration, "seconds": self.seconds, "n_lbfgs": self.n_lbfgs, "history": self.history,
-            "weights": self.balance.weights, "gradient": self.gradient, "identity": self._identity(),
-        })  # fmt: skip
+        tensors = {
+            "parameters": dict(enumerate(self.parameters)),
+            "average": dict(enumerate(self.average)),
+            "optimizer": state,
+        }
+        write_tensors(
+            self.checkpoint,
+            tensors,
+            {
+                "iteration": self.iteration,
+                "seconds": self.seconds,
+                "n_lbfgs": self.n_lbfgs,
+                "history": self.history,
+                "weights": self.balance.weights,
+                "gradient": self.gradient,
+                "identity": self._identity(),
+            },
+        )
         self._save_model()
 
     def _save_model(self):
@@ -413,16 +449,23 @@ class Trainer:
         draw_history(self.history, self.out.with_suffix(".png"))
 
     def _identity(self):
-        return {"system_hash": self.system.hash, "net": asdict(self.surrogate.config),
-                "n_pairs": self.metadata["n_pairs"], "seed": self.config.seed, "loss": asdict(self.loss),
-                "optimizer": self.config.optimizer}  # fmt: skip
+        return {
+            "system_hash": self.system.hash,
+            "net": asdict(self.surrogate.config),
+            "n_pairs": self.metadata["n_pairs"],
+            "seed": self.config.seed,
+            "loss": asdict(self.loss),
+            "optimizer": self.config.optimizer,
+        }
 
     def _resume(self):
         tensors, attributes = read_tensors(self.checkpoint)
         identity = _as_json(self._identity())
         if attributes["identity"] != identity:
-            raise ValueError(f"{self.checkpoint} belongs to another run ({attributes['identity']}, now {identity}); "
-                             "remove it to start anew")  # fmt: skip
+            raise ValueError(
+                f"{self.checkpoint} belongs to another run ({attributes['identity']}, now {identity}); "
+                "remove it to start anew"
+            )
         with torch.no_grad():
             for i, (p, average) in enumerate(zip(self.parameters, self.average)):
                 p.copy_(tensors["parameters"][str(i)])
@@ -533,21 +576,38 @@ def make_parser():
     parser.add_argument("--kind", choices=ARCHITECTURES, default=NetConfig.kind, help="default residual")
     parser.add_argument("--width", type=int, default=NetConfig.width)
     parser.add_argument("--depth", type=int, default=NetConfig.depth)
-    parser.add_argument("--regions", type=_regions, metavar="AxBxC",
-                        help="experts along temperature, density * time and time (default 4x4x2; 8x1x1 with "
-                        "--unsupervised)")  # fmt: skip
-    parser.add_argument("--loss", type=_loss, action="append", metavar="TERM=WEIGHT",
-                        help="supervised, residual, semigroup or rollout; may be repeated "
-                        "(default supervised=1, or residual=1 with --unsupervised)")  # fmt: skip
+    parser.add_argument(
+        "--regions",
+        type=_regions,
+        metavar="AxBxC",
+        help="experts along temperature, density * time and time (default 4x4x2; 8x1x1 with --unsupervised)",
+    )
+    parser.add_argument(
+        "--loss",
+        type=_loss,
+        action="append",
+        metavar="TERM=WEIGHT",
+        help="supervised, residual, semigroup or rollout; may be repeated "
+        "(default supervised=1, or residual=1 with --unsupervised)",
+    )
     parser.add_argument("--adaptive", action="store_true", help="rebalance the terms by their gradients")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=TrainConfig.optimizer)
     parser.add_argument("--lbfgs", type=int, default=0, metavar="N", help="finish with N iterations of L-BFGS")
     parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="cells per expert and iteration")
-    parser.add_argument("--beta", type=float, default=TrainConfig.beta,
-                        help=f"error [dex] beyond which the loss is linear (default {TrainConfig.beta})")
+    parser.add_argument(
+        "--beta",
+        type=float,
+        default=TrainConfig.beta,
+        help=f"error [dex] beyond which the loss is linear (default {TrainConfig.beta})",
+    )
     parser.add_argument("--lr", type=float, help="peak learning rate (default 1.2e-2 for soap, 3e-3 for adamw)")
-    parser.add_argument("--resolution", type=int, default=TrainConfig.resolution, metavar="BITS",
-                        help="bits of the weights below their rms (default 10; 24 keeps them as they are)")  # fmt: skip
+    parser.add_argument(
+        "--resolution",
+        type=int,
+        default=TrainConfig.resolution,
+        metavar="BITS",
+        help="bits of the weights below their rms (default 10; 24 keeps them as they are)",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -573,9 +633,18 @@ def main(arguments=None):
         train = read_pairs(options.labels, system, ("train",))
     terms = dict(options.loss or [("residual" if options.unsupervised else "supervised", 1.0)])
     loss = LossConfig(**{"supervised": 0.0, **terms}, adaptive=options.adaptive)
-    config = TrainConfig(minutes=options.minutes, batch=options.batch, lr=options.lr, optimizer=options.optimizer,
-                         beta=options.beta, lbfgs=options.lbfgs, resolution=options.resolution, device=options.device,
-                         seed=options.seed, threads=options.threads)  # fmt: skip
+    config = TrainConfig(
+        minutes=options.minutes,
+        batch=options.batch,
+        lr=options.lr,
+        optimizer=options.optimizer,
+        beta=options.beta,
+        lbfgs=options.lbfgs,
+        resolution=options.resolution,
+        device=options.device,
+        seed=options.seed,
+        threads=options.threads,
+    )
     regions = options.regions or ((8, 1, 1) if options.unsupervised else NetConfig.regions)
     net = NetConfig(options.width, options.depth, regions, not options.unsupervised, options.kind)
     metadata = {"command": command, "system_source": options.system}
@@ -626,11 +695,14 @@ def is_finished(options):
             made_by = make_parser().parse_args(before[2:])
     except SystemExit:
         made_by = None
-    same = made_by is not None and all(value == getattr(made_by, name) for name, value in vars(options).items()
-                                       if name not in ELSEWHERE)  # fmt: skip
+    same = made_by is not None and all(
+        value == getattr(made_by, name) for name, value in vars(options).items() if name not in ELSEWHERE
+    )
     if not same:
-        raise ValueError(f"{out} is a trained model, made by another command ({shlex.join(before) or 'unknown'}): give "
-                         f"another --out, or remove it; --start {out} trains it further")  # fmt: skip
+        raise ValueError(
+            f"{out} is a trained model, made by another command ({shlex.join(before) or 'unknown'}): give "
+            f"another --out, or remove it; --start {out} trains it further"
+        )
     calibrated = "calibrated" if "calibration" in metadata else f"next: {_next(options)}"
     print(f"{out}: finished already, nothing is done; {calibrated}")
     return True

@@ -29,8 +29,7 @@ def find_tool(name, advice):
 def run_tool(command, **options):
     """Run a program quietly; when it fails raise its last line of output."""
     command = [str(word) for word in command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          check=False, **options)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
     if done.returncode != 0:
         raise BaselineError(f"{Path(command[0]).name} failed: {last_line(done.stdout)}")
     return done.stdout

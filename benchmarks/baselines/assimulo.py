@@ -63,8 +63,28 @@ def _download(scratch):
     """
     requirements = scratch / "requirements.txt"
     requirements.write_text(SDIST + "\n")
-    command = [sys.executable, "-m", "pip", "download", "--no-clean", "--no-deps", "--no-build-isolation",
-               "--no-binary", ":all:", "--require-hashes", "-r", str(requirements), "-d", str(scratch)]
-    done = subprocess.run(command, env={**os.environ, "TMPDIR": str(scratch)}, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-clean",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-binary",
+        ":all:",
+        "--require-hashes",
+        "-r",
+        str(requirements),
+        "-d",
+        str(scratch),
+    ]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     return done.stdout

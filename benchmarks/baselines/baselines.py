@@ -16,8 +16,17 @@ import numpy as np
 from . import cvode, hairer, odepack
 from ._build import DEFAULT_DIRECTORY, HERE, OPTIMISE, REPOSITORY, SHARED, BaselineError, build_once, find_tool
 
-C_FLAGS = (*OPTIMISE, *SHARED, "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
-           "-fno-strict-aliasing", "-Werror=implicit-function-declaration", "-DSURR_LANES=1")
+C_FLAGS = (
+    *OPTIMISE,
+    *SHARED,
+    "-std=gnu11",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fno-strict-aliasing",
+    "-Werror=implicit-function-declaration",
+    "-DSURR_LANES=1",
+)
 
 # How the generated mechanism is compiled: folders of simd.h, vecmath.h and mechfun.h, first match wins.
 ARITHMETIC = {"scalar": (HERE / "scalar",), "lane": (REPOSITORY / "bindings" / "src",)}
@@ -99,8 +108,14 @@ class Result:
 class _Task(ctypes.Structure):
     """`baseline_task` of driver.h."""
 
-    _fields_ = [("method", ctypes.c_int32 * 3), ("is_vector_atol", ctypes.c_int32), ("max_steps", ctypes.c_int64),
-                ("rtol", ctypes.c_double), ("atol", ctypes.c_void_p), ("atol_stride", ctypes.c_int64)]
+    _fields_ = [
+        ("method", ctypes.c_int32 * 3),
+        ("is_vector_atol", ctypes.c_int32),
+        ("max_steps", ctypes.c_int64),
+        ("rtol", ctypes.c_double),
+        ("atol", ctypes.c_void_p),
+        ("atol_stride", ctypes.c_int64),
+    ]
 
 
 @dataclass(frozen=True)
@@ -166,8 +181,15 @@ class Baseline:
         task, _keep = self._make_task(mode, rtol, atol, states.shape)
         counts = np.zeros((len(states), len(COUNTS)), dtype=np.int64)
         seconds = ctypes.c_double()
-        if library.baseline_solve(ctypes.byref(task), ctypes.c_int64(len(states)), _pointer(states), _pointer(dt),
-                                  _pointer(params), _pointer(counts), ctypes.byref(seconds)):
+        if library.baseline_solve(
+            ctypes.byref(task),
+            ctypes.c_int64(len(states)),
+            _pointer(states),
+            _pointer(dt),
+            _pointer(params),
+            _pointer(counts),
+            ctypes.byref(seconds),
+        ):
             raise BaselineError(f"this build of {mode.library} lacks a linear solver; KLU needs SuiteSparse's headers")
         states[counts[:, 0] != 0] = np.nan
         return Result(states, seconds.value, **dict(zip(COUNTS, counts.T, strict=True)))

@@ -46,8 +46,10 @@ def check_mode(baseline, mode, n_cells):
         is_judged = mode not in NOT_JUDGED
         n_wrong += is_judged and not is_right
         verdict = ("ok" if is_right else "WRONG") if is_judged else "not judged"
-        print(f"{mode:16} {rtol:7.0e} {result.steps[0]:6} {result.steps.min():6} {result.steps.max():6} "
-              f"{errors[0]:+10.1e} {np.abs(errors).max():9.1e} {result.us_per_cell:9.1f}  {verdict}")
+        print(
+            f"{mode:16} {rtol:7.0e} {result.steps[0]:6} {result.steps.min():6} {result.steps.max():6} "
+            f"{errors[0]:+10.1e} {np.abs(errors).max():9.1e} {result.us_per_cell:9.1f}  {verdict}"
+        )
     return n_wrong
 
 

@@ -137,10 +137,18 @@ def _write_source_lists(target):
 def _compile(cmake, source, prefix, klu):
     """Configure, build and install CVODE alone, statically."""
     options = {
-        "CMAKE_BUILD_TYPE": "Release", "CMAKE_C_FLAGS_RELEASE": " ".join(OPTIMISE), "CMAKE_INSTALL_PREFIX": prefix,
-        "CMAKE_INSTALL_LIBDIR": "lib", "CMAKE_POSITION_INDEPENDENT_CODE": "ON", "BUILD_SHARED_LIBS": "OFF",
-        "BUILD_STATIC_LIBS": "ON", "EXAMPLES_ENABLE_C": "OFF", "EXAMPLES_ENABLE_CXX": "OFF", "EXAMPLES_INSTALL": "OFF",
-        "ENABLE_MPI": "OFF", "SUNDIALS_INDEX_SIZE": "32",
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_C_FLAGS_RELEASE": " ".join(OPTIMISE),
+        "CMAKE_INSTALL_PREFIX": prefix,
+        "CMAKE_INSTALL_LIBDIR": "lib",
+        "CMAKE_POSITION_INDEPENDENT_CODE": "ON",
+        "BUILD_SHARED_LIBS": "OFF",
+        "BUILD_STATIC_LIBS": "ON",
+        "EXAMPLES_ENABLE_C": "OFF",
+        "EXAMPLES_ENABLE_CXX": "OFF",
+        "EXAMPLES_INSTALL": "OFF",
+        "ENABLE_MPI": "OFF",
+        "SUNDIALS_INDEX_SIZE": "32",
         **{f"BUILD_{name}": "OFF" for name in ("ARKODE", "CVODES", "IDA", "IDAS", "KINSOL")},
     }
     if klu:

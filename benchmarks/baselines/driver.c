@@ -11,14 +11,18 @@ enum { IWORK_MAX_STEPS = 5, IWORK_STEPS = 10, IWORK_JACOBIANS = 12, IWORK_STRUCT
 
 /* ISTATE, in and out */
 enum {
-    ISTATE_FIRST = 1, ISTATE_DONE = 2, ISTATE_CHANGED = 3, ISTATE_STEP_LIMIT = -1, ISTATE_ERROR_TEST = -4,
+    ISTATE_FIRST = 1,
+    ISTATE_DONE = 2,
+    ISTATE_CHANGED = 3,
+    ISTATE_STEP_LIMIT = -1,
+    ISTATE_ERROR_TEST = -4,
     ISTATE_CONVERGENCE = -5
 };
 
 #define KROME_MAX_CALLS 100
 
 /* Upper bounds of what the manual asks for, with a full LU. */
-#define REAL_LENGTH (100 + 40 * N_STATE + 8 * N_STATE * N_STATE)
+#define REAL_LENGTH    (100 + 40 * N_STATE + 8 * N_STATE * N_STATE)
 #define INTEGER_LENGTH (IWORK_STRUCTURE + 64 + 2 * N_STATE + N_JAC)
 
 typedef void lsode_rhs(const int32_t *n, const double *t, const double *y, double *f);
@@ -52,10 +56,8 @@ static void fill_column(const int32_t *n, const double *t, const double *y, cons
 {
     static double entries[N_JAC];
     (void)n, (void)ia, (void)ja;
-    if (*j == 1)
-        evaluate_jacobian(*t, y, entries);
-    for (int32_t k = column_start[*j - 1]; k < column_start[*j]; k++)
-        column[column_row[k]] = entries[column_entry[k]];
+    if (*j == 1) evaluate_jacobian(*t, y, entries);
+    for (int32_t k = column_start[*j - 1]; k < column_start[*j]; k++) column[column_row[k]] = entries[column_entry[k]];
 }
 
 static void fill_matrix(const int32_t *n, const double *t, const double *y, const int32_t *ml, const int32_t *mu,
@@ -64,8 +66,7 @@ static void fill_matrix(const int32_t *n, const double *t, const double *y, cons
     double entries[N_JAC];
     (void)n, (void)ml, (void)mu;
     evaluate_jacobian(*t, y, entries);
-    for (int k = 0; k < N_JAC; k++)
-        matrix[jac_row[k] + jac_col[k] * *n_rows] = entries[k];
+    for (int k = 0; k < N_JAC; k++) matrix[jac_row[k] + jac_col[k] * *n_rows] = entries[k];
 }
 
 /* The optional inputs and the structure: ODEPACK reads them at the start of a cell and leaves them alone. */
@@ -77,10 +78,8 @@ static int prepare(const baseline_task *task)
     memset(real_work, 0, sizeof real_work);
     memset(integer_work, 0, sizeof integer_work);
     int32_t *ia = integer_work + IWORK_STRUCTURE, *ja = ia + N_STATE + 1;
-    for (int j = 0; j <= N_STATE; j++)
-        ia[j] = column_start[j] + 1;
-    for (int k = 0; k < N_JAC; k++)
-        ja[k] = column_row[k] + 1;
+    for (int j = 0; j <= N_STATE; j++) ia[j] = column_start[j] + 1;
+    for (int k = 0; k < N_JAC; k++) ja[k] = column_row[k] + 1;
     return 0;
 }
 
@@ -105,8 +104,7 @@ static int32_t call_library(const baseline_task *task, double *y, double *t, dou
 static int32_t next_istate(int is_krome, int32_t istate)
 {
     const int is_broken = istate == ISTATE_ERROR_TEST || istate == ISTATE_CONVERGENCE;
-    if (is_krome)
-        return is_broken ? ISTATE_CHANGED : istate == ISTATE_STEP_LIMIT ? ISTATE_FIRST : 0;
+    if (is_krome) return is_broken ? ISTATE_CHANGED : istate == ISTATE_STEP_LIMIT ? ISTATE_FIRST : 0;
     return is_broken ? ISTATE_FIRST : 0;
 }
 
@@ -133,7 +131,6 @@ static void integrate(const baseline_task *task, double *y, double dt, const dou
         count[COUNT_RESTARTS] = call - 1;
         count[COUNT_STATUS] = istate == ISTATE_DONE ? 0 : istate;
         istate = next_istate(is_krome, istate);
-        if (istate == 0 || call == max_calls || (!is_krome && count[COUNT_STEPS] >= task->max_steps))
-            break;
+        if (istate == 0 || call == max_calls || (!is_krome && count[COUNT_STEPS] >= task->max_steps)) break;
     }
 }

@@ -27,22 +27,21 @@ enum { COUNT_STATUS, COUNT_STEPS, COUNT_RHS, COUNT_JACOBIAN, COUNT_RESTARTS, N_C
 
 /* One call of `baseline_solve`: what the cells share. */
 typedef struct baseline_task {
-    int32_t method[3];          /* meaning known to the driver */
+    int32_t method[3]; /* meaning known to the driver */
     int32_t is_vector_atol;
-    int64_t max_steps;          /* per cell, less than 2^31 */
+    int64_t max_steps; /* per cell, less than 2^31 */
     double rtol;
-    const double *atol;         /* of cell c: atol + c*atol_stride; one value, or N_STATE values */
+    const double *atol; /* of cell c: atol + c*atol_stride; one value, or N_STATE values */
     int64_t atol_stride;
 } baseline_task;
 
 static vdouble mechanism_params[N_PARAM + 1];
-static double time_origin;      /* time at the start of the cell, for systems that depend on it */
+static double time_origin; /* time at the start of the cell, for systems that depend on it */
 static int64_t n_rhs_calls, n_jacobian_calls;
 
 static inline void load_params(const double *params)
 {
-    for (int i = 0; i < N_PARAM; i++)
-        mechanism_params[i] = vd_set(params[i]);
+    for (int i = 0; i < N_PARAM; i++) mechanism_params[i] = vd_set(params[i]);
 #if HAS_TIME && defined TIME_PARAM
     time_origin = TIME_PARAM < 0 ? 0 : params[TIME_PARAM < 0 ? 0 : TIME_PARAM];
 #endif
@@ -110,16 +109,14 @@ int32_t baseline_solve(const baseline_task *task, int64_t n_cells, double *y, co
                        int64_t *counts, double *seconds)
 {
     sort_pattern_by_columns();
-    if (prepare(task) != 0)
-        return -1;
+    if (prepare(task) != 0) return -1;
     memset(counts, 0, sizeof(int64_t) * N_COUNT * (size_t)n_cells);
     const double start = thread_seconds();
     for (int64_t c = 0; c < n_cells; c++) {
         int64_t *count = counts + c * N_COUNT;
         n_rhs_calls = n_jacobian_calls = 0;
         load_params(params + c * N_PARAM);
-        if (dt[c] > 0)
-            integrate(task, y + c * N_STATE, dt[c], task->atol + c * task->atol_stride, count);
+        if (dt[c] > 0) integrate(task, y + c * N_STATE, dt[c], task->atol + c * task->atol_stride, count);
         count[COUNT_RHS] = n_rhs_calls;
     }
     *seconds = thread_seconds() - start;

@@ -35,8 +35,7 @@ static int fill_dense(realtype t, N_Vector y, N_Vector f, SUNMatrix jacobian, vo
     (void)f, (void)user, (void)a, (void)b, (void)c;
     evaluate_jacobian(t, N_VGetArrayPointer(y), entries);
     double *data = SUNDenseMatrix_Data(jacobian);
-    for (int k = 0; k < N_JAC; k++)
-        data[jac_row[k] + jac_col[k] * N_STATE] = entries[k];
+    for (int k = 0; k < N_JAC; k++) data[jac_row[k] + jac_col[k] * N_STATE] = entries[k];
     return 0;
 }
 
@@ -49,8 +48,7 @@ static int fill_sparse(realtype t, N_Vector y, N_Vector f, SUNMatrix jacobian, v
     evaluate_jacobian(t, N_VGetArrayPointer(y), entries);
     double *data = SUNSparseMatrix_Data(jacobian);
     sunindextype *start = SUNSparseMatrix_IndexPointers(jacobian), *row = SUNSparseMatrix_IndexValues(jacobian);
-    for (int j = 0; j <= N_STATE; j++)
-        start[j] = column_start[j];
+    for (int j = 0; j <= N_STATE; j++) start[j] = column_start[j];
     for (int k = 0; k < N_JAC; k++) {
         row[k] = column_row[k];
         data[k] = entries[column_entry[k]];
@@ -66,16 +64,11 @@ static void ignore_message(int code, const char *module, const char *function, c
 
 static void free_all(void)
 {
-    if (memory)
-        CVodeFree(&memory);
-    if (solver)
-        SUNLinSolFree(solver);
-    if (matrix)
-        SUNMatDestroy(matrix);
-    if (state)
-        N_VDestroy(state);
-    if (tolerances)
-        N_VDestroy(tolerances);
+    if (memory) CVodeFree(&memory);
+    if (solver) SUNLinSolFree(solver);
+    if (matrix) SUNMatDestroy(matrix);
+    if (state) N_VDestroy(state);
+    if (tolerances) N_VDestroy(tolerances);
     memory = NULL, solver = NULL, matrix = NULL, state = NULL, tolerances = NULL;
 }
 
@@ -101,13 +94,11 @@ static int make_linear_solver(const baseline_task *task)
 static int prepare(const baseline_task *task)
 {
     free_all();
-    if (!context && SUNContext_Create(NULL, &context))
-        return -1;
+    if (!context && SUNContext_Create(NULL, &context)) return -1;
     state = N_VNew_Serial(N_STATE, context);
     tolerances = N_VNew_Serial(N_STATE, context);
     memory = CVodeCreate(CV_BDF, context);
-    if (!state || !tolerances || !memory)
-        return -1;
+    if (!state || !tolerances || !memory) return -1;
     N_VConst(0, state);
     N_VConst(1, tolerances);
     return CVodeInit(memory, call_rhs, 0, state) || CVodeSetErrHandlerFn(memory, ignore_message, NULL) ||
@@ -117,8 +108,7 @@ static int prepare(const baseline_task *task)
 
 static int set_tolerances(const baseline_task *task, const double *atol)
 {
-    if (!task->is_vector_atol)
-        return CVodeSStolerances(memory, task->rtol, *atol);
+    if (!task->is_vector_atol) return CVodeSStolerances(memory, task->rtol, *atol);
     memcpy(N_VGetArrayPointer(tolerances), atol, sizeof(double) * N_STATE);
     return CVodeSVtolerances(memory, task->rtol, tolerances);
 }
@@ -139,8 +129,7 @@ static void integrate(const baseline_task *task, double *y, double dt, const dou
         count[COUNT_JACOBIAN] += jacobians;
         count[COUNT_RESTARTS] = restart;
         const int is_broken = flag == CV_ERR_FAILURE || flag == CV_CONV_FAILURE;
-        if (!is_broken || restart == MAX_RESTARTS || count[COUNT_STEPS] >= task->max_steps)
-            break;
+        if (!is_broken || restart == MAX_RESTARTS || count[COUNT_STEPS] >= task->max_steps) break;
         flag = 0;
     }
     count[COUNT_STATUS] = flag < 0 ? flag : 0;

@@ -9,7 +9,7 @@ enum { METHOD_RODAS, METHOD_RADAU5 };
 /* Positions in the integer work array (the manuals' numbering less one). */
 enum { IWORK_RODAS_MAX_STEPS = 0, IWORK_RADAU_MAX_STEPS = 1, IWORK_JACOBIANS = 14, IWORK_STEPS = 15 };
 
-#define REAL_LENGTH (4 * N_STATE * N_STATE + 14 * N_STATE + 20)
+#define REAL_LENGTH    (4 * N_STATE * N_STATE + 14 * N_STATE + 20)
 #define INTEGER_LENGTH (3 * N_STATE + 20)
 
 typedef void hairer_rhs(const int32_t *n, const double *t, const double *y, double *f, double *rpar, int32_t *ipar);
@@ -41,10 +41,8 @@ static void fill_matrix(const int32_t *n, const double *t, const double *y, doub
     double entries[N_JAC];
     (void)rpar, (void)ipar;
     evaluate_jacobian(*t, y, entries);
-    for (int j = 0; j < *n; j++)
-        memset(matrix + j * *n_rows, 0, sizeof(double) * (size_t)*n);
-    for (int k = 0; k < N_JAC; k++)
-        matrix[jac_row[k] + jac_col[k] * *n_rows] = entries[k];
+    for (int j = 0; j < *n; j++) memset(matrix + j * *n_rows, 0, sizeof(double) * (size_t)*n);
+    for (int k = 0; k < N_JAC; k++) matrix[jac_row[k] + jac_col[k] * *n_rows] = entries[k];
 }
 
 static void unused(void) {}
@@ -84,8 +82,8 @@ static void integrate(const baseline_task *task, double *y, double dt, const dou
     const int is_rodas = task->method[0] == METHOD_RODAS;
     iwork[is_rodas ? IWORK_RODAS_MAX_STEPS : IWORK_RADAU_MAX_STEPS] = (int32_t)task->max_steps;
     if (is_rodas)
-        rodas_(&n, call_rhs, &has_time, &t, y, &dt, &h, rtols, atols, &itol, fill_matrix, &yes, &full, &full, unused, &no,
-               unused, &no, &full, &full, unused, &no, work, &lwork, iwork, &liwork, &rpar, &ipar, &idid);
+        rodas_(&n, call_rhs, &has_time, &t, y, &dt, &h, rtols, atols, &itol, fill_matrix, &yes, &full, &full, unused,
+               &no, unused, &no, &full, &full, unused, &no, work, &lwork, iwork, &liwork, &rpar, &ipar, &idid);
     else
         radau5_(&n, call_rhs, &t, y, &dt, &h, rtols, atols, &itol, fill_matrix, &yes, &full, &full, unused, &no, &full,
                 &full, unused, &no, work, &lwork, iwork, &liwork, &rpar, &ipar, &idid);

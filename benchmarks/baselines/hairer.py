@@ -25,5 +25,6 @@ def build(directory=None):
         ``libhairer.so`` with rodas_ and radau5_. One integration at a time per process: COMMON blocks.
     """
     both_carry_linear_algebra = ["-Wl,--allow-multiple-definition"]
-    return assimulo.build(Path(directory or DEFAULT_DIRECTORY) / "hairer", "libhairer.so", SOURCES,
-                          both_carry_linear_algebra)
+    return assimulo.build(
+        Path(directory or DEFAULT_DIRECTORY) / "hairer", "libhairer.so", SOURCES, both_carry_linear_algebra
+    )

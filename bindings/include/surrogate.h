@@ -31,28 +31,28 @@ extern "C" {
 /* A host compiled against another major number must not call further; see surr_abi_check. */
 enum { SURR_ABI_MAJOR = 1, SURR_ABI_MINOR = 0 };
 
-struct surr_model_desc;                 /* what a model library exports */
-typedef struct surr_model surr_model;   /* one system and its solver: immutable, shared by threads */
-typedef struct surr_plan surr_plan;     /* model + the host's fields, units and policy: immutable once committed */
-typedef struct surr_work surr_work;     /* scratch memory and timers of one thread */
+struct surr_model_desc;               /* what a model library exports */
+typedef struct surr_model surr_model; /* one system and its solver: immutable, shared by threads */
+typedef struct surr_plan surr_plan;   /* model + the host's fields, units and policy: immutable once committed */
+typedef struct surr_work surr_work;   /* scratch memory and timers of one thread */
 
 /* ---- return codes ------------------------------------------------------------------------------------------------ */
 enum {
     SURR_OK = 0,
-    SURR_FLAGGED = 1,         /* done; some cell could not be advanced (status 33 or 34) and was left as it was */
-    SURR_E_ARG = -1,          /* NULL, negative count, value out of range */
-    SURR_E_ABI = -2,          /* header and library, or library and model, disagree */
-    SURR_E_IO = -3,           /* no such model */
-    SURR_E_FORMAT = -4,       /* not a model library, or a damaged one */
-    SURR_E_CHECKSUM = -5,     /* the stored test vectors are not reproduced */
+    SURR_FLAGGED = 1,     /* done; some cell could not be advanced (status 33 or 34) and was left as it was */
+    SURR_E_ARG = -1,      /* NULL, negative count, value out of range */
+    SURR_E_ABI = -2,      /* header and library, or library and model, disagree */
+    SURR_E_IO = -3,       /* no such model */
+    SURR_E_FORMAT = -4,   /* not a model library, or a damaged one */
+    SURR_E_CHECKSUM = -5, /* the stored test vectors are not reproduced */
     SURR_E_NOMEM = -6,
-    SURR_E_FIELD = -7,        /* field unknown to the model, bound twice, or a required one not bound */
-    SURR_E_UNITS = -8,        /* no conversion between the host's quantity and the model's variable */
-    SURR_E_STATE = -9,        /* plan not committed, or changed after commit */
-    SURR_E_CELLS = -10,       /* "on_failure" is "error" and some cell could not be advanced: NO cell was modified */
-    SURR_E_MPI = -11,         /* another rank failed, or does not answer */
-    SURR_E_BUSY = -12,        /* one surr_work used by two threads at once */
-    SURR_E_UNSUPPORTED = -13  /* this machine, build or model cannot do what was asked for */
+    SURR_E_FIELD = -7,       /* field unknown to the model, bound twice, or a required one not bound */
+    SURR_E_UNITS = -8,       /* no conversion between the host's quantity and the model's variable */
+    SURR_E_STATE = -9,       /* plan not committed, or changed after commit */
+    SURR_E_CELLS = -10,      /* "on_failure" is "error" and some cell could not be advanced: NO cell was modified */
+    SURR_E_MPI = -11,        /* another rank failed, or does not answer */
+    SURR_E_BUSY = -12,       /* one surr_work used by two threads at once */
+    SURR_E_UNSUPPORTED = -13 /* this machine, build or model cannot do what was asked for */
 };
 
 /* ---- status byte per cell: < 32 the cell holds a valid state at t + dt, >= 32 the cell was left untouched -------- */
@@ -111,21 +111,21 @@ enum {
     SURR_Q_PER_H = 4,           /* n_i / n_H          (Athena++ r)            needs SURR_Q_NH or SURR_Q_DENSITY */
     SURR_Q_PER_H_TIMES_RHO = 5, /* rho n_i / n_H      (Athena++ s)            needs SURR_Q_DENSITY */
     /* forms of the temperature */
-    SURR_Q_TEMPERATURE = 10,    /* T                  (KROME)                 */
-    SURR_Q_T_OVER_MU = 11,      /* T / mu             (RAMSES T2)             */
-    SURR_Q_EINT_MASS = 12,      /* u                  (Grackle, Phantom, GIZMO) */
-    SURR_Q_EINT_VOLUME = 13,    /* rho u              (Athena++, AMReX, pyro) */
+    SURR_Q_TEMPERATURE = 10, /* T                  (KROME)                 */
+    SURR_Q_T_OVER_MU = 11,   /* T / mu             (RAMSES T2)             */
+    SURR_Q_EINT_MASS = 12,   /* u                  (Grackle, Phantom, GIZMO) */
+    SURR_Q_EINT_VOLUME = 13, /* rho u              (Athena++, AMReX, pyro) */
     /* any variable as it is, in the model's own unit: code units do not apply */
     SURR_Q_STATE = 15,
     /* inputs, never written; the name matters for SURR_Q_PARAM alone */
-    SURR_Q_DENSITY = 20,        /* rho; without it rho = sum of m_i n_i       */
-    SURR_Q_NH = 21,             /* hydrogen nuclei per volume; without it from rho */
-    SURR_Q_PARAM = 30,          /* a model parameter by name, in the model's own unit */
-    SURR_Q_DT = 31,             /* time step of each cell: overrides the dt argument */
-    SURR_Q_MASK = 32,           /* not zero: leave this cell alone */
-    SURR_Q_MAX_STEP = 34,       /* longest step of the solver in this cell: overrides "max_step" */
+    SURR_Q_DENSITY = 20,  /* rho; without it rho = sum of m_i n_i       */
+    SURR_Q_NH = 21,       /* hydrogen nuclei per volume; without it from rho */
+    SURR_Q_PARAM = 30,    /* a model parameter by name, in the model's own unit */
+    SURR_Q_DT = 31,       /* time step of each cell: overrides the dt argument */
+    SURR_Q_MASK = 32,     /* not zero: leave this cell alone */
+    SURR_Q_MAX_STEP = 34, /* longest step of the solver in this cell: overrides "max_step" */
     /* output, never read, for cells of every status */
-    SURR_Q_COST = 33            /* step attempts of the solver: 0 where the net or nobody advanced the cell */
+    SURR_Q_COST = 33 /* step attempts of the solver: 0 where the net or nobody advanced the cell */
 };
 enum {
     SURR_F_COMPACT = 0, /* element c of the call is base[c*stride]                    (RAMSES T2(1:nleaf))    */
@@ -138,8 +138,8 @@ SURR_API int32_t surr_plan_free(surr_plan *p); /* NULL is fine; memory goes with
  * n_i and n_H per length^3, u in (length/time)^2, rho u in density (length/time)^2; T and T/mu are in K always. */
 SURR_API int32_t surr_plan_units(surr_plan *p, double length_cm, double density_gcc, double time_s);
 /* Declares slot 0, 1, 2, ... in the order of the calls. The host's value times extra_scale is the quantity. */
-SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_t quantity,
-                                 double extra_scale, int32_t flags, int32_t *slot);
+SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_len, int32_t quantity, double extra_scale,
+                                 int32_t flags, int32_t *slot);
 /* Keys. set_d: "rtol" (required: the error per cell you can accept), "atol_frac" (1e-10 rtol: absolute error allowed,
  * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net),
  * "max_step" (none: longest step of the solver, in code units of time, for what happens inside a step and nobody can
@@ -156,8 +156,8 @@ SURR_API int32_t surr_plan_set_s(surr_plan *p, const char *key, int32_t key_len,
  * gets n cells in the model's units, state[c*n_state + k] (in and out), dt[c] [s] and params[c*n_param + k]. It returns
  * 0, or another number if it gave all n of them up. Cells that come back negative, infinite or out of the range of
  * surr_model_field have failed too (34). It runs in the host's floating-point environment, with "threads" above 1 on
- * several threads at once. Ranks that share work (surrogate_mpi.h) time it; results are the same on any number of them if
- * those of a cell do not depend on the others of a call. */
+ * several threads at once. Ranks that share work (surrogate_mpi.h) time it; results are the same on any number of them
+ * if those of a cell do not depend on the others of a call. */
 SURR_API int32_t surr_plan_set_fallback(surr_plan *p,
                                         int32_t (*advance)(void *context, int64_t n, double *state, const double *dt,
                                                            const double *params),
@@ -165,24 +165,24 @@ SURR_API int32_t surr_plan_set_fallback(surr_plan *p,
 SURR_API int32_t surr_plan_commit(surr_plan *p);
 
 /* ---- the step ---------------------------------------------------------------------------------------------------- */
-enum { SURR_F64 = 0, SURR_F32 = 1 };                                            /* type of every field of a call */
-enum {                     /* stat[] of a call: how many cells, and how many of each status */
-    SURR_STAT_CELLS = 0,
-    SURR_STAT_NET = 1,     /* of SURR_CELL_NET, and so on */
-    SURR_STAT_OUTSIDE = 2,
-    SURR_STAT_ERROR = 3,
-    SURR_STAT_AUDIT = 4,
-    SURR_STAT_SOLVER = 5,
-    SURR_STAT_UNTOUCHED = 6, /* of status 32 and above */
-    SURR_STAT_STEPS = 7,     /* step attempts of the solver, all cells together */
-    SURR_NSTAT = 8
+enum { SURR_F64 = 0, SURR_F32 = 1 }; /* type of every field of a call */
+enum {                               /* stat[] of a call: how many cells, and how many of each status */
+       SURR_STAT_CELLS = 0,
+       SURR_STAT_NET = 1, /* of SURR_CELL_NET, and so on */
+       SURR_STAT_OUTSIDE = 2,
+       SURR_STAT_ERROR = 3,
+       SURR_STAT_AUDIT = 4,
+       SURR_STAT_SOLVER = 5,
+       SURR_STAT_UNTOUCHED = 6, /* of status 32 and above */
+       SURR_STAT_STEPS = 7,     /* step attempts of the solver, all cells together */
+       SURR_NSTAT = 8
 };
-enum {                     /* phases of a call: read, convert and check; net; solver; convert and write */
-    SURR_PHASE_GATHER = 0,
-    SURR_PHASE_NET = 1,
-    SURR_PHASE_SOLVER = 2,
-    SURR_PHASE_SCATTER = 3,
-    SURR_NPHASE = 4
+enum { /* phases of a call: read, convert and check; net; solver; convert and write */
+       SURR_PHASE_GATHER = 0,
+       SURR_PHASE_NET = 1,
+       SURR_PHASE_SOLVER = 2,
+       SURR_PHASE_SCATTER = 3,
+       SURR_NPHASE = 4
 };
 enum { SURR_NAUDIT = 240 }; /* bins of errors, 20 per decade from 1e-8 on; the first and the last take what is beyond */
 
@@ -190,9 +190,10 @@ SURR_API int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, su
 SURR_API int32_t surr_work_free(surr_work *w); /* NULL is fine */
 /* Time spent in the last call: seconds[SURR_NPHASE], summed over threads. */
 SURR_API int32_t surr_work_seconds(const surr_work *w, double *seconds);
-/* Why cells of the last call were outside the domain of the net (status 1), each counted once: count[4 + n_state + n_param]
- * is [0] nothing by itself, but no cell of the training was like it, or beyond repair; [1 + k] variable k; [1 + n_state] total density; [2 + n_state] time step;
- * [3 + n_state] proportions of conserved quantities; [4 + n_state + k] parameter k. */
+/* Why cells of the last call were outside the domain of the net (status 1), each counted once: count[4 + n_state +
+ * n_param] is [0] nothing by itself, but no cell of the training was like it, or beyond repair; [1 + k] variable k; [1
+ * + n_state] total density; [2 + n_state] time step; [3 + n_state] proportions of conserved quantities; [4 + n_state +
+ * k] parameter k. */
 SURR_API int32_t surr_work_outside(const surr_work *w, int64_t *count);
 /* What the audit has found since the work was made: count[b], b < SURR_NAUDIT, is the number of variables of audited
  * cells for which the net's |y/y_solver - 1| was in bin b. Species that end below 1e-10 of the total are not counted.

@@ -27,10 +27,10 @@ extern "C" {
  *
  *     grain = max(tolerance * mean load, floor)
  *
- * no rank ends above 1.005 mean + grain: half a percent more than would even them out moves, for handling it takes time,
- * too. No move is smaller than grain; a rank sends or receives, never both; work leaves a node only where that node has
- * more than its share. So a rank receives at most 1 + 1.005 mean/grain messages, and sends at most (its load)/grain.
- * tolerance > 0; floor >= 0 in the unit of the loads. */
+ * no rank ends above 1.005 mean + grain: half a percent more than would even them out moves, for handling it takes
+ * time, too. No move is smaller than grain; a rank sends or receives, never both; work leaves a node only where that
+ * node has more than its share. So a rank receives at most 1 + 1.005 mean/grain messages, and sends at most (its
+ * load)/grain. tolerance > 0; floor >= 0 in the unit of the loads. */
 SURR_API int32_t surr_balance_plan(int32_t n_rank, const double *load, const int32_t *node, double tolerance,
                                    double floor, int32_t *n_move, int32_t *from, int32_t *to, double *amount);
 /* Cells for the moves of one rank: which[0 .. n_cell-1] becomes a permutation of the cells, first count[0] of them for
@@ -48,10 +48,11 @@ SURR_API int32_t surr_work_fingerprint(const surr_work *w, int64_t *fingerprint)
 SURR_API int32_t surr_queue_size(const surr_work *w, int64_t *n_cell);
 /* Doubles per cell that goes out, and that comes back: time step, variables, parameters; outcome, variables. */
 SURR_API int32_t surr_queue_width(const surr_work *w, int32_t *n_out, int32_t *n_back);
-/* Work: 2 per step attempt of the solver, but 1 for a cell done by the quick first one: about 0.4 us; of a solver of the
- * host's (surr_plan_set_fallback) microseconds. cost[n_cell], 1 or more: the work that the gauge of the net expects (1 where
- * it knows nothing), times the ratio of what was needed to what was expected in this queue, for cells that waited for the
- * same reason, of similar temperature, density and time step; averaged with a weight that halves with every flush. */
+/* Work: 2 per step attempt of the solver, but 1 for a cell done by the quick first one: about 0.4 us; of a solver of
+ * the host's (surr_plan_set_fallback) microseconds. cost[n_cell], 1 or more: the work that the gauge of the net expects
+ * (1 where it knows nothing), times the ratio of what was needed to what was expected in this queue, for cells that
+ * waited for the same reason, of similar temperature, density and time step; averaged with a weight that halves with
+ * every flush. */
 SURR_API int32_t surr_queue_costs(const surr_work *w, double *cost);
 /* Packs the n cells which[] (none twice) into packed[n * n_out]: first all time steps, then all variables, the longest
  * steps of the solver and all parameters. They go on waiting. */

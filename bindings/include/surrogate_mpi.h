@@ -6,8 +6,8 @@
  *     surr_queue(plan, work, ...);                                             // as often as this rank likes
  *     surr_mpi_flush(balancer, work, &before, &after, stat);                   // all ranks, every time step
  *
- * In libsurrogate_mpi, which needs MPI; this header does not. Results are those of surr_flush, bit by bit, on any number
- * of ranks. Functions marked COLLECTIVE are called by all ranks of the communicator, in the same order. */
+ * In libsurrogate_mpi, which needs MPI; this header does not. Results are those of surr_flush, bit by bit, on any
+ * number of ranks. Functions marked COLLECTIVE are called by all ranks of the communicator, in the same order. */
 #ifndef SURROGATE_MPI_H
 #define SURROGATE_MPI_H
 #include "surrogate.h"
@@ -25,11 +25,12 @@ SURR_API int32_t surr_mpi_set_s(surr_balancer *b, const char *key, int32_t key_l
  * flushes until the ranks ask each other again how much work waits), "timeout" (0, for ever: seconds after which a rank
  * that does not answer is given up. Then call MPI_Abort, and not this library.) */
 SURR_API int32_t surr_mpi_set_d(surr_balancer *b, const char *key, int32_t key_len, double v);
-/* COLLECTIVE. Advances all that waits in the works of all ranks; empty queues are fine. Imbalance of the solver's work (see
- * surrogate_balance.h) in this flush, largest over mean among ranks: as the cells were distributed, and as they were solved
- * (both may be NULL). stat[SURR_NSTAT], of this rank's cells, may be NULL. An error on one rank is an error on all,
- * SURR_E_MPI on those that have none of their own, whose cells are advanced all the same. So it is where model, options of
- * the plan (but for "threads") or options of the balancer (but for "timeout") are not the same on all ranks. */
+/* COLLECTIVE. Advances all that waits in the works of all ranks; empty queues are fine. Imbalance of the solver's work
+ * (see surrogate_balance.h) in this flush, largest over mean among ranks: as the cells were distributed, and as they
+ * were solved (both may be NULL). stat[SURR_NSTAT], of this rank's cells, may be NULL. An error on one rank is an error
+ * on all, SURR_E_MPI on those that have none of their own, whose cells are advanced all the same. So it is where model,
+ * options of the plan (but for "threads") or options of the balancer (but for "timeout") are not the same on all ranks.
+ */
 SURR_API int32_t surr_mpi_flush(surr_balancer *b, surr_work *w, double *imbalance_before, double *imbalance_after,
                                 int64_t *stat);
 /* Of the last flush on this rank: cells, bytes and messages sent; seconds for the plan (with the wait for the last

@@ -1,8 +1,8 @@
 /* The transport of libsurrogate_mpi: the same exchange as surrogate/mpi.py, over the same plan (balance.c).
  *
  * A rank sends or receives cells, never both. Who sends keeps the messages going while it solves what it has kept; who
- * receives solves its own cells first, then the others' as they come. A rank that cannot solve what it got sends an empty
- * message back, and the owner solves it. */
+ * receives solves its own cells first, then the others' as they come. A rank that cannot solve what it got sends an
+ * empty message back, and the owner solves it. */
 #include "surrogate_mpi.h"
 
 #include "surrogate_balance.h"
@@ -19,8 +19,8 @@ enum { TAG_CELLS = 1, TAG_RESULTS = 2 };
 enum { SCOPE_WORLD, SCOPE_NODE, SCOPE_OFF };
 enum { SECONDS_PLAN, SECONDS_PACK, SECONDS_WAIT, N_SECONDS };
 enum { MOVED_CELLS, MOVED_BYTES, MOVED_MESSAGES, N_MOVED };
-#define SLICE 4096   /* cells solved between two looks at the messages */
-#define FLOOR 250.0  /* work worth a message of some 10 us, in units of 0.4 us */
+#define SLICE 4096  /* cells solved between two looks at the messages */
+#define FLOOR 250.0 /* work worth a message of some 10 us, in units of 0.4 us */
 
 struct surr_balancer {
     MPI_Comm all, node, peers; /* peers: those who share work */
@@ -29,7 +29,7 @@ struct surr_balancer {
     int scope;
     double min_gain, timeout;
     int64_t interval, age;
-    double *loads, planned;    /* of the peers, when the plan was made; that of this rank */
+    double *loads, planned; /* of the peers, when the plan was made; that of this rank */
     int32_t n_move, *from, *to;
     double *amount;
     int64_t moved[N_MOVED];
@@ -61,15 +61,18 @@ static int32_t wait_for(surr_balancer *b, int n, MPI_Request *requests, MPI_Stat
     const double start = MPI_Wtime();
     for (long rounds = 0;; rounds++) {
         int flag = 0;
-        const int code = any ? MPI_Testany(n, requests, any, &flag, statuses) : MPI_Testall(n, requests, &flag, statuses);
+        const int code =
+            any ? MPI_Testany(n, requests, any, &flag, statuses) : MPI_Testall(n, requests, &flag, statuses);
         if (code != MPI_SUCCESS) return fail(SURR_E_MPI, "MPI failed with code %g while waiting for messages", code);
         if (flag) return SURR_OK;
         if (rounds < 1000) sched_yield();
         else nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL); /* there may be more ranks than cores */
         if (b->timeout > 0.0 && MPI_Wtime() - start > b->timeout) {
             b->is_dead = 1;
-            return fail(SURR_E_MPI, "another rank has not answered for %g s: it has failed, or does not flush. End the "
-                                    "run with MPI_Abort, or set a longer \"timeout\"", b->timeout);
+            return fail(SURR_E_MPI,
+                        "another rank has not answered for %g s: it has failed, or does not flush. End the "
+                        "run with MPI_Abort, or set a longer \"timeout\"",
+                        b->timeout);
         }
     }
 }
@@ -264,7 +267,10 @@ static int32_t finish(const surr_balancer *b, int32_t code, int n, parcel *parce
 }
 
 /* No more than fits into one message; a cell costs 1 or more. */
-static double limit(double amount, int32_t n_out) { return amount < INT_MAX / n_out - 1 ? amount : INT_MAX / n_out - 1; }
+static double limit(double amount, int32_t n_out)
+{
+    return amount < INT_MAX / n_out - 1 ? amount : INT_MAX / n_out - 1;
+}
 
 /* Packs and posts one parcel and its answer. Without memory it goes out empty. */
 static void post(surr_balancer *b, const surr_work *w, parcel *p, int32_t n_out, int32_t n_back, MPI_Request *send,
@@ -455,8 +461,9 @@ static int32_t conclude(surr_balancer *b, int32_t code, double own, double *befo
     if (before) *before = sum[0] > 0.0 ? most[0] * size / sum[0] : 1.0;
     if (after) *after = sum[1] > 0.0 ? most[1] * size / sum[1] : 1.0;
     if (code >= 0 && most[2] > 0.0)
-        return surr_set_error(SURR_E_MPI, "another rank could not flush its cells, see its own error; those of this rank "
-                                          "are advanced");
+        return surr_set_error(SURR_E_MPI,
+                              "another rank could not flush its cells, see its own error; those of this rank "
+                              "are advanced");
     return code;
 }
 
@@ -475,9 +482,10 @@ int32_t surr_mpi_flush(surr_balancer *b, surr_work *w, double *imbalance_before,
     MPI_Comm_size(b->all, &size);
     if (size > 1) moved = agree(b, &failed, code < 0 ? 0 : options_of(b, w), &alike);
     if (moved == SURR_OK && !failed && !alike)
-        moved = surr_set_error(SURR_E_MPI, "the ranks differ in model, instruction set (\"isa\"), options of the plan (rtol, "
-                                           "atol_frac, audit, max_solver_steps, net, fallback) or of the balancer: give "
-                                           "the same on all. Every rank has advanced its own cells");
+        moved = surr_set_error(SURR_E_MPI,
+                               "the ranks differ in model, instruction set (\"isa\"), options of the plan (rtol, "
+                               "atol_frac, audit, max_solver_steps, net, fallback) or of the balancer: give "
+                               "the same on all. Every rank has advanced its own cells");
     if (moved == SURR_OK && !failed && size > 1 && b->scope != SCOPE_OFF) moved = exchange(b, w, n_cell, cost, load);
     free(cost);
     if (code == SURR_OK) code = surr_flush(w, own_stat);

@@ -1,12 +1,13 @@
 /* Who sends how much work to whom, and which cells: pure functions of numbers that all ranks know.
  *
- * Senders are the ranks above mean + grain; each gives away all that it has above the mean. Receivers are the ranks below
- * the mean; each takes up to mean + grain. Matching them in any order, dropping pairs of less than a grain, places
- * everything: what the receivers' remainders lose, less than a grain each, is what they may take above the mean. In the
- * order of ranks it takes as many operations as there are ranks, and neighbours help each other.
+ * Senders are the ranks above mean + grain; each gives away all that it has above the mean. Receivers are the ranks
+ * below the mean; each takes up to mean + grain. Matching them in any order, dropping pairs of less than a grain,
+ * places everything: what the receivers' remainders lose, less than a grain each, is what they may take above the mean.
+ * In the order of ranks it takes as many operations as there are ranks, and neighbours help each other.
  *
- * On both sides HANDLING is added to what moves: a rank that sends the work of dozens of others would be the last to finish,
- * for packing and unpacking takes it as long as that share of the work (0.1 us for a hard cell of 50 us, and its messages). */
+ * On both sides HANDLING is added to what moves: a rank that sends the work of dozens of others would be the last to
+ * finish, for packing and unpacking takes it as long as that share of the work (0.1 us for a hard cell of 50 us, and
+ * its messages). */
 #include "engine.h"
 
 #include "surrogate_balance.h"
@@ -81,8 +82,7 @@ static int32_t sort_moves(moves *m, int32_t n_rank)
     if (code == SURR_OK) {
         for (int32_t i = 0; i < m->n; i++) place[m->from[i] + 1]++;
         for (int32_t r = 0; r < n_rank; r++) place[r + 1] += place[r];
-        for (int32_t i = 0; i < m->n; i++)
-            sorted[place[m->from[i]]++] = (move){m->from[i], m->to[i], m->amount[i]};
+        for (int32_t i = 0; i < m->n; i++) sorted[place[m->from[i]]++] = (move){m->from[i], m->to[i], m->amount[i]};
         for (int32_t i = 0; i < m->n; i++)
             m->from[i] = sorted[i].from, m->to[i] = sorted[i].to, m->amount[i] = sorted[i].amount;
     }
@@ -142,9 +142,9 @@ int32_t surr_balance_plan(int32_t n_rank, const double *load, const int32_t *nod
 
 /* ---- which cells ------------------------------------------------------------------------------------------------- */
 
-/* Cells in classes of a factor of two in cost, costliest class first, and as they were within a class. Not in the order of
- * costs: they are guesses, the lowest of which are too low more often than not, and a rank that keeps these would have
- * more to do than was planned. */
+/* Cells in classes of a factor of two in cost, costliest class first, and as they were within a class. Not in the order
+ * of costs: they are guesses, the lowest of which are too low more often than not, and a rank that keeps these would
+ * have more to do than was planned. */
 enum { N_CLASS = 2048 };
 typedef struct shelf {
     int64_t first[N_CLASS + 1]; /* of class k in `cell` */
@@ -176,9 +176,9 @@ static int64_t untaken(int64_t *next, int64_t i)
     return i;
 }
 
-/* Takes from place `at` on, up to `end`, what fits into *room; returns the number of cells. Looks at no more than PATIENCE
- * cells that do not: of the class of the room at most one fits, and to look for it among thousands, for every move, would
- * take longer than all else. */
+/* Takes from place `at` on, up to `end`, what fits into *room; returns the number of cells. Looks at no more than
+ * PATIENCE cells that do not: of the class of the room at most one fits, and to look for it among thousands, for every
+ * move, would take longer than all else. */
 enum { PATIENCE = 16 };
 static int64_t take_cells(shelf *s, const double *cost, int64_t at, int64_t end, double *room, int64_t *which)
 {
@@ -227,8 +227,7 @@ int32_t surr_balance_pick(int64_t n_cell, const double *cost, int32_t n_move, co
         fill_shelf(&s, n_cell, cost);
         for (int32_t m = 0; m < n_move; m++) n += count[m] = fill_move(&s, cost, amount[m], which + n);
         take_cells(&s, cost, 0, n_cell, &everything, which + n);
-    } else
-        surr_fail(code, "no memory to sort %lld cells", (long long)n_cell);
+    } else surr_fail(code, "no memory to sort %lld cells", (long long)n_cell);
     free(s.cell);
     free(s.next);
     return code;

@@ -18,10 +18,11 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
 {
     const surr_model_desc *d = p->model->desc;
     size_t n = ((size_t)capacity + 7) & ~(size_t)7; /* every array starts on a cache line of its own */
-    size_t net = p->use_net; /* room for predictions and for the cells packed for the solver */
+    size_t net = p->use_net;                        /* room for predictions and for the cells packed for the solver */
     size_t doubles = (1 + net) * ((size_t)d->n_state + (size_t)d->n_param) + 7 + 2 * net;
     size_t header = (sizeof(scratch) + 63) & ~(size_t)63;
-    size_t bytes = header + n * (doubles * sizeof(double) + sizeof(int64_t) + (3 + 3 * net) * sizeof(int32_t) + 2 + net) +
+    size_t bytes = header +
+                   n * (doubles * sizeof(double) + sizeof(int64_t) + (3 + 3 * net) * sizeof(int32_t) + 2 + net) +
                    (size_t)count_reasons(d) * sizeof(int64_t);
     scratch *s = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     if (!s) return NULL;

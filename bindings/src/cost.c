@@ -1,9 +1,9 @@
-/* What a waiting cell will cost: what the gauge of the net expects (the least where there is none, or the cell is outside
- * its domain) times what similar cells have needed before, over what was expected of them.
+/* What a waiting cell will cost: what the gauge of the net expects (the least where there is none, or the cell is
+ * outside its domain) times what similar cells have needed before, over what was expected of them.
  *
- * Work is counted in attempts, each two, but one for a cell that is done by the solver's quick first attempt, which takes
- * half as long. So counted it is proportional to time, to 15 %, and no clock is needed. A solver of the host's counts no
- * attempts: its calls are timed, and microseconds are its work. */
+ * Work is counted in attempts, each two, but one for a cell that is done by the solver's quick first attempt, which
+ * takes half as long. So counted it is proportional to time, to 15 %, and no clock is needed. A solver of the host's
+ * counts no attempts: its calls are timed, and microseconds are its work. */
 #include "engine.h"
 
 #include "surrogate_balance.h"
@@ -50,8 +50,8 @@ static double cost_of(const queue *q, int64_t i)
     return ratio * expected(q, i);
 }
 
-/* Notes what n cells, those of the list or from the first on, have taken in one call of the solver. The time of the host's
- * is shared out in proportion to what was expected. */
+/* Notes what n cells, those of the list or from the first on, have taken in one call of the solver. The time of the
+ * host's is shared out in proportion to what was expected. */
 void cost_book(const surr_plan *p, queue *q, const int64_t *which, int64_t first, int64_t n, double seconds)
 {
     const int is_timed = p->fallback == FALLBACK_HOST;

@@ -22,18 +22,18 @@
 #include "vecmathf.h"
 
 /* n outputs in whole panels, and a panel in whole vectors of any width */
-#define DENSE_PANEL 16
+#define DENSE_PANEL     16
 #define DENSE_PADDED(N) (((N) + DENSE_PANEL - 1) / DENSE_PANEL * DENSE_PANEL)
 
 /* DENSE_VECTORS vectors of outputs of DENSE_CELLS cells are summed in registers at a time: 28 sums of 32 registers with
  * AVX-512, 12 of 16 elsewhere. Of fewer cells more outputs. */
 #if defined SURR_AVX512
-#define DENSE_CELLS 14
-#define DENSE_VECTORS 2
+#define DENSE_CELLS          14
+#define DENSE_VECTORS        2
 #define DENSE_VECTORS_OF_FEW 6
 #else
-#define DENSE_CELLS 4
-#define DENSE_VECTORS 3
+#define DENSE_CELLS          4
+#define DENSE_VECTORS        3
 #define DENSE_VECTORS_OF_FEW 3
 #endif
 
@@ -50,36 +50,35 @@ SURR_INLINE void dense_tile(int n_cell, int first, int n_vector, int n_out, int 
 {
     vfloat sum[DENSE_CELLS][2 * DENSE_VECTORS_OF_FEW], weights[2 * DENSE_VECTORS_OF_FEW];
     const float *column[2 * DENSE_VECTORS_OF_FEW];
-    DENSE_UNROLL for (int v = 0; v < n_vector; v++) {
+    DENSE_UNROLL for (int v = 0; v < n_vector; v++)
+    {
         const int o = (first + v) * SURR_FLANES;
         column[v] = layer + o / DENSE_PANEL * DENSE_PANEL * (n_in + 1) + o % DENSE_PANEL;
-        DENSE_UNROLL for (int c = 0; c < n_cell; c++)
-            sum[c][v] = vf_loadu(column[v]);
+        DENSE_UNROLL for (int c = 0; c < n_cell; c++) sum[c][v] = vf_loadu(column[v]);
     }
 
-    _Pragma("GCC unroll 2") for (int i = 0; i < n_in; i++) {
-        DENSE_UNROLL for (int v = 0; v < n_vector; v++)
-            weights[v] = vf_loadu(column[v] + (i + 1) * DENSE_PANEL);
-        DENSE_UNROLL for (int c = 0; c < n_cell; c++) {
+    _Pragma("GCC unroll 2") for (int i = 0; i < n_in; i++)
+    {
+        DENSE_UNROLL for (int v = 0; v < n_vector; v++) weights[v] = vf_loadu(column[v] + (i + 1) * DENSE_PANEL);
+        DENSE_UNROLL for (int c = 0; c < n_cell; c++)
+        {
             const vfloat x = vf_set(in[c * in_stride + i]);
-            DENSE_UNROLL for (int v = 0; v < n_vector; v++)
-                sum[c][v] = vf_fma(x, weights[v], sum[c][v]);
+            DENSE_UNROLL for (int v = 0; v < n_vector; v++) sum[c][v] = vf_fma(x, weights[v], sum[c][v]);
         }
     }
 
-    DENSE_UNROLL for (int c = 0; c < n_cell; c++)
-        DENSE_UNROLL for (int v = 0; v < n_vector; v++)
-            vf_storeu(out + c * DENSE_PADDED(n_out) + (first + v) * SURR_FLANES, sum[c][v]);
+    DENSE_UNROLL for (int c = 0; c < n_cell; c++) DENSE_UNROLL for (int v = 0; v < n_vector; v++)
+        vf_storeu(out + c * DENSE_PADDED(n_out) + (first + v) * SURR_FLANES, sum[c][v]);
 }
 
-/* All outputs of n_cell cells, at most `most` vectors at a time: as few tiles as possible, and all but the last alike. */
+/* All outputs of n_cell cells, at most `most` vectors at a time: as few tiles as possible, and all but the last alike.
+ */
 SURR_INLINE void dense_group(int n_cell, int most, int n_out, int n_in, const float *layer, const float *in,
                              int in_stride, float *out)
 {
     const int n_vector = DENSE_PADDED(n_out) / SURR_FLANES;
     const int n_tile = (n_vector + most - 1) / most, each = (n_vector + n_tile - 1) / n_tile, last = n_vector % each;
-    for (int v = 0; v < n_vector - last; v += each)
-        dense_tile(n_cell, v, each, n_out, n_in, layer, in, in_stride, out);
+    for (int v = 0; v < n_vector - last; v += each) dense_tile(n_cell, v, each, n_out, n_in, layer, in, in_stride, out);
     if (last) dense_tile(n_cell, n_vector - last, last, n_out, n_in, layer, in, in_stride, out);
 }
 
@@ -101,15 +100,13 @@ SURR_INLINE void dense(int n_out, int n_in, const float *layer, int n, const flo
  *
  * Functions, called once per layer, because gcc 12 would otherwise hold the coefficients of f in registers during the
  * loops above and the sums in memory. */
-#define DENSE_EPILOGUE(NAME, F)                                                                      \
-    __attribute__((noinline, unused)) static void NAME(int n, const float *residual, float *x)       \
-    {                                                                                                \
-        if (residual)                                                                                \
-            for (int i = 0; i < n; i += SURR_FLANES)                                                 \
-                vf_storeu(x + i, vf_loadu(residual + i) + F(vf_loadu(x + i)));                       \
-        else                                                                                         \
-            for (int i = 0; i < n; i += SURR_FLANES)                                                 \
-                vf_storeu(x + i, F(vf_loadu(x + i)));                                                \
+#define DENSE_EPILOGUE(NAME, F)                                                                                     \
+    __attribute__((noinline, unused)) static void NAME(int n, const float *residual, float *x)                      \
+    {                                                                                                               \
+        if (residual)                                                                                               \
+            for (int i = 0; i < n; i += SURR_FLANES) vf_storeu(x + i, vf_loadu(residual + i) + F(vf_loadu(x + i))); \
+        else                                                                                                        \
+            for (int i = 0; i < n; i += SURR_FLANES) vf_storeu(x + i, F(vf_loadu(x + i)));                          \
     }
 DENSE_EPILOGUE(dense_silu, vf_silu)
 DENSE_EPILOGUE(dense_tanh, vf_tanh)

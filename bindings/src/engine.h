@@ -16,22 +16,22 @@ enum { FALLBACK_SOLVER, FALLBACK_NONE, FALLBACK_HOST };
 typedef int32_t host_solver(void *context, int64_t n, double *state, const double *dt, const double *params);
 
 struct surr_model {
-    atomic_int refs;             /* the host's handle and every plan hold one */
+    atomic_int refs; /* the host's handle and every plan hold one */
     const surr_model_desc *desc;
-    void *library;               /* from dlopen, NULL for a registered model */
-    uint64_t digest[2];          /* tells models apart: of the file, or of the info of a registered model */
+    void *library;      /* from dlopen, NULL for a registered model */
+    uint64_t digest[2]; /* tells models apart: of the file, or of the info of a registered model */
 };
 
 /* One of the host's fields. `target` is the variable or parameter it feeds, 0 for the others. */
 typedef struct slot {
     int32_t quantity, flags, target;
     double extra_scale;
-    double scale;                /* host value * scale = quantity in cgs; with the particle mass divided out of
+    double scale; /* host value * scale = quantity in cgs; with the particle mass divided out of
                                     mass densities and fractions. Known after commit. */
 } slot;
 
 struct surr_plan {
-    atomic_int refs;             /* the host's handle and every work hold one */
+    atomic_int refs; /* the host's handle and every work hold one */
     surr_model *model;
     int committed;
     double length, density, time; /* code units in cgs */
@@ -40,54 +40,54 @@ struct surr_plan {
     int32_t isa, fallback, on_failure;
     double rtol, atol_frac, audit, max_step; /* 0 until set; max_step in code units */
     int64_t max_attempts;
-    host_solver *host_solver;    /* for FALLBACK_HOST */
+    host_solver *host_solver; /* for FALLBACK_HOST */
     void *host_context;
 
     /* what commit derives */
     const surr_kernels *kernels;
-    int use_net;                        /* asked for, and the model has one */
+    int use_net; /* asked for, and the model has one */
     surr_solver_options options;
     int32_t species_form, thermal_form; /* SURR_Q_* */
     int32_t i_temperature;              /* -1: the model has none */
     int32_t n_species;
     int32_t density_slot, nh_slot, dt_slot, mask_slot, max_step_slot, cost_slot; /* -1: not bound */
-    double thermal;                     /* constant of the thermal form, see cells.c */
-    uint64_t fingerprint;               /* of all that a result depends on but the cell */
+    double thermal;       /* constant of the thermal form, see cells.c */
+    uint64_t fingerprint; /* of all that a result depends on but the cell */
 
     int32_t n_slot;
-    slot slots[];                       /* room for every variable, every parameter and the six others */
+    slot slots[]; /* room for every variable, every parameter and the six others */
 };
 
 /* Memory for one block of cells; arrays of `capacity` cells. */
 typedef struct scratch {
     int64_t capacity;
-    int64_t first;               /* the block covers cells first .. first + n - 1 of the call */
-    int32_t n, m;                /* cells in the block, and those of them handed to the solver */
-    int64_t *position;           /* [n] element number in indexed fields */
-    int32_t *cell;               /* [m] cell within the block */
-    int32_t *attempts;           /* [m] */
-    uint8_t *state;              /* [m] status of the cells handed to the solver */
-    uint8_t *status;             /* [n] */
-    double *y, *params;          /* [m][n_state], [m][n_param] */
-    double *dt, *max_step;       /* [m] */
-    double *rho, *nh;            /* [m] */
-    double *form;                /* [m] number density per unit of the host's species form */
-    double *mask, *cost;         /* [n] */
-    double *end;                 /* [m][n_state] what the net predicts, then the cells packed for the solver */
+    int64_t first;         /* the block covers cells first .. first + n - 1 of the call */
+    int32_t n, m;          /* cells in the block, and those of them handed to the solver */
+    int64_t *position;     /* [n] element number in indexed fields */
+    int32_t *cell;         /* [m] cell within the block */
+    int32_t *attempts;     /* [m] */
+    uint8_t *state;        /* [m] status of the cells handed to the solver */
+    uint8_t *status;       /* [n] */
+    double *y, *params;    /* [m][n_state], [m][n_param] */
+    double *dt, *max_step; /* [m] */
+    double *rho, *nh;      /* [m] */
+    double *form;          /* [m] number density per unit of the host's species form */
+    double *mask, *cost;   /* [n] */
+    double *end;           /* [m][n_state] what the net predicts, then the cells packed for the solver */
     double *packed_params, *packed_dt, *packed_max_step;
-    float *error;                /* [m] calibrated error of the prediction */
-    float *expected;             /* [m] attempts that the solver would need, -1: unknown */
-    int32_t n_todo, *todo;       /* cells that the solver takes */
-    int defer;                   /* leave these to the queue */
-    fp_state host;               /* the host's floating-point environment, for its solver */
-    uint8_t *outcome;            /* [m] of the solver, for the packed cells */
+    float *error;          /* [m] calibrated error of the prediction */
+    float *expected;       /* [m] attempts that the solver would need, -1: unknown */
+    int32_t n_todo, *todo; /* cells that the solver takes */
+    int defer;             /* leave these to the queue */
+    fp_state host;         /* the host's floating-point environment, for its solver */
+    uint8_t *outcome;      /* [m] of the solver, for the packed cells */
     int32_t *tries;
     /* sums over the blocks of a call */
     int64_t stat[SURR_NSTAT];
-    int64_t n_flagged;           /* bad input or failed */
+    int64_t n_flagged; /* bad input or failed */
     double seconds[SURR_NPHASE];
     int64_t audit[SURR_NAUDIT];
-    int64_t n_reason, *outside;  /* cells outside the domain, by reason as in surr_work_outside */
+    int64_t n_reason, *outside; /* cells outside the domain, by reason as in surr_work_outside */
 } scratch;
 
 /* Work that cells have needed over that expected, by bins of similar cells and by reason; see cost.c. */
@@ -100,17 +100,17 @@ typedef struct cost_table {
  * call origin[i], of which slot s is at base[origin*n_slot + s]. */
 typedef struct queue {
     atomic_int_fast64_t n;
-    int64_t room;                /* cells */
+    int64_t room; /* cells */
     double *y, *params, *dt, *max_step, *rho, *form;
     int64_t *element, *position; /* number within the call, and in indexed fields */
     int64_t *origin;
-    uint8_t *reason, *outcome;   /* why it needs the solver, and what came of it: SURR_CELL_QUEUED until then */
+    uint8_t *reason, *outcome; /* why it needs the solver, and what came of it: SURR_CELL_QUEUED until then */
     int32_t *attempts;
-    float *expected;             /* attempts, as the gauge has it; -1: unknown */
-    float *spent;                /* work, see cost.c; 0: unknown */
-    uint16_t *bin;               /* of the cost table */
+    float *expected; /* attempts, as the gauge has it; -1: unknown */
+    float *spent;    /* work, see cost.c; 0: unknown */
+    uint16_t *bin;   /* of the cost table */
     cost_table costs;
-    double work;                 /* spent on the cells of the last flush */
+    double work; /* spent on the cells of the last flush */
     int64_t n_call, call_room;
     void **base;
     int64_t *stride;
@@ -119,29 +119,29 @@ typedef struct queue {
 } queue;
 
 struct surr_work {
-    atomic_int busy;             /* 0, or what work.c calls the generation of the process that is in a call */
-    fp_state host;               /* what the host had when the call began */
+    atomic_int busy; /* 0, or what work.c calls the generation of the process that is in a call */
+    fp_state host;   /* what the host had when the call began */
     surr_plan *plan;
     int64_t n_scratch;
     scratch **scratch;
-    struct member *members;      /* one per thread of the plan, see work.c */
+    struct member *members; /* one per thread of the plan, see work.c */
     queue queue;
     /* sums of the last call */
     int64_t stat[SURR_NSTAT];
     int64_t n_flagged;
     double seconds[SURR_NPHASE];
-    int64_t audit[SURR_NAUDIT];  /* of all calls */
-    int64_t *outside;            /* of the last call, by reason */
+    int64_t audit[SURR_NAUDIT]; /* of all calls */
+    int64_t *outside;           /* of the last call, by reason */
 };
 
 /* The arguments of one surr_step* or surr_queue* call. */
 typedef struct call {
     const surr_plan *plan;
     int64_t n_cell;
-    double dt;                   /* [s] */
-    void *const *base;           /* general form ... */
+    double dt;         /* [s] */
+    void *const *base; /* general form ... */
     const int64_t *stride;
-    char *block;                 /* ... or, where base is NULL, the block form */
+    char *block; /* ... or, where base is NULL, the block form */
     int64_t cell_stride, slot_stride;
     int32_t dtype;
     const void *index;

@@ -1,7 +1,8 @@
 /* Waiting cells on their way to another rank and back, and cells of others that are solved here.
  *
- * Packed cells are four arrays, one after the other: time steps [n], variables [n][n_state], longest steps of the solver [n],
- * parameters [n][n_param]. The solver works on them in place; outcomes replace the time steps, so that the first n * (1 + n_state) numbers go back. */
+ * Packed cells are four arrays, one after the other: time steps [n], variables [n][n_state], longest steps of the
+ * solver [n], parameters [n][n_param]. The solver works on them in place; outcomes replace the time steps, so that the
+ * first n * (1 + n_state) numbers go back. */
 #include "engine.h"
 
 #include "surrogate_balance.h"
@@ -81,7 +82,8 @@ _Static_assert(sizeof(outcome) == sizeof(double), "an outcome takes the place of
 
 static int is_outcome(outcome o)
 {
-    return (o.status == SURR_CELL_SOLVER || o.status == SURR_CELL_FAILED || o.status == SURR_CELL_STALLED) && o.attempts >= 0;
+    return (o.status == SURR_CELL_SOLVER || o.status == SURR_CELL_FAILED || o.status == SURR_CELL_STALLED) &&
+           o.attempts >= 0;
 }
 
 int32_t surr_queue_put(surr_work *w, int64_t n, const int64_t *which, const double *packed, int64_t *spent)
@@ -168,8 +170,8 @@ static void solve_packed(void *context, scratch *s, int64_t first, int32_t n)
     s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
 }
 
-/* Parameters without a field keep their constants in the scratch for ever, and solve_some overwrites them: with those of
- * cells of the same plan, which are the same. */
+/* Parameters without a field keep their constants in the scratch for ever, and solve_some overwrites them: with those
+ * of cells of the same plan, which are the same. */
 int32_t surr_queue_solve(surr_work *w, int64_t n, const int64_t *which)
 {
     int32_t code = check_list(w, n, which);

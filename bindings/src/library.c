@@ -1,9 +1,9 @@
-/* Is a file the model library that was written? Asked before the dynamic linker maps it: a file that was cut short would
- * kill the process later, at the first touch of what is not there (SIGBUS), and a flipped bit would go unnoticed.
+/* Is a file the model library that was written? Asked before the dynamic linker maps it: a file that was cut short
+ * would kill the process later, at the first touch of what is not there (SIGBUS), and a flipped bit would go unnoticed.
  *
- * `surrogate export` ends a library with a seal: a magic word, the length of what is before it, and two sums over that. A
- * library without one, made by hand or stripped, is looked at as far as its ELF header goes. A seal tells damage; it is
- * no signature, and whoever writes a model library can run code in its host. */
+ * `surrogate export` ends a library with a seal: a magic word, the length of what is before it, and two sums over that.
+ * A library without one, made by hand or stripped, is looked at as far as its ELF header goes. A seal tells damage; it
+ * is no signature, and whoever writes a model library can run code in its host. */
 #include "engine.h"
 
 #include <errno.h>
@@ -35,7 +35,8 @@ static int read_at(int file, void *to, size_t n, int64_t offset)
     return 1;
 }
 
-/* Adds 32-bit words, and after each the sum so far: any change of one word shows, and any two words that change places. */
+/* Adds 32-bit words, and after each the sum so far: any change of one word shows, and any two words that change places.
+ */
 static void add(uint64_t sum[2], const uint32_t *words, size_t n)
 {
     uint64_t a = sum[0], b = sum[1];
@@ -67,7 +68,10 @@ static int add_up(int file, int64_t length, uint64_t sum[2])
 }
 
 #ifdef __ELF__
-static int fits(uint64_t offset, uint64_t n, int64_t size) { return offset <= (uint64_t)size && n <= (uint64_t)size - offset; }
+static int fits(uint64_t offset, uint64_t n, int64_t size)
+{
+    return offset <= (uint64_t)size && n <= (uint64_t)size - offset;
+}
 
 /* NULL if all that the headers speak of is within the file; what the linker tells better is left to it. */
 static const char *elf_flaw(int file, int64_t size)
@@ -82,7 +86,8 @@ static const char *elf_flaw(int file, int64_t size)
         if (!fits(head.e_phoff + (uint64_t)i * sizeof segment, sizeof segment, size) ||
             !read_at(file, &segment, sizeof segment, (int64_t)(head.e_phoff + (uint64_t)i * sizeof segment)))
             return "its program headers are cut off";
-        if (!fits(segment.p_offset, segment.p_filesz, size) && (segment.p_type == PT_LOAD || segment.p_type == PT_DYNAMIC))
+        if (!fits(segment.p_offset, segment.p_filesz, size) &&
+            (segment.p_type == PT_LOAD || segment.p_type == PT_DYNAMIC))
             return "a segment is cut off";
     }
     return NULL;

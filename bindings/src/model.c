@@ -120,7 +120,8 @@ static int32_t open_library(const char *path, surr_model **out)
     *(void **)&entry = dlsym(library, "surr_model_entry");
     if (!entry)
         code = surr_fail(SURR_E_FORMAT,
-                         "%s is a library but no model: it lacks surr_model_entry. Make one with `surrogate export`", path);
+                         "%s is a library but no model: it lacks surr_model_entry. Make one with `surrogate export`",
+                         path);
     const surr_model_desc *desc = entry ? entry() : NULL;
     if (code == SURR_OK) code = check_desc(desc, path);
     if (code == SURR_OK) code = wrap(desc, library, digest, out);
@@ -184,8 +185,8 @@ static int find_file(const char *name, char path[ROOM])
     size_t n = 0;
     const char *here = own_directory(&n), *told = surr_models_dir();
     if (told && is_in_directory(told, strlen(told), "", name, path)) return 1;
-    return here &&
-           (is_in_directory(here, n, "/models", name, path) || is_in_directory(here, n, "/surrogate/models", name, path));
+    return here && (is_in_directory(here, n, "/models", name, path) ||
+                    is_in_directory(here, n, "/surrogate/models", name, path));
 }
 
 static int has_end(const char *text, const char *end)
@@ -209,12 +210,14 @@ int32_t surr_model_open(const char *name_or_path, int32_t len, surr_model **out)
     }
     if (find_file(name, path)) return open_library(path, out);
     if (has_end(name, ".h5"))
-        return surr_fail(SURR_E_IO, "%.200s is the name of a trained model, not of its library. Make that with `surrogate "
-                                    "export %.200s --to DIR`, and give its path",
+        return surr_fail(SURR_E_IO,
+                         "%.200s is the name of a trained model, not of its library. Make that with `surrogate "
+                         "export %.200s --to DIR`, and give its path",
                          name, name);
     if (has_end(name, ".so"))
-        return surr_fail(SURR_E_IO, "%.200s is no model's name. For a file give its path, with a '/': ./%.200s; a model "
-                                    "in $SURROGATE_MODEL_PATH goes without .so",
+        return surr_fail(SURR_E_IO,
+                         "%.200s is no model's name. For a file give its path, with a '/': ./%.200s; a model "
+                         "in $SURROGATE_MODEL_PATH goes without .so",
                          name, name);
     return surr_fail(SURR_E_IO,
                      "no model \"%.200s\": it is not registered, and there is no %.200s.so in $SURROGATE_MODEL_PATH "
@@ -284,8 +287,8 @@ static double replay_net(const surr_model_desc *d, const surr_kernels *kernels, 
     for (int64_t i = 0; i < d->n_net_test && kernels->predict; i++) {
         const double *expected = d->net_end + i * d->n_state;
         float bound, attempts;
-        kernels->predict(INFINITY, 1, d->net_y + i * d->n_state, d->net_dt + i, d->net_param + i * d->n_param, end, &bound,
-                         &attempts);
+        kernels->predict(INFINITY, 1, d->net_y + i * d->n_state, d->net_dt + i, d->net_param + i * d->n_param, end,
+                         &bound, &attempts);
         for (int k = -1; k < d->n_state; k++) {
             double error = k < 0 ? fabs((double)bound / d->net_error[i] - 1.0) : fabs(end[k] / expected[k] - 1.0);
             if (!is_finite(error)) return INFINITY;
@@ -316,10 +319,11 @@ int32_t surr_model_selftest(const surr_model *m, double *max_error)
     if (max_error) *max_error = worst;
     if (passed && net_passed) return SURR_OK;
     if (passed)
-        return surr_fail(SURR_E_CHECKSUM,
-                         "the net of %s does not reproduce its stored predictions: error %.3g, allowed 1e-4. Export the "
-                         "model again on this machine",
-                         d->name, worst_of_net);
+        return surr_fail(
+            SURR_E_CHECKSUM,
+            "the net of %s does not reproduce its stored predictions: error %.3g, allowed 1e-4. Export the "
+            "model again on this machine",
+            d->name, worst_of_net);
     return surr_fail(SURR_E_CHECKSUM,
                      "%s does not reproduce its own test vectors: error %.3g, allowed 1e-10. Export the model "
                      "again on this machine",

@@ -223,8 +223,8 @@ int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t 
         *(int64_t *)((char *)p + k->offset) = v;
         return SURR_OK;
     }
-    return surr_fail(SURR_E_ARG, "there is no integer key \"%s\": threads, index_base, index_bytes, max_solver_steps, net",
-                     word);
+    return surr_fail(SURR_E_ARG,
+                     "there is no integer key \"%s\": threads, index_base, index_bytes, max_solver_steps, net", word);
 }
 
 int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v)

@@ -1,11 +1,11 @@
 /* The net of a model: from cells and time steps to new cells and the error to expect.
  *
- * Include after the mechanism, solver.h and the generated net.h. Cells are encoded in lanes of doubles and sorted by the
- * region they lie in. Each region has three perceptrons: a tiny one, the gauge, says how many attempts the solver would
- * need; a small one, the judge, what error the net would make; the expert is the net. Each sees only the cells that the
- * one before has left, in single precision; what the expert says is decoded in lanes of doubles, where the invariants are
- * restored as in the solver. A cell's result depends on that cell alone. The same steps in Python: training/encoding.py,
- * training/nets.py.
+ * Include after the mechanism, solver.h and the generated net.h. Cells are encoded in lanes of doubles and sorted by
+ * the region they lie in. Each region has three perceptrons: a tiny one, the gauge, says how many attempts the solver
+ * would need; a small one, the judge, what error the net would make; the expert is the net. Each sees only the cells
+ * that the one before has left, in single precision; what the expert says is decoded in lanes of doubles, where the
+ * invariants are restored as in the solver. A cell's result depends on that cell alone. The same steps in Python:
+ * training/encoding.py, training/nets.py.
  *
  * The weights of a region are those of gauge, judge and expert; layers as dense.h wants them, one after the other:
  * in, residual ones, out; after those of the expert its linear part where there is one, a layer from the inputs to the
@@ -18,21 +18,21 @@
 
 #include "dense.h"
 
-#define CHUNK 1024   /* cells encoded, sorted and decoded together; the arrays below are on the stack */
-#define SPAN 64      /* cells that go through the layers together */
+#define CHUNK   1024 /* cells encoded, sorted and decoded together; the arrays below are on the stack */
+#define SPAN    64   /* cells that go through the layers together */
 #define LOG10_E 0x1.bcb7b1526e50ep-2
-#define LN_10 0x1.26bb1bbb55516p+1
+#define LN_10   0x1.26bb1bbb55516p+1
 
 #define LAYER_SIZE(N_OUT, N_IN) (DENSE_PADDED(N_OUT) * ((N_IN) + 1))
-#define IN_ROW DENSE_PADDED(NET_IN)
-#define HIDDEN_ROW DENSE_PADDED(NET_WIDTH)
-#define OUT_ROW DENSE_PADDED(NET_OUT)
-#define ALIGNED __attribute__((aligned(64)))
+#define IN_ROW                  DENSE_PADDED(NET_IN)
+#define HIDDEN_ROW              DENSE_PADDED(NET_WIDTH)
+#define OUT_ROW                 DENSE_PADDED(NET_OUT)
+#define ALIGNED                 __attribute__((aligned(64)))
 
 #define PERCEPTRON_SIZE(N_IN, WIDTH, DEPTH, N_OUT) \
     (LAYER_SIZE(WIDTH, N_IN) + (DEPTH) * LAYER_SIZE(WIDTH, WIDTH) + LAYER_SIZE(N_OUT, WIDTH))
-#define GAUGE_SIZE PERCEPTRON_SIZE(NET_IN, NET_GAUGE_WIDTH, NET_GAUGE_DEPTH, 1)
-#define JUDGE_SIZE PERCEPTRON_SIZE(NET_IN, NET_JUDGE_WIDTH, NET_JUDGE_DEPTH, 1)
+#define GAUGE_SIZE  PERCEPTRON_SIZE(NET_IN, NET_GAUGE_WIDTH, NET_GAUGE_DEPTH, 1)
+#define JUDGE_SIZE  PERCEPTRON_SIZE(NET_IN, NET_JUDGE_WIDTH, NET_JUDGE_DEPTH, 1)
 #define EXPERT_SIZE PERCEPTRON_SIZE(NET_IN, NET_WIDTH, NET_DEPTH, NET_OUT)
 
 _Static_assert(NET_EXPERTS <= 256, "experts are counted in bytes");
@@ -45,14 +45,14 @@ typedef struct chunk {
     int n;
     double rtol;
     const double *y, *dt, *params;
-    float x[CHUNK][IN_ROW] ALIGNED;   /* standardised features */
-    float out[CHUNK][OUT_ROW] ALIGNED; /* change per variable, of the cells that are asked */
+    float x[CHUNK][IN_ROW] ALIGNED;              /* standardised features */
+    float out[CHUNK][OUT_ROW] ALIGNED;           /* change per variable, of the cells that are asked */
     float log_attempts[CHUNK], log_error[CHUNK]; /* what gauge and judge say, log10 */
-    unsigned char skipped[CHUNK];     /* ASKED or why not */
-    short why[CHUNK];                 /* of cells that are OUTSIDE: a reason as in surr_work_outside */
+    unsigned char skipped[CHUNK];                /* ASKED or why not */
+    short why[CHUNK];                            /* of cells that are OUTSIDE: a reason as in surr_work_outside */
     unsigned char expert[CHUNK];
-    int start[NET_EXPERTS + 1];       /* in `order`, where the cells of each expert begin */
-    short order[CHUNK];               /* cells that are asked, by expert */
+    int start[NET_EXPERTS + 1]; /* in `order`, where the cells of each expert begin */
+    short order[CHUNK];         /* cells that are asked, by expert */
 } chunk;
 
 /* Cells first .. first + n - 1 of a span, which one expert takes. */
@@ -116,7 +116,8 @@ static inline vmask parts_inside(const vdouble *x)
 static short reason_of(const chunk *c, int i, int l, const vdouble *x, vdouble total, vmask laws)
 {
     for (int k = 0; k < N_PARAM; k++)
-        if (!(fabs(c->params[(int64_t)i * N_PARAM + k] - net_param[k]) <= 1e-9 * fabs(net_param[k]))) return 4 + N_STATE + k;
+        if (!(fabs(c->params[(int64_t)i * N_PARAM + k] - net_param[k]) <= 1e-9 * fabs(net_param[k])))
+            return 4 + N_STATE + k;
     for (int k = 0; k < NET_IN; k++)
         if (!(x[k][l] >= net_lower[k] && x[k][l] <= net_upper[k])) return k + 1 + (k >= N_STATE && !NET_HAS_TOTAL);
     for (int k = 0; k < N_STATE; k++)
@@ -161,8 +162,7 @@ static void encode(chunk *c, int i)
         c->expert[i + l] = (unsigned char)e;
         c->skipped[i + l] = inside[l] ? ASKED : OUTSIDE;
         if (!inside[l]) c->why[i + l] = reason_of(c, i + l, l, x, total, laws);
-        for (int k = 0; k < NET_IN; k++)
-            c->x[i + l][k] = (float)((x[k][l] - net_mean[e][k]) * net_inverse_std[e][k]);
+        for (int k = 0; k < NET_IN; k++) c->x[i + l][k] = (float)((x[k][l] - net_mean[e][k]) * net_inverse_std[e][k]);
     }
 }
 
@@ -188,23 +188,23 @@ static void sort_by_expert(chunk *c)
                   out + s[i].first * DENSE_PADDED(N_OUT));                                                           \
     }
 
-/* A perceptron of n_cell cells in n segments, its weights from `at` on. Layer by layer for all segments: the next starts
- * while the sums of the last are on their way. */
-#define PERCEPTRON(NAME, WIDTH, DEPTH, N_OUT)                                                                      \
-    LAYER(NAME##_in, WIDTH, NET_IN, IN_ROW)                                                                        \
-    LAYER(NAME##_hidden, WIDTH, WIDTH, DENSE_PADDED(WIDTH))                                                        \
-    LAYER(NAME##_out, N_OUT, WIDTH, DENSE_PADDED(WIDTH))                                                           \
-    static void NAME(int n, const segment *s, int64_t at, int n_cell, const float *x, float *out)                  \
-    {                                                                                                              \
-        float h[2][SPAN * DENSE_PADDED(WIDTH)] ALIGNED;                                                            \
-        NAME##_in(n, s, at, x, h[0]);                                                                              \
-        dense_silu(n_cell *DENSE_PADDED(WIDTH), NULL, h[0]);                                                       \
-        at += LAYER_SIZE(WIDTH, NET_IN);                                                                           \
-        for (int layer = 0; layer < (DEPTH); layer++, at += LAYER_SIZE(WIDTH, WIDTH)) {                            \
-            NAME##_hidden(n, s, at, h[layer & 1], h[~layer & 1]);                                                  \
-            dense_silu(n_cell *DENSE_PADDED(WIDTH), h[layer & 1], h[~layer & 1]);                                  \
-        }                                                                                                          \
-        NAME##_out(n, s, at, h[(DEPTH) & 1], out);                                                                 \
+/* A perceptron of n_cell cells in n segments, its weights from `at` on. Layer by layer for all segments: the next
+ * starts while the sums of the last are on their way. */
+#define PERCEPTRON(NAME, WIDTH, DEPTH, N_OUT)                                                     \
+    LAYER(NAME##_in, WIDTH, NET_IN, IN_ROW)                                                       \
+    LAYER(NAME##_hidden, WIDTH, WIDTH, DENSE_PADDED(WIDTH))                                       \
+    LAYER(NAME##_out, N_OUT, WIDTH, DENSE_PADDED(WIDTH))                                          \
+    static void NAME(int n, const segment *s, int64_t at, int n_cell, const float *x, float *out) \
+    {                                                                                             \
+        float h[2][SPAN * DENSE_PADDED(WIDTH)] ALIGNED;                                           \
+        NAME##_in(n, s, at, x, h[0]);                                                             \
+        dense_silu(n_cell * DENSE_PADDED(WIDTH), NULL, h[0]);                                     \
+        at += LAYER_SIZE(WIDTH, NET_IN);                                                          \
+        for (int layer = 0; layer < (DEPTH); layer++, at += LAYER_SIZE(WIDTH, WIDTH)) {           \
+            NAME##_hidden(n, s, at, h[layer & 1], h[~layer & 1]);                                 \
+            dense_silu(n_cell * DENSE_PADDED(WIDTH), h[layer & 1], h[~layer & 1]);                \
+        }                                                                                         \
+        NAME##_out(n, s, at, h[(DEPTH) & 1], out);                                                \
     }
 PERCEPTRON(gauge, NET_GAUGE_WIDTH, NET_GAUGE_DEPTH, 1)
 PERCEPTRON(judge, NET_JUDGE_WIDTH, NET_JUDGE_DEPTH, 1)
@@ -312,9 +312,9 @@ static void settle_error(chunk *c, const short *order, int n, float *error)
     }
 }
 
-/* What the expected error of a prediction is multiplied by. It does not shrink with the step as that of a solver does, so many short steps
- * would add up many errors: where no variable changes by NET_CHANGE e-folds, minor species apart, it is taken relative to
- * the change. */
+/* What the expected error of a prediction is multiplied by. It does not shrink with the step as that of a solver does,
+ * so many short steps would add up many errors: where no variable changes by NET_CHANGE e-folds, minor species apart,
+ * it is taken relative to the change. */
 static inline vdouble per_change(const vdouble *start, const vdouble *end)
 {
     vdouble largest = vd_set(0.0), linear = vd_set(0.0);
@@ -355,8 +355,7 @@ static void decode(const chunk *c, const short *order, int n, double *end, float
         }
         const vdouble factor = vd_exp(LN_10 * change), own = y[k];
         y[k] = own * factor;
-        if (in_total[k])
-            y[k] = vd_select(own < least, vd_max(own + least * (factor - 1.0), vd_set(0.0)), y[k]);
+        if (in_total[k]) y[k] = vd_select(own < least, vd_max(own + least * (factor - 1.0), vd_set(0.0)), y[k]);
     }
     for (int k = 0; k < N_STATE; k++) y[k] = vd_max(y[k], vd_set(floor_value[k]));
     vmask good = restore(invariant, y);
@@ -371,10 +370,7 @@ static void decode(const chunk *c, const short *order, int n, double *end, float
     }
 }
 
-static inline int lanes_left(int i, int n)
-{
-    return n - i < SURR_LANES ? n - i : SURR_LANES;
-}
+static inline int lanes_left(int i, int n) { return n - i < SURR_LANES ? n - i : SURR_LANES; }
 
 static void predict(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,
                     float *error, float *attempts)

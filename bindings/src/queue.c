@@ -8,9 +8,9 @@
 
 void queue_free(queue *q)
 {
-    void *all[] = {q->y,      q->params,  q->dt,       q->max_step, q->rho,  q->form,   q->element, q->position, q->origin,
-                   q->reason, q->outcome, q->attempts, q->expected, q->spent, q->bin, q->base, q->stride, q->status,
-                   q->dtype};
+    void *all[] = {q->y,        q->params, q->dt,     q->max_step, q->rho,      q->form,     q->element,
+                   q->position, q->origin, q->reason, q->outcome,  q->attempts, q->expected, q->spent,
+                   q->bin,      q->base,   q->stride, q->status,   q->dtype};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 }
 
@@ -30,12 +30,13 @@ static int resize_cells(queue *q, const surr_model_desc *d, int64_t room)
 {
     return resize(&q->y, room, (size_t)d->n_state * sizeof *q->y) &&
            resize(&q->params, room, (size_t)(d->n_param + 1) * sizeof *q->params) &&
-           resize(&q->dt, room, sizeof *q->dt) && resize(&q->max_step, room, sizeof *q->max_step) && resize(&q->rho, room, sizeof *q->rho) &&
-           resize(&q->form, room, sizeof *q->form) && resize(&q->element, room, sizeof *q->element) &&
-           resize(&q->position, room, sizeof *q->position) && resize(&q->origin, room, sizeof *q->origin) &&
-           resize(&q->reason, room, sizeof *q->reason) && resize(&q->outcome, room, sizeof *q->outcome) &&
-           resize(&q->attempts, room, sizeof *q->attempts) && resize(&q->expected, room, sizeof *q->expected) &&
-           resize(&q->spent, room, sizeof *q->spent) && resize(&q->bin, room, sizeof *q->bin);
+           resize(&q->dt, room, sizeof *q->dt) && resize(&q->max_step, room, sizeof *q->max_step) &&
+           resize(&q->rho, room, sizeof *q->rho) && resize(&q->form, room, sizeof *q->form) &&
+           resize(&q->element, room, sizeof *q->element) && resize(&q->position, room, sizeof *q->position) &&
+           resize(&q->origin, room, sizeof *q->origin) && resize(&q->reason, room, sizeof *q->reason) &&
+           resize(&q->outcome, room, sizeof *q->outcome) && resize(&q->attempts, room, sizeof *q->attempts) &&
+           resize(&q->expected, room, sizeof *q->expected) && resize(&q->spent, room, sizeof *q->spent) &&
+           resize(&q->bin, room, sizeof *q->bin);
 }
 
 static int resize_calls(queue *q, int32_t n_slot, int64_t room)

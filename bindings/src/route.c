@@ -6,7 +6,7 @@
 #include <time.h>
 
 /* Bins of the audit. */
-#define ERROR_MIN 1e-8
+#define ERROR_MIN       1e-8
 #define BINS_PER_DECADE 20.0
 /* Species below this fraction of the total count neither for labels nor for the audit. */
 #define TRACE 1e-10
@@ -53,10 +53,8 @@ static int32_t accept(const surr_plan *p, scratch *s)
         else if (is_drawn(p, y, s->dt[i])) s->state[i] = SURR_CELL_AUDIT;
         else s->state[i] = SURR_CELL_NET;
         s->attempts[i] = 0;
-        if (s->state[i] == SURR_CELL_NET)
-            memcpy(y, s->end + (int64_t)i * n_state, (size_t)n_state * sizeof(double));
-        else
-            s->todo[n_todo++] = i;
+        if (s->state[i] == SURR_CELL_NET) memcpy(y, s->end + (int64_t)i * n_state, (size_t)n_state * sizeof(double));
+        else s->todo[n_todo++] = i;
     }
     return n_todo;
 }
@@ -174,8 +172,7 @@ void block_advance(const surr_plan *p, scratch *s)
     if (p->fallback == FALLBACK_NONE) {
         for (int32_t j = 0; j < s->n_todo; j++) s->state[s->todo[j]] = SURR_CELL_FAILED;
         n_now = s->n_todo;
-    } else if (n_now)
-        solve_listed(p, s, n_now);
+    } else if (n_now) solve_listed(p, s, n_now);
     s->n_todo -= n_now;
     memmove(s->todo, s->todo + n_now, (size_t)s->n_todo * sizeof s->todo[0]);
     s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t1;

@@ -76,10 +76,7 @@ SURR_INLINE vdouble vd_loadu(const double *source)
     return a;
 }
 
-SURR_INLINE void vd_storeu(double *target, vdouble a)
-{
-    __builtin_memcpy(target, &a, sizeof a);
-}
+SURR_INLINE void vd_storeu(double *target, vdouble a) { __builtin_memcpy(target, &a, sizeof a); }
 
 /* base[index] per lane. */
 SURR_INLINE vdouble vd_gather(const double *base, vint64 index)
@@ -90,8 +87,7 @@ SURR_INLINE vdouble vd_gather(const double *base, vint64 index)
     return (vdouble)_mm256_i64gather_pd(base, (__m256i)index, 8);
 #else
     vdouble a = {0};
-    for (int i = 0; i < SURR_LANES; i++)
-        a[i] = base[index[i]];
+    for (int i = 0; i < SURR_LANES; i++) a[i] = base[index[i]];
     return a;
 #endif
 }
@@ -100,10 +96,7 @@ SURR_INLINE vdouble vd_gather(const double *base, vint64 index)
 
 /* m ? a : b per lane.  With ^ gcc 12 makes this one vblendmpd after a comparison and one vpternlogq
  * on a stored mask; with | it first rewrites the expression into two exclusive ors. */
-SURR_INLINE vdouble vd_select(vmask m, vdouble a, vdouble b)
-{
-    return (vdouble)((m & (vmask)a) ^ (~m & (vmask)b));
-}
+SURR_INLINE vdouble vd_select(vmask m, vdouble a, vdouble b) { return (vdouble)((m & (vmask)a) ^ (~m & (vmask)b)); }
 
 /* Bit i is lane i. */
 SURR_INLINE unsigned vm_bits(vmask m)
@@ -116,21 +109,14 @@ SURR_INLINE unsigned vm_bits(vmask m)
     return (unsigned)_mm_movemask_pd((__m128d)m);
 #else
     unsigned bits = 0;
-    for (int i = 0; i < SURR_LANES; i++)
-        bits |= (unsigned)(m[i] & 1) << i;
+    for (int i = 0; i < SURR_LANES; i++) bits |= (unsigned)(m[i] & 1) << i;
     return bits;
 #endif
 }
 
-SURR_INLINE int vm_any(vmask m)
-{
-    return vm_bits(m) != 0;
-}
+SURR_INLINE int vm_any(vmask m) { return vm_bits(m) != 0; }
 
-SURR_INLINE int vm_all(vmask m)
-{
-    return vm_bits(m) == (1u << SURR_LANES) - 1;
-}
+SURR_INLINE int vm_all(vmask m) { return vm_bits(m) == (1u << SURR_LANES) - 1; }
 
 /* ---- arithmetic ---- */
 
@@ -163,10 +149,7 @@ SURR_INLINE vdouble vd_max(vdouble a, vdouble b)
 #endif
 }
 
-SURR_INLINE vdouble vd_abs(vdouble a)
-{
-    return (vdouble)((vint64)a & INT64_MAX);
-}
+SURR_INLINE vdouble vd_abs(vdouble a) { return (vdouble)((vint64)a & INT64_MAX); }
 
 /* Correctly rounded; NaN below zero. */
 SURR_INLINE vdouble vd_sqrt(vdouble a)
@@ -180,8 +163,7 @@ SURR_INLINE vdouble vd_sqrt(vdouble a)
 #elif defined SURR_NEON
     return (vdouble)vsqrtq_f64((float64x2_t)a);
 #else
-    for (int i = 0; i < SURR_LANES; i++)
-        a[i] = __builtin_sqrt(a[i]); /* one instruction under -fno-math-errno */
+    for (int i = 0; i < SURR_LANES; i++) a[i] = __builtin_sqrt(a[i]); /* one instruction under -fno-math-errno */
     return a;
 #endif
 }
@@ -201,8 +183,7 @@ SURR_INLINE vdouble vd_fma(vdouble a, vdouble b, vdouble c)
 #elif defined SURR_NEON
     return (vdouble)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 #elif defined SURR_HAS_FMA
-    for (int i = 0; i < SURR_LANES; i++)
-        c[i] = __builtin_fma(a[i], b[i], c[i]); /* one instruction */
+    for (int i = 0; i < SURR_LANES; i++) c[i] = __builtin_fma(a[i], b[i], c[i]); /* one instruction */
     return c;
 #else
     return a * b + c;
@@ -221,9 +202,6 @@ SURR_INLINE vdouble vd_from_int(vint64 a)
 }
 
 /* Neither infinite nor NaN.  Tests bits, so that it survives a host built with -ffast-math. */
-SURR_INLINE vmask vd_isfinite(vdouble a)
-{
-    return (vmask)(((vint64)a & INT64_MAX) < INT64_C(0x7ff0000000000000));
-}
+SURR_INLINE vmask vd_isfinite(vdouble a) { return (vmask)(((vint64)a & INT64_MAX) < INT64_C(0x7ff0000000000000)); }
 
 #endif

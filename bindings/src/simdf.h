@@ -38,10 +38,7 @@ SURR_INLINE vfloat vf_loadu(const float *source)
     return a;
 }
 
-SURR_INLINE void vf_storeu(float *target, vfloat a)
-{
-    __builtin_memcpy(target, &a, sizeof a);
-}
+SURR_INLINE void vf_storeu(float *target, vfloat a) { __builtin_memcpy(target, &a, sizeof a); }
 
 /* ---- two vdoubles and back ---- */
 
@@ -87,10 +84,7 @@ SURR_INLINE void vf_to_doubles(vfloat a, vdouble *low, vdouble *high)
 /* ---- arithmetic ---- */
 
 /* m ? a : b per lane; as vd_select. */
-SURR_INLINE vfloat vf_select(vfmask m, vfloat a, vfloat b)
-{
-    return (vfloat)((m & (vfmask)a) ^ (~m & (vfmask)b));
-}
+SURR_INLINE vfloat vf_select(vfmask m, vfloat a, vfloat b) { return (vfloat)((m & (vfmask)a) ^ (~m & (vfmask)b)); }
 
 /* a < b ? a : b; NaN and zeros as in vd_min. */
 SURR_INLINE vfloat vf_min(vfloat a, vfloat b)
@@ -120,10 +114,7 @@ SURR_INLINE vfloat vf_max(vfloat a, vfloat b)
 #endif
 }
 
-SURR_INLINE vfloat vf_abs(vfloat a)
-{
-    return (vfloat)((vint32)a & INT32_MAX);
-}
+SURR_INLINE vfloat vf_abs(vfloat a) { return (vfloat)((vint32)a & INT32_MAX); }
 
 /* Correctly rounded; NaN below zero. */
 SURR_INLINE vfloat vf_sqrt(vfloat a)
@@ -137,8 +128,7 @@ SURR_INLINE vfloat vf_sqrt(vfloat a)
 #elif defined SURR_NEON
     return (vfloat)vsqrtq_f32((float32x4_t)a);
 #else
-    for (int i = 0; i < SURR_FLANES; i++)
-        a[i] = __builtin_sqrtf(a[i]); /* one instruction under -fno-math-errno */
+    for (int i = 0; i < SURR_FLANES; i++) a[i] = __builtin_sqrtf(a[i]); /* one instruction under -fno-math-errno */
     return a;
 #endif
 }
@@ -155,8 +145,7 @@ SURR_INLINE vfloat vf_fma(vfloat a, vfloat b, vfloat c)
 #elif defined SURR_NEON
     return (vfloat)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #elif defined SURR_HAS_FMA
-    for (int i = 0; i < SURR_FLANES; i++)
-        c[i] = __builtin_fmaf(a[i], b[i], c[i]); /* one instruction */
+    for (int i = 0; i < SURR_FLANES; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]); /* one instruction */
     return c;
 #else
     return a * b + c;
@@ -171,9 +160,6 @@ SURR_INLINE vfloat vf_from_int(vint32 a)
 }
 
 /* Neither infinite nor NaN.  Tests bits, so that it survives a host built with -ffast-math. */
-SURR_INLINE vfmask vf_isfinite(vfloat a)
-{
-    return (vfmask)(((vint32)a & INT32_MAX) < INT32_C(0x7f800000));
-}
+SURR_INLINE vfmask vf_isfinite(vfloat a) { return (vfmask)(((vint32)a & INT32_MAX) < INT32_C(0x7f800000)); }
 
 #endif

@@ -18,12 +18,12 @@
 /* Step control: safety factor, largest decrease and increase per step. */
 #define SAFETY 0.9
 #define SHRINK 0.1
-#define GROW 8.0
+#define GROW   8.0
 /* First step, in units of the one at which an explicit Euler step would err by the tolerance. */
 #define FIRST 3.0
 /* Where time is explicit: first step at most, in units of the interval, and largest increase per step. */
 #define FIRST_OF_TIME 0.015625
-#define GROW_OF_TIME 1.5
+#define GROW_OF_TIME  1.5
 /* Share of the tolerance within which the quick attempt must be. */
 #define QUICK 0.1
 /* Cells looked at before those of them that are left are integrated: many, as the lanes run empty at the end. */
@@ -32,20 +32,22 @@
 #define STILL_FAST 30.0
 /* An elimination that cancels more than this has lost the digits that the step needs. */
 #define PIVOT_MIN 1e-13
-/* After so many steps in which nothing grew, low pivots limit steps no more, and the sign of the determinant alone counts. */
+/* After so many steps in which nothing grew, low pivots limit steps no more, and the sign of the determinant alone
+ * counts. */
 #define DOUBTS 20.0
 /* Shortest step, in units of the interval, before a cell is given up. */
 #define STEP_MIN 1e-40
 
-/* A cell that would need more than `max_attempts` at the pace of the last STALL attempts, times (1e-2/rtol)^(1/order) for
- * tolerances below 1e-2, is given up, unless its time grows by the share STALL_GROWTH meanwhile: then it is still accelerating. */
-#define STALL 150.0
+/* A cell that would need more than `max_attempts` at the pace of the last STALL attempts, times (1e-2/rtol)^(1/order)
+ * for tolerances below 1e-2, is given up, unless its time grows by the share STALL_GROWTH meanwhile: then it is still
+ * accelerating. */
+#define STALL        150.0
 #define STALL_GROWTH 0.3
 #define STALL_STRICT 1e-4
 
-#define STATUS_SOLVER 4    /* SURR_CELL_SOLVER */
-#define STATUS_FAILED 34   /* SURR_CELL_FAILED */
-#define STATUS_STALLED 36  /* SURR_CELL_STALLED */
+#define STATUS_SOLVER  4  /* SURR_CELL_SOLVER */
+#define STATUS_FAILED  34 /* SURR_CELL_FAILED */
+#define STATUS_STALLED 36 /* SURR_CELL_STALLED */
 
 /* The options, and what follows from them for every cell. */
 typedef struct settings {
@@ -136,8 +138,8 @@ static inline vdouble start_time(const lanes *s)
 #endif
 }
 
-/* Variable k at the end of a step of length h if its own production and loss went on as at the start, where f and J belong:
- * what has been taken below zero is not set to zero, from where what grows later could not come back. */
+/* Variable k at the end of a step of length h if its own production and loss went on as at the start, where f and J
+ * belong: what has been taken below zero is not set to zero, from where what grows later could not come back. */
 static vdouble on_its_own(int k, vdouble y0, vdouble h, const vdouble *f, const vdouble *jac)
 {
     const vdouble loss = jac_diagonal[k] < 0 ? vd_set(0.0) : -jac[jac_diagonal[k]];
@@ -159,9 +161,9 @@ static void clip(const lanes *s, vdouble h, const vdouble *f, const vdouble *jac
 
 /* By how much the error estimate of variable k may be too small, where it has fallen from y0 to y1.
  *
- * The estimate is a residual at the end, divided by the rate of loss at the start. Where a loss is quadratic (recombination,
- * annihilation), its rate has fallen as the variable has, and what is left of it is still fast: then the residual stands for
- * a distance that is larger by the same factor. */
+ * The estimate is a residual at the end, divided by the rate of loss at the start. Where a loss is quadratic
+ * (recombination, annihilation), its rate has fallen as the variable has, and what is left of it is still fast: then
+ * the residual stands for a distance that is larger by the same factor. */
 static inline vdouble fallen(int k, vdouble y0, vdouble y1, vdouble h, const vdouble *jac)
 {
     if (jac_diagonal[k] < 0 || floor_value[k] != 0.0) return vd_set(1.0);
@@ -169,13 +171,14 @@ static inline vdouble fallen(int k, vdouble y0, vdouble y1, vdouble h, const vdo
     return vm_any(is_kept) ? vd_select(is_kept, y0 / y1, vd_set(1.0)) : vd_set(1.0);
 }
 
-/* Restores the invariants by y_k *= 1 + (A^T z)_k with A D A^T z = invariant - A y. Where what carries an invariant is gone,
- * that cannot be, and the variable of its own that each of them has takes the rest. Returns the lanes in which that was a
- * small correction. */
+/* Restores the invariants by y_k *= 1 + (A^T z)_k with A D A^T z = invariant - A y. Where what carries an invariant is
+ * gone, that cannot be, and the variable of its own that each of them has takes the rest. Returns the lanes in which
+ * that was a small correction. */
 static vmask restore(const vdouble *invariant, vdouble *y)
 {
     vmask good = ~(vmask){0};
-    (void)invariant; (void)y;
+    (void)invariant;
+    (void)y;
 #if N_CONSERVED
     vdouble g[N_CONSERVED][N_CONSERVED], z[N_CONSERVED];
     for (int a = 0; a < N_CONSERVED; a++) {
@@ -187,14 +190,12 @@ static vmask restore(const vdouble *invariant, vdouble *y)
             for (int b = 0; b <= a; b++) g[a][b] += law[b * N_STATE + k] * w;
         }
     }
-    for (int a = 0; a < N_CONSERVED; a++)   /* Cholesky in place, zero rows (an absent element) skipped */
+    for (int a = 0; a < N_CONSERVED; a++) /* Cholesky in place, zero rows (an absent element) skipped */
         for (int b = 0; b <= a; b++) {
             vdouble x = g[a][b];
             for (int c = 0; c < b; c++) x -= g[a][c] * g[b][c];
-            if (a == b)
-                g[a][a] = vd_select(x > 1e-12 * g[a][a], 1.0 / vd_sqrt(vd_max(x, vd_set(1e-300))), vd_set(0.0));
-            else
-                g[a][b] = x * g[b][b];
+            if (a == b) g[a][a] = vd_select(x > 1e-12 * g[a][a], 1.0 / vd_sqrt(vd_max(x, vd_set(1e-300))), vd_set(0.0));
+            else g[a][b] = x * g[b][b];
         }
     for (int a = 0; a < N_CONSERVED; a++) {
         for (int b = 0; b < a; b++) z[a] -= g[a][b] * z[b];
@@ -227,17 +228,18 @@ static vmask restore(const vdouble *invariant, vdouble *y)
 
 /* Factors I/(h gamma) - J for a step of length h by method m, see mechanism_factor. Returns the lanes that may take it.
  *
- * Beyond 1/(h gamma) a real eigenvalue of J turns the sign of the determinant, and R(z) of an L-stable method is near zero
- * where e^z is large: it would damp what grows, and no estimate that compares two such methods can tell. Well below, the
- * relative error of R(z) grows with a power of z, in species far below the absolute tolerance as in others, and what they
- * grow to is not small. So h gamma times what grows has a bound, which shrinks with the tolerance (growth_bound).
+ * Beyond 1/(h gamma) a real eigenvalue of J turns the sign of the determinant, and R(z) of an L-stable method is near
+ * zero where e^z is large: it would damp what grows, and no estimate that compares two such methods can tell. Well
+ * below, the relative error of R(z) grows with a power of z, in species far below the absolute tolerance as in others,
+ * and what they grow to is not small. So h gamma times what grows has a bound, which shrinks with the tolerance
+ * (growth_bound).
  *
- * What grows shows in the pivots: where rates are not negative between different species, and where the matrix can be made
- * symmetric, as in kinetics near a balance, a mode that grows as exp(lambda t) makes one of them about 1/(h gamma) - lambda.
- * *growth: h gamma lambda by the lowest pivot, in units of the bound. Other matrices may have such pivots for no reason;
- * see `doubts`. */
-static inline vmask factor(const tableau *m, double bound, const lanes *s, vdouble h, const vdouble *f, const vdouble *jac,
-    vdouble *w, vdouble *growth)
+ * What grows shows in the pivots: where rates are not negative between different species, and where the matrix can be
+ * made symmetric, as in kinetics near a balance, a mode that grows as exp(lambda t) makes one of them about 1/(h gamma)
+ * - lambda. *growth: h gamma lambda by the lowest pivot, in units of the bound. Other matrices may have such pivots for
+ * no reason; see `doubts`. */
+static inline vmask factor(const tableau *m, double bound, const lanes *s, vdouble h, const vdouble *f,
+                           const vdouble *jac, vdouble *w, vdouble *growth)
 {
     vdouble lowest;
     const vdouble diagonal = 1.0 / (m->gamma * h);
@@ -246,10 +248,10 @@ static inline vmask factor(const tableau *m, double bound, const lanes *s, vdoub
     return sound;
 }
 
-/* A step of length h by method m from s->y, where f0, J, df/dt and the factors w of I/(h gamma) - J belong: result in y1,
- * error in units of the tolerance returned (NaN: breakdown). */
+/* A step of length h by method m from s->y, where f0, J, df/dt and the factors w of I/(h gamma) - J belong: result in
+ * y1, error in units of the tolerance returned (NaN: breakdown). */
 static vdouble step(const tableau *m, const lanes *s, double rtol, vdouble h, const vdouble *f0, const vdouble *jac,
-    const vdouble *dfdt, const vdouble *w, vdouble *y1)
+                    const vdouble *dfdt, const vdouble *w, vdouble *y1)
 {
     vdouble u[STAGES_MAX][N_STATE], changed[N_STATE];
     const vdouble *f = f0;
@@ -288,8 +290,8 @@ static vdouble step(const tableau *m, const lanes *s, double rtol, vdouble h, co
     return vd_select(vd_isfinite(sum), error, vd_set(NAN));
 }
 
-/* Largest of x, the error that a step of Euler's method of length 1 makes, in units of the tolerance at the start. Where
- * there is no tolerance, as at zero, the change of the step takes its place. */
+/* Largest of x, the error that a step of Euler's method of length 1 makes, in units of the tolerance at the start.
+ * Where there is no tolerance, as at zero, the change of the step takes its place. */
 static vdouble largest(const lanes *s, double rtol, const vdouble *f, const vdouble *x)
 {
     vdouble worst = vd_set(0.0);
@@ -307,8 +309,8 @@ static vdouble largest(const lanes *s, double rtol, const vdouble *f, const vdou
  * The curvature of the solution, (J f + df/dt)/2, makes the error of explicit Euler. Where it comes from fast modes,
  * which only decay, it says nothing of the step that an L-stable method can take: traces that transport has moved off
  * their balance would make for short steps. What counts is what is left after (I/(h gamma) - J)^-1 has been applied
- * twice. Where this is within the tolerance for the whole interval, the quick method is tried on it, for half the cost of
- * a step of Rodas5P; its error must be well within the tolerance. Elsewhere the first step is FIRST times the one at
+ * twice. Where this is within the tolerance for the whole interval, the quick method is tried on it, for half the cost
+ * of a step of Rodas5P; its error must be well within the tolerance. Elsewhere the first step is FIRST times the one at
  * which Euler errs by the tolerance.
  *
  * Where time is explicit, what happens at the start says nothing of what comes, and the first step is short. */
@@ -397,7 +399,8 @@ static vmask stalled(lanes *s, const settings *o)
     const vmask due = s->attempts - s->mark_attempts >= o->window;
     if (!vm_any(due)) return due;
     const vdouble advance = s->t - s->mark_t;
-    const vmask slow = due & (advance * (o->max_attempts / o->window) < s->dt - s->t) & (advance < STALL_GROWTH * s->mark_t);
+    const vmask slow =
+        due & (advance * (o->max_attempts / o->window) < s->dt - s->t) & (advance < STALL_GROWTH * s->mark_t);
     s->mark_t = vd_select(due, s->t, s->mark_t);
     s->mark_attempts = vd_select(due, s->attempts, s->mark_attempts);
     const vmask again = slow & (s->strict > 0.0);
@@ -459,14 +462,18 @@ static void integrate(const settings *o, const listed *todo, const block *b)
 }
 
 static void solve(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *max_step,
-    const double *params, uint8_t *status, int32_t *attempts)
+                  const double *params, uint8_t *status, int32_t *attempts)
 {
     const settings o = settings_of(options);
     listed todo;
     for (int64_t first = 0; first < n; first += SOLVER_BLOCK) {
         const block b = {.n = n - first < SOLVER_BLOCK ? (int)(n - first) : SOLVER_BLOCK,
-            .y = y + first * N_STATE, .dt = dt + first, .max_step = max_step ? max_step + first : NULL,
-            .params = params + first * N_PARAM, .status = status + first, .attempts = attempts + first};
+                         .y = y + first * N_STATE,
+                         .dt = dt + first,
+                         .max_step = max_step ? max_step + first : NULL,
+                         .params = params + first * N_PARAM,
+                         .status = status + first,
+                         .attempts = attempts + first};
         look_at(&o, &b, &todo);
         integrate(&o, &todo, &b);
     }

@@ -46,11 +46,11 @@ static const tableau RODAS5P = {
            -54.66780262877968, -9.48861652309627}},
 };
 
-/* Order 3(2), two evaluations of f beside that for the Jacobian, at the middle and at the end of the step. The family of
- * Rodas3 (Sandu et al. 1997, Atmos. Environ. 31, 3459), whose third stage may lie anywhere: with gamma = 1/2, stages 1, 2
- * at the start and 4 at the end, the conditions of order 3, those of order 2 for the embedded solution, L-stability of
- * both and order 2 of both for algebraic variables leave alpha_3 free. Rodas3 has alpha_3 = 1, and sees both ends of a
- * step alone. */
+/* Order 3(2), two evaluations of f beside that for the Jacobian, at the middle and at the end of the step. The family
+ * of Rodas3 (Sandu et al. 1997, Atmos. Environ. 31, 3459), whose third stage may lie anywhere: with gamma = 1/2, stages
+ * 1, 2 at the start and 4 at the end, the conditions of order 3, those of order 2 for the embedded solution,
+ * L-stability of both and order 2 of both for algebraic variables leave alpha_3 free. Rodas3 has alpha_3 = 1, and sees
+ * both ends of a step alone. */
 static const tableau RODAS3_MIDDLE = {
     .stages = 4,
     .order = 3,
@@ -65,8 +65,8 @@ static const tableau RODAS3_MIDDLE = {
 /* The method of the quick attempt. */
 #define QUICK_METHOD RODAS3_MIDDLE
 
-/* Largest h gamma lambda for a mode that grows as exp(lambda t): the relative error that R(h lambda) then makes is about
- * the tolerance, and h lambda well below the pole of R at 1/gamma. */
+/* Largest h gamma lambda for a mode that grows as exp(lambda t): the relative error that R(h lambda) then makes is
+ * about the tolerance, and h lambda well below the pole of R at 1/gamma. */
 static inline double growth_bound(const tableau *m, double rtol)
 {
     return fmin(0.5, m->growth * pow(rtol, 1.0 / m->order));

@@ -24,11 +24,11 @@
 #error "vecmath.h rounds by adding a large constant: build it without -ffast-math"
 #endif
 
-#define VM_LOG2_E 0x1.71547652b82fep+0
-#define VM_LN2_HIGH 0x1.62e42fefa3800p-1 /* 42 bits: its product with an exponent is exact */
-#define VM_LN2_LOW 0x1.ef35793c76730p-45
-#define VM_MIN_NORMAL 0x1p-1022
-#define VM_MAX_FINITE 0x1.fffffffffffffp+1023
+#define VM_LOG2_E         0x1.71547652b82fep+0
+#define VM_LN2_HIGH       0x1.62e42fefa3800p-1 /* 42 bits: its product with an exponent is exact */
+#define VM_LN2_LOW        0x1.ef35793c76730p-45
+#define VM_MIN_NORMAL     0x1p-1022
+#define VM_MAX_FINITE     0x1.fffffffffffffp+1023
 #define VM_LOG_MIN_NORMAL (-0x1.6232bdd7abcd2p+9) /* first double whose exp is normal */
 #define VM_LOG_MAX_FINITE 0x1.62e42fefa39efp+9    /* last double whose exp is finite */
 
@@ -36,18 +36,14 @@
 SURR_INLINE vdouble vm_lookup(const double *table, vint64 index)
 {
 #if defined SURR_AVX512
-    return (vdouble)_mm512_permutex2var_pd(_mm512_load_pd(table), (__m512i)index,
-                                           _mm512_load_pd(table + 8));
+    return (vdouble)_mm512_permutex2var_pd(_mm512_load_pd(table), (__m512i)index, _mm512_load_pd(table + 8));
 #else
     return vd_gather(table, index & 15);
 #endif
 }
 
 /* The 26 leading bits: products of two such numbers are exact. */
-SURR_INLINE vdouble vm_truncate(vdouble a)
-{
-    return (vdouble)((vint64)a & ~INT64_C(0x7ffffff));
-}
+SURR_INLINE vdouble vm_truncate(vdouble a) { return (vdouble)((vint64)a & ~INT64_C(0x7ffffff)); }
 
 /* ---- exp ---- */
 
@@ -60,7 +56,8 @@ SURR_INLINE vdouble vm_truncate(vdouble a)
 #if defined SURR_AVX512
 #define VM_ROUND 0x1.8p48
 
-static const double vm_exp2_table[16] __attribute__((aligned(64))) = { /* 2^(j/16) */
+static const double vm_exp2_table[16] __attribute__((aligned(64))) = {
+    /* 2^(j/16) */
     0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
     0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0,
     0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
@@ -129,18 +126,21 @@ SURR_INLINE vdouble vd_exp(vdouble x)
  * Sixteen intervals of m, the one around 1 with c = 1, so that the sum never cancels.  Each c is
  * the 26-bit number within 2^-9 of the reciprocal of the middle whose logarithm is closest to a
  * double: the table of logarithms is good to 2^-70. */
-static const double vm_inverse_table[16] __attribute__((aligned(64))) = { /* c */
-    0x1.5511398p+0, 0x1.474b378p+0, 0x1.3b9d0f0p+0, 0x1.2eeb238p+0,
-    0x1.251ada0p+0, 0x1.1a87668p+0, 0x1.10b4568p+0, 0x1.08a5f88p+0,
-    0x1.0000000p+0, 0x1.e2d0378p-1, 0x1.c74b280p-1, 0x1.aeb12a8p-1,
+static const double vm_inverse_table[16] __attribute__((aligned(64))) = {
+    /* c */
+    0x1.5511398p+0, 0x1.474b378p+0, 0x1.3b9d0f0p+0, 0x1.2eeb238p+0, 0x1.251ada0p+0, 0x1.1a87668p+0,
+    0x1.10b4568p+0, 0x1.08a5f88p+0, 0x1.0000000p+0, 0x1.e2d0378p-1, 0x1.c74b280p-1, 0x1.aeb12a8p-1,
     0x1.9929330p-1, 0x1.858cdd8p-1, 0x1.74ca4a0p-1, 0x1.64ad510p-1,
 };
 
-static const double vm_log_table[16] __attribute__((aligned(64))) = { /* -log c */
-    -0x1.25c9b92df133fp-2, -0x1.f7278462534fep-3, -0x1.acbaf2dde9d74p-3, -0x1.58a687e65fbe9p-3,
-    -0x1.1533ff4b7ebe2p-3, -0x1.93e13080a11e1p-4, -0x1.02e9b079481d6p-4, -0x1.102ca73f32c95p-5,
-    0x0.0p+0,              0x1.e0d3452d9fd3fp-5,  0x1.e0cc247460b08p-4,  0x1.6229cb8fd7038p-3,
-    0x1.cb31caa44e331p-3,  0x1.17e446d7cc19fp-2,  0x1.44ec9ca14d586p-2,  0x1.722b796e753b2p-2,
+static const double vm_log_table[16] __attribute__((aligned(64))) = {
+    /* -log c */
+    -0x1.25c9b92df133fp-2, -0x1.f7278462534fep-3, -0x1.acbaf2dde9d74p-3,
+    -0x1.58a687e65fbe9p-3, -0x1.1533ff4b7ebe2p-3, -0x1.93e13080a11e1p-4,
+    -0x1.02e9b079481d6p-4, -0x1.102ca73f32c95p-5, 0x0.0p+0,
+    0x1.e0d3452d9fd3fp-5,  0x1.e0cc247460b08p-4,  0x1.6229cb8fd7038p-3,
+    0x1.cb31caa44e331p-3,  0x1.17e446d7cc19fp-2,  0x1.44ec9ca14d586p-2,
+    0x1.722b796e753b2p-2,
 };
 
 typedef struct {
@@ -189,8 +189,7 @@ SURR_INLINE vdouble vm_log_cubic(vdouble r)
 SURR_INLINE vdouble vm_log_special(vdouble x, vdouble y)
 {
     const double inf = __builtin_inf();
-    vdouble not_positive =
-        vd_select((vmask)(x <= -VM_MIN_NORMAL), vd_set(__builtin_nan("")), vd_set(-inf));
+    vdouble not_positive = vd_select((vmask)(x <= -VM_MIN_NORMAL), vd_set(__builtin_nan("")), vd_set(-inf));
     y = vd_select((vmask)(x <= VM_MAX_FINITE), y, x); /* inf and NaN are their own logarithm */
     return vd_select((vmask)(x < VM_MIN_NORMAL), not_positive, y);
 }

@@ -25,13 +25,13 @@
 #define VMF_LOG2_E 0x1.715476p+0f
 #ifdef SURR_HAS_FMA
 #define VMF_LN2_HIGH 0x1.62e430p-1f
-#define VMF_LN2_LOW (-0x1.05c610p-29f)
+#define VMF_LN2_LOW  (-0x1.05c610p-29f)
 #else
 #define VMF_LN2_HIGH 0x1.62e400p-1f /* 15 bits: its product with an exponent is exact */
-#define VMF_LN2_LOW 0x1.7f7d1cp-20f
+#define VMF_LN2_LOW  0x1.7f7d1cp-20f
 #endif
-#define VMF_MIN_NORMAL 0x1p-126f
-#define VMF_MAX_FINITE 0x1.fffffep+127f
+#define VMF_MIN_NORMAL     0x1p-126f
+#define VMF_MAX_FINITE     0x1.fffffep+127f
 #define VMF_LOG_MIN_NORMAL (-0x1.5d589ep+6f) /* first float whose exp is normal */
 #define VMF_LOG_MAX_FINITE 0x1.62e42ep+6f    /* last float whose exp is finite */
 
@@ -50,8 +50,7 @@ SURR_INLINE vmf_reduced vmf_reduce(vfloat x, float sign, float anchor, int is_ex
     a.k = a.anchored - anchor;
     a.r = vf_fma(a.k, vf_set(-sign * VMF_LN2_HIGH), x);
 #ifdef SURR_HAS_FMA
-    if (!is_exact)
-        return a;
+    if (!is_exact) return a;
 #endif
     (void)is_exact;
     a.r = vf_fma(a.k, vf_set(-sign * VMF_LN2_LOW), a.r);
@@ -61,10 +60,7 @@ SURR_INLINE vmf_reduced vmf_reduce(vfloat x, float sign, float anchor, int is_ex
 /* The anchor for whole k: bits << 23 is the float 2^k for -127 < k < 128. */
 #define VMF_ANCHOR (0x1.8p23f + 127.0f)
 
-SURR_INLINE vfloat vmf_power(vfloat anchored)
-{
-    return (vfloat)((vint32)anchored << 23);
-}
+SURR_INLINE vfloat vmf_power(vfloat anchored) { return (vfloat)((vint32)anchored << 23); }
 
 /* exp(r) - 1 to its own accuracy, |r| <= ln 2 / 2 */
 SURR_INLINE vfloat vmf_expm1(vfloat r)
@@ -81,14 +77,12 @@ SURR_INLINE vfloat vmf_expm1(vfloat r)
  * |r| <= ln 2 / 64, and scalef multiplies by 2^floor(k). */
 #define VMF_ANCHOR_32 0x1.8p18f
 
-static const float vmf_exp2_table[32] __attribute__((aligned(64))) = { /* 2^(j/32) */
-    0x1.000000p+0f, 0x1.059b0ep+0f, 0x1.0b5586p+0f, 0x1.11301ep+0f,
-    0x1.172b84p+0f, 0x1.1d4874p+0f, 0x1.2387a6p+0f, 0x1.29e9e0p+0f,
-    0x1.306fe0p+0f, 0x1.371a74p+0f, 0x1.3dea64p+0f, 0x1.44e086p+0f,
-    0x1.4bfdaep+0f, 0x1.5342b6p+0f, 0x1.5ab07ep+0f, 0x1.6247ecp+0f,
-    0x1.6a09e6p+0f, 0x1.71f75ep+0f, 0x1.7a1148p+0f, 0x1.82589ap+0f,
-    0x1.8ace54p+0f, 0x1.93737cp+0f, 0x1.9c4918p+0f, 0x1.a5503cp+0f,
-    0x1.ae89fap+0f, 0x1.b7f770p+0f, 0x1.c199bep+0f, 0x1.cb720ep+0f,
+static const float vmf_exp2_table[32] __attribute__((aligned(64))) = {
+    /* 2^(j/32) */
+    0x1.000000p+0f, 0x1.059b0ep+0f, 0x1.0b5586p+0f, 0x1.11301ep+0f, 0x1.172b84p+0f, 0x1.1d4874p+0f, 0x1.2387a6p+0f,
+    0x1.29e9e0p+0f, 0x1.306fe0p+0f, 0x1.371a74p+0f, 0x1.3dea64p+0f, 0x1.44e086p+0f, 0x1.4bfdaep+0f, 0x1.5342b6p+0f,
+    0x1.5ab07ep+0f, 0x1.6247ecp+0f, 0x1.6a09e6p+0f, 0x1.71f75ep+0f, 0x1.7a1148p+0f, 0x1.82589ap+0f, 0x1.8ace54p+0f,
+    0x1.93737cp+0f, 0x1.9c4918p+0f, 0x1.a5503cp+0f, 0x1.ae89fap+0f, 0x1.b7f770p+0f, 0x1.c199bep+0f, 0x1.cb720ep+0f,
     0x1.d5818ep+0f, 0x1.dfc974p+0f, 0x1.ea4afap+0f, 0x1.f50766p+0f,
 };
 
@@ -149,8 +143,7 @@ SURR_INLINE vfloat vf_log(vfloat x)
     vfloat y = vf_fma(e, vf_set(VMF_LN2_HIGH), r + q);
 
     const float inf = __builtin_inff();
-    vfloat not_positive =
-        vf_select((vfmask)(x <= -VMF_MIN_NORMAL), vf_set(__builtin_nanf("")), vf_set(-inf));
+    vfloat not_positive = vf_select((vfmask)(x <= -VMF_MIN_NORMAL), vf_set(__builtin_nanf("")), vf_set(-inf));
     y = vf_select((vfmask)(x <= VMF_MAX_FINITE), y, x); /* inf and NaN are their own logarithm */
     return vf_select((vfmask)(x < VMF_MIN_NORMAL), not_positive, y);
 }
@@ -192,10 +185,7 @@ SURR_INLINE vfloat vf_sigmoid(vfloat x)
 }
 
 /* 1/(1 + exp(-slope x)), the adaptive sigmoid. */
-SURR_INLINE vfloat vf_adaptive_sigmoid(vfloat x, float slope)
-{
-    return vf_sigmoid(x * slope);
-}
+SURR_INLINE vfloat vf_adaptive_sigmoid(vfloat x, float slope) { return vf_sigmoid(x * slope); }
 
 /* x/(1 + exp(-x)); x 2^-126 below -87.336..., NaN for NaN. */
 SURR_INLINE vfloat vf_silu(vfloat x)

@@ -73,7 +73,8 @@ int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work *
     w->members = calloc((size_t)p->threads, sizeof *w->members);
     w->outside = calloc((size_t)count_reasons(p->model->desc), sizeof *w->outside);
     cut k = make_cut(p, max_cells_hint, p->on_failure);
-    int32_t code = w->members && w->outside ? reserve(w, &k) : surr_fail(SURR_E_NOMEM, "no memory for %d threads", (int)p->threads);
+    int32_t code = w->members && w->outside ? reserve(w, &k)
+                                            : surr_fail(SURR_E_NOMEM, "no memory for %d threads", (int)p->threads);
     if (code != SURR_OK) surr_work_free(w);
     else *out = w;
     return code;

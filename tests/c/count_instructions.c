@@ -1,5 +1,6 @@
 /* Steps a few hundred cells, for callgrind to count instructions in surr_step_block: test_instructions.py.
- * Arguments: model, net (0 or 1), rtol, dt [s]. Prints cells that the net took, cells solved, attempts of the solver. */
+ * Arguments: model, net (0 or 1), rtol, dt [s]. Prints cells that the net took, cells solved, attempts of the solver.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

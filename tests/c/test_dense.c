@@ -3,20 +3,17 @@
 
 #include <string.h>
 
-int surr_test_lanes(void)
-{
-    return SURR_FLANES;
-}
+int surr_test_lanes(void) { return SURR_FLANES; }
 
 /* ---- y = f(x), n a multiple of SURR_FLANES ---- */
 
-#define UNARY(NAME, EXPRESSION)                                                                    \
-    void surr_test_##NAME(int64_t n, const float *in, float *out)                                  \
-    {                                                                                              \
-        for (int64_t i = 0; i < n; i += SURR_FLANES) {                                             \
-            vfloat x = vf_loadu(in + i);                                                           \
-            vf_storeu(out + i, EXPRESSION);                                                        \
-        }                                                                                          \
+#define UNARY(NAME, EXPRESSION)                                   \
+    void surr_test_##NAME(int64_t n, const float *in, float *out) \
+    {                                                             \
+        for (int64_t i = 0; i < n; i += SURR_FLANES) {            \
+            vfloat x = vf_loadu(in + i);                          \
+            vf_storeu(out + i, EXPRESSION);                       \
+        }                                                         \
     }
 UNARY(exp, vf_exp(x))
 UNARY(log, vf_log(x))
@@ -51,13 +48,13 @@ void surr_test_to_doubles(int64_t n, const float *in, double *out)
 /* ---- one layer of some cells: in[n][n_in], residual and out[n][DENSE_PADDED(n_out)], layer as in dense.h ---- */
 
 /* The shapes, known at compile time as in a generated net. */
-#define SHAPES(SHAPE)                                                                              \
-    SHAPE(1, 1)                                                                                    \
-    SHAPE(10, 11)                                                                                  \
-    SHAPE(19, 13)                                                                                  \
-    SHAPE(20, 64)                                                                                  \
-    SHAPE(64, 12)                                                                                  \
-    SHAPE(96, 96)                                                                                  \
+#define SHAPES(SHAPE) \
+    SHAPE(1, 1)       \
+    SHAPE(10, 11)     \
+    SHAPE(19, 13)     \
+    SHAPE(20, 64)     \
+    SHAPE(64, 12)     \
+    SHAPE(96, 96)     \
     SHAPE(192, 192)
 
 typedef void epilogue(int n, const float *residual, float *x);
@@ -66,13 +63,11 @@ static epilogue *const epilogues[] = {NULL, dense_silu, dense_tanh, dense_sigmoi
 int surr_test_layer(int n_out, int n_in, const float *layer, int n, const float *in, int i_epilogue,
                     const float *residual, float *out)
 {
-#define SHAPE(N_OUT, N_IN)                                                                         \
-    if (n_out == N_OUT && n_in == N_IN)                                                            \
-        dense(N_OUT, N_IN, layer, n, in, N_IN, out);                                               \
+#define SHAPE(N_OUT, N_IN)                                                           \
+    if (n_out == N_OUT && n_in == N_IN) dense(N_OUT, N_IN, layer, n, in, N_IN, out); \
     else
     SHAPES(SHAPE) return -1;
 
-    if (epilogues[i_epilogue])
-        epilogues[i_epilogue](n * DENSE_PADDED(n_out), residual, out);
+    if (epilogues[i_epilogue]) epilogues[i_epilogue](n * DENSE_PADDED(n_out), residual, out);
     return 0;
 }

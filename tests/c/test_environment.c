@@ -240,7 +240,8 @@ static void test_seconds(surr_model *toy)
     surr_plan *plan = make_plan(toy, 1);
     surr_work *work = commit(plan);
     double seconds[SURR_NPHASE] = {-1, -1, -1, -1};
-    CHECK(surr_work_seconds(work, seconds) == SURR_OK && seconds[0] == 0 && seconds[1] == 0 && seconds[2] == 0 && seconds[3] == 0);
+    CHECK(surr_work_seconds(work, seconds) == SURR_OK && seconds[0] == 0 && seconds[1] == 0 && seconds[2] == 0 &&
+          seconds[3] == 0);
     fill();
     surr_step_block(plan, work, N, 1.0, &q[0][0], N_SLOT, 1, NULL, NULL, NULL);
     CHECK(surr_work_seconds(work, seconds) == SURR_OK && seconds[0] > 0 && seconds[2] > 0 && seconds[3] > 0);

@@ -5,7 +5,7 @@
 #include "surrogate_balance.h"
 
 enum { N = 2500 };
-static const field fields[] = {{"A", SURR_Q_STATE, 0},     {"B", SURR_Q_STATE, 0}, {"T", SURR_Q_STATE, 0},
+static const field fields[] = {{"A", SURR_Q_STATE, 0},    {"B", SURR_Q_STATE, 0}, {"T", SURR_Q_STATE, 0},
                                {"rate", SURR_Q_PARAM, 0}, {"", SURR_Q_DT, 0},     {"", SURR_Q_COST, 0}};
 enum { A = 0, B, TEMP, RATE, DT, COST, N_SLOT };
 typedef double gas[N_SLOT][N];

@@ -12,8 +12,8 @@ static int runs_here(int isa)
 #if defined __x86_64__
     if (isa == SURR_ISA_V3) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (isa == SURR_ISA_V4)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
-            && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 #endif
     return isa == SURR_ISA_BASE;
 }

@@ -1,5 +1,6 @@
-/* The queue flushed by all ranks together: results are those of surr_step on one rank, bit by bit, wherever the hard cells
- * are; errors reach every rank. "stuck" as a second argument: one rank never flushes, and the other does not wait. */
+/* The queue flushed by all ranks together: results are those of surr_step on one rank, bit by bit, wherever the hard
+ * cells are; errors reach every rank. "stuck" as a second argument: one rank never flushes, and the other does not
+ * wait. */
 #include "check.h"
 
 #include "surrogate_mpi.h"
@@ -130,7 +131,8 @@ static void test_errors(surr_model *model)
     surr_plan_free(plan);
 }
 
-/* Ranks that differ would give other bits, or wait for messages that nobody sends: they are told, and solve their own. */
+/* Ranks that differ would give other bits, or wait for messages that nobody sends: they are told, and solve their own.
+ */
 static void test_ranks_that_differ(surr_model *toy, surr_model *with_net)
 {
     surr_balancer *b;
@@ -167,7 +169,8 @@ static int32_t slow(void *context, int64_t n, double *y, const double *dt, const
     for (int64_t c = 0; c < n; c++) {
         const double start = MPI_Wtime();
         n_hard += dt[c] > 1e5;
-        while (dt[c] > 1e5 && MPI_Wtime() - start < 3e-5) {}
+        while (dt[c] > 1e5 && MPI_Wtime() - start < 3e-5) {
+        }
         y[3 * c] *= exp(-1e-6 * dt[c] * y[3 * c + 1]);
     }
     return 0;

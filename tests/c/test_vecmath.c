@@ -7,21 +7,12 @@
 
 #define EACH_VECTOR(i) for (int64_t i = 0; i < n; i += SURR_LANES)
 
-int surr_test_lanes(void)
-{
-    return SURR_LANES;
-}
+int surr_test_lanes(void) { return SURR_LANES; }
 
 #ifndef __FAST_MATH__
-void surr_test_exp(int64_t n, const double *x, double *y)
-{
-    EACH_VECTOR(i) vd_storeu(y + i, vd_exp(vd_loadu(x + i)));
-}
+void surr_test_exp(int64_t n, const double *x, double *y) { EACH_VECTOR(i) vd_storeu(y + i, vd_exp(vd_loadu(x + i))); }
 
-void surr_test_log(int64_t n, const double *x, double *y)
-{
-    EACH_VECTOR(i) vd_storeu(y + i, vd_log(vd_loadu(x + i)));
-}
+void surr_test_log(int64_t n, const double *x, double *y) { EACH_VECTOR(i) vd_storeu(y + i, vd_log(vd_loadu(x + i))); }
 
 void surr_test_pow(int64_t n, const double *x, const double *p, double *y)
 {
@@ -34,10 +25,7 @@ void surr_test_sqrt(int64_t n, const double *x, double *y)
     EACH_VECTOR(i) vd_storeu(y + i, vd_sqrt(vd_loadu(x + i)));
 }
 
-void surr_test_abs(int64_t n, const double *x, double *y)
-{
-    EACH_VECTOR(i) vd_storeu(y + i, vd_abs(vd_loadu(x + i)));
-}
+void surr_test_abs(int64_t n, const double *x, double *y) { EACH_VECTOR(i) vd_storeu(y + i, vd_abs(vd_loadu(x + i))); }
 
 void surr_test_min(int64_t n, const double *a, const double *b, double *y)
 {
@@ -75,8 +63,7 @@ void surr_test_gather(int64_t n, const double *base, const double *index, double
     EACH_VECTOR(i)
     {
         vint64 at;
-        for (int lane = 0; lane < SURR_LANES; lane++)
-            at[lane] = (int64_t)index[i + lane];
+        for (int lane = 0; lane < SURR_LANES; lane++) at[lane] = (int64_t)index[i + lane];
         vd_storeu(y + i, vd_gather(base, at));
     }
 }
@@ -86,8 +73,7 @@ void surr_test_from_int(int64_t n, const double *x, double *y)
     EACH_VECTOR(i)
     {
         vint64 a;
-        for (int lane = 0; lane < SURR_LANES; lane++)
-            a[lane] = (int64_t)x[i + lane];
+        for (int lane = 0; lane < SURR_LANES; lane++) a[lane] = (int64_t)x[i + lane];
         vd_storeu(y + i, vd_from_int(a));
     }
 }

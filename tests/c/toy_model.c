@@ -20,15 +20,15 @@
 #define TOY_TEST_F 1.0e-2
 #endif
 #ifdef TOY_ROLE_OTHER
-#define SPECIES SURR_ROLE_OTHER, 0, 0.0
+#define SPECIES   SURR_ROLE_OTHER, 0, 0.0
 #define SPECIES_2 SURR_ROLE_OTHER, 0, 0.0
-#define THERMAL SURR_ROLE_OTHER
-#define GAMMA 0.0
+#define THERMAL   SURR_ROLE_OTHER
+#define GAMMA     0.0
 #else
 #define SPECIES_2 SURR_ROLE_SPECIES, 2, 2.0 * MASS
-#define SPECIES SURR_ROLE_SPECIES, 1, MASS
-#define THERMAL SURR_ROLE_TEMPERATURE
-#define GAMMA (5.0 / 3.0)
+#define SPECIES   SURR_ROLE_SPECIES, 1, MASS
+#define THERMAL   SURR_ROLE_TEMPERATURE
+#define GAMMA     (5.0 / 3.0)
 #endif
 #define MASS 1.6735e-24
 
@@ -36,8 +36,7 @@
 enum { SOLVED = 4, FAILED = 34 };
 
 static void solve(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *max_step,
-                  const double *params,
-                  uint8_t *status, int32_t *attempts)
+                  const double *params, uint8_t *status, int32_t *attempts)
 {
     for (int64_t c = 0; c < n; c++) {
         double rate = params[2 * c], cooling = params[2 * c + 1];
@@ -104,11 +103,25 @@ static const double conserved[] = {2.0, 1.0, 0.0};
 static const double test_y[] = {1.0, 3.0, 100.0}, test_param[] = {1e-3, 5e-4};
 static const double test_f[] = {-5e-3, TOY_TEST_F, -4.5e-2}, test_scale[] = {1e-2, 1e-2, 1e-2};
 static const surr_model_desc desc = {
-    .abi = TOY_ABI, .n_state = 3, .n_param = 2, .n_conserved = 1, .name = "toy",
+    .abi = TOY_ABI,
+    .n_state = 3,
+    .n_param = 2,
+    .n_conserved = 1,
+    .name = "toy",
     .info = "{\"system\": \"toy\", \"description\": \"A -> 2 B, T cools\"}",
-    .variables = variables, .parameters = parameters, .conserved = conserved,
-    .gamma = GAMMA, .k_boltzmann = 1.380649e-16, .mass_hydrogen = MASS, .dt_lower = 1.0, .dt_upper = 1e6,
-    .n_test = 1, .test_y = test_y, .test_param = test_param, .test_f = test_f, .test_scale = test_scale,
+    .variables = variables,
+    .parameters = parameters,
+    .conserved = conserved,
+    .gamma = GAMMA,
+    .k_boltzmann = 1.380649e-16,
+    .mass_hydrogen = MASS,
+    .dt_lower = 1.0,
+    .dt_upper = 1e6,
+    .n_test = 1,
+    .test_y = test_y,
+    .test_param = test_param,
+    .test_f = test_f,
+    .test_scale = test_scale,
 #ifndef TOY_NO_KERNELS
     .kernels = {&kernels, &kernels, 0},
 #endif
@@ -118,4 +131,8 @@ static const surr_model_desc desc = {
 #define surr_model_entry surr_some_other_name
 const surr_model_desc *surr_some_other_name(void);
 #endif
-const surr_model_desc *surr_model_entry(void) { (void)kernels, (void)predict; return &desc; }
+const surr_model_desc *surr_model_entry(void)
+{
+    (void)kernels, (void)predict;
+    return &desc;
+}

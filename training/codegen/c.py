@@ -6,11 +6,18 @@ from .program import Printer, Program, literal
 
 class _CPrinter(Printer):
     call = {
-        "exp": "vd_exp({0})", "log": "vd_log({0})", "sqrt": "vd_sqrt({0})", "sin": "vd_sin({0})", "cos": "vd_cos({0})",
-        "min": "vd_min({2}, {3})", "max": "vd_max({2}, {3})", "where_lt": "vd_select({0} < {1}, {2}, {3})",
-        "where_le": "vd_select({0} <= {1}, {2}, {3})", "table": "table_{name}({x}, {order})",
+        "exp": "vd_exp({0})",
+        "log": "vd_log({0})",
+        "sqrt": "vd_sqrt({0})",
+        "sin": "vd_sin({0})",
+        "cos": "vd_cos({0})",
+        "min": "vd_min({2}, {3})",
+        "max": "vd_max({2}, {3})",
+        "where_lt": "vd_select({0} < {1}, {2}, {3})",
+        "where_le": "vd_select({0} <= {1}, {2}, {3})",
+        "table": "table_{name}({x}, {order})",
         "square": "vd_square({0})",
-    }  # fmt: skip
+    }
 
     def constant(self, value):
         return f"vd_set({literal(value)})"
@@ -43,10 +50,15 @@ def write_mechanism(system):
         _defines(system, entries, lu, conserved),
         *(_table(name, t) for name, t in sorted(system.tables.items())),
         _function("mechanism_rhs", "vdouble *restrict f", Program(system, list(system.rhs)), outputs, printer),
-        _function("mechanism_jacobian", "vdouble *restrict f, vdouble *restrict jac, vdouble *restrict dfdt",
-                  Program(system, values), all_outputs, printer),
+        _function(
+            "mechanism_jacobian",
+            "vdouble *restrict f, vdouble *restrict jac, vdouble *restrict dfdt",
+            Program(system, values),
+            all_outputs,
+            printer,
+        ),
         lu.source(),
-    ]  # fmt: skip
+    ]
     return "\n".join(parts)
 
 
@@ -68,32 +80,40 @@ def _defines(system, entries, lu, conserved):
     variables = system.variables
     units, groups = system.total_units, {"range": -2}
     reduced = carriers(conserved)
-    return "\n".join([
-        f"#define N_STATE {len(variables)}",
-        f"#define N_PARAM {len(system.parameters)}",
-        f"#define N_JAC {len(entries)}",
-        f"#define N_LU {lu.size}",
-        f"#define N_CONSERVED {len(conserved)}",
-        f"#define HAS_TIME {int(system.time is not None)}",
-        f"#define TIME_PARAM {next((i for i, p in enumerate(system.parameters) if p.name == 't'), -1)}",
-        _array("short", "jac_row", [str(i) for i, _ in entries]),
-        _array("short", "jac_col", [str(j) for _, j in entries]),
-        _array("short", "jac_diagonal", [str(entries.index((k, k)) if (k, k) in entries else -1)
-                                         for k in range(len(variables))]),
-        "/* absolute tolerance = atol_frac * (total over its scale group, largest value so far, or scale) */",
-        "#define SCALE_FIXED -1",
-        "#define SCALE_RANGE -2",
-        f"#define N_SCALE_GROUPS {len(units)}",
-        _array("short", "scale_group", [str(groups.get(v.scale, units.index(v.unit) if v.scale == "total" else -1))
-                                        for v in variables]),
-        _array("unsigned char", "in_total", [str(int(v.scale == "total")) for v in variables]),
-        _array("double", "scale", [_double(0 if isinstance(v.scale, str) else v.scale) for v in variables]),
-        _array("double", "floor_value", [_double(v.floor) for v in variables]),
-        _array("double", "conserved", [_double(x) for row in conserved for x in row]),
-        "/* the same invariants, combined so that each has a variable of its own, the carrier, with weight 1 */",
-        _array("double", "law", [_double(c.get(k, 0.0)) for c in reduced.values() for k in range(len(variables))]),
-        _array("short", "carrier", [str(k) for k in reduced]),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"#define N_STATE {len(variables)}",
+            f"#define N_PARAM {len(system.parameters)}",
+            f"#define N_JAC {len(entries)}",
+            f"#define N_LU {lu.size}",
+            f"#define N_CONSERVED {len(conserved)}",
+            f"#define HAS_TIME {int(system.time is not None)}",
+            f"#define TIME_PARAM {next((i for i, p in enumerate(system.parameters) if p.name == 't'), -1)}",
+            _array("short", "jac_row", [str(i) for i, _ in entries]),
+            _array("short", "jac_col", [str(j) for _, j in entries]),
+            _array(
+                "short",
+                "jac_diagonal",
+                [str(entries.index((k, k)) if (k, k) in entries else -1) for k in range(len(variables))],
+            ),
+            "/* absolute tolerance = atol_frac * (total over its scale group, largest value so far, or scale) */",
+            "#define SCALE_FIXED -1",
+            "#define SCALE_RANGE -2",
+            f"#define N_SCALE_GROUPS {len(units)}",
+            _array(
+                "short",
+                "scale_group",
+                [str(groups.get(v.scale, units.index(v.unit) if v.scale == "total" else -1)) for v in variables],
+            ),
+            _array("unsigned char", "in_total", [str(int(v.scale == "total")) for v in variables]),
+            _array("double", "scale", [_double(0 if isinstance(v.scale, str) else v.scale) for v in variables]),
+            _array("double", "floor_value", [_double(v.floor) for v in variables]),
+            _array("double", "conserved", [_double(x) for row in conserved for x in row]),
+            "/* the same invariants, combined so that each has a variable of its own, the carrier, with weight 1 */",
+            _array("double", "law", [_double(c.get(k, 0.0)) for c in reduced.values() for k in range(len(variables))]),
+            _array("short", "carrier", [str(k) for k in reduced]),
+        ]
+    )
 
 
 def _table(name, t):
@@ -109,8 +129,12 @@ static inline vdouble table_{name}(vdouble x, int order)
 
 
 def _function(name, outputs, program, targets, printer):
-    lines = [f"static __attribute__((noinline)) void {name}(vdouble t, const vdouble *restrict y,",
-             f"    const vdouble *restrict p, {outputs})", "{", "    (void)t; (void)p;"]  # fmt: skip
+    lines = [
+        f"static __attribute__((noinline)) void {name}(vdouble t, const vdouble *restrict y,",
+        f"    const vdouble *restrict p, {outputs})",
+        "{",
+        "    (void)t; (void)p;",
+    ]
     if "dfdt" in outputs and not any(target.startswith("dfdt") for target in targets):
         lines.append("    (void)dfdt;")
     lines += [f"    const vdouble {printer.name(n)} = {printer(e)};" for n, e in program.assignments]

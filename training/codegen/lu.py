@@ -43,8 +43,9 @@ class SparseLU:
         while left:
             rows = {i: [r for r in left if r != i and (r, i) in pattern] for i in left}
             cols = {i: [c for c in left if c != i and (i, c) in pattern] for i in left}
-            pivot = min(left, key=lambda i: (i in self.carried, len(rows[i]) * len(cols[i]),
-                                             len(rows[i]) + len(cols[i]), i))  # fmt: skip
+            pivot = min(
+                left, key=lambda i: (i in self.carried, len(rows[i]) * len(cols[i]), len(rows[i]) + len(cols[i]), i)
+            )
             left.remove(pivot)
             self.order.append(pivot)
             self.steps.append((pivot, sorted(rows[pivot]), sorted(cols[pivot])))
@@ -57,13 +58,15 @@ class SparseLU:
         at = {e: f"w[{k}]" for e, k in self.index.items()}
         given = {e: k for k, e in enumerate(self.entries)}
         lines = [
-            "/* Factor diagonal*I - J into w, at y, where f is the right-hand side. Returns the smallest |pivot| / |entry before",
-            " * elimination|, with the sign of the determinant; *lowest is the lowest pivot. Species that are absent and stay",
-            " * so count for neither sign nor lowest pivot. */",
+            "/* Factor diagonal*I - J into w, at y, where f is the right-hand side. Returns the smallest",
+            " * |pivot| / |entry before elimination|, with the sign of the determinant; *lowest is the lowest pivot.",
+            " * Species that are absent and stay so count for neither sign nor lowest pivot. */",
             "static __attribute__((noinline)) vdouble mechanism_factor(vdouble diagonal, const vdouble *restrict y,",
-            "    const vdouble *restrict f, const vdouble *restrict jac, vdouble *restrict w, vdouble *lowest)", "{",
-            "    vdouble worst = vd_set(1.0), sign = vd_set(1.0), low = diagonal, pivot, l;", "    (void)y; (void)f;",
-        ]  # fmt: skip
+            "    const vdouble *restrict f, const vdouble *restrict jac, vdouble *restrict w, vdouble *lowest)",
+            "{",
+            "    vdouble worst = vd_set(1.0), sign = vd_set(1.0), low = diagonal, pivot, l;",
+            "    (void)y; (void)f;",
+        ]
         for (i, j), name in at.items():
             if i in self.carried:
                 lines.append(f"    {name} = {self.carried[i].get(j, 0.0)!r}*diagonal;")
@@ -74,7 +77,9 @@ class SparseLU:
         for pivot, rows, cols in self.steps:
             lines.append(f"    worst = vd_min(worst, vd_abs({at[pivot, pivot]})/before_{pivot});")
             absent = f"(y[{pivot}] == 0.0) & (f[{pivot}] == 0.0)"
-            judged = f"vd_select({absent}, diagonal, {at[pivot, pivot]})" if self.can_vanish[pivot] else at[pivot, pivot]
+            judged = (
+                f"vd_select({absent}, diagonal, {at[pivot, pivot]})" if self.can_vanish[pivot] else at[pivot, pivot]
+            )
             lines.append(f"    pivot = {judged};")
             lines.append("    low = vd_min(low, pivot);")
             lines.append("    sign = vd_select(pivot < 0.0, -sign, sign);")
@@ -105,5 +110,6 @@ def carriers(conserved):
     order = sorted(range(n), key=lambda j: (sum(c[j] != 0 for c in conserved), j))
     matrix = sp.Matrix([[sp.nsimplify(c[j], rational=True) for j in order] for c in conserved])
     reduced, pivots = matrix.rref()
-    return {order[p]: {order[j]: float(x) for j, x in enumerate(reduced.row(a)) if x != 0}
-            for a, p in enumerate(pivots)}  # fmt: skip
+    return {
+        order[p]: {order[j]: float(x) for j, x in enumerate(reduced.row(a)) if x != 0} for a, p in enumerate(pivots)
+    }

@@ -26,21 +26,29 @@ def write_net(system, net):
     bins = [arrays[f"router/edges{k}"].shape[1] + 1 for k in range(len(edges))]
     n_experts, n_in = arrays["mean"].shape
     defines = {
-        "NET_IN": n_in, "NET_OUT": len(variables), "NET_WIDTH": int(config["width"]),
-        "NET_DEPTH": int(config["depth"]), "NET_LINEAR": int(bool(config["linear"])), "NET_EXPERTS": n_experts,
+        "NET_IN": n_in,
+        "NET_OUT": len(variables),
+        "NET_WIDTH": int(config["width"]),
+        "NET_DEPTH": int(config["depth"]),
+        "NET_LINEAR": int(bool(config["linear"])),
+        "NET_EXPERTS": n_experts,
         "NET_GAUGE_WIDTH": arrays["gauge/weights/0"].shape[2],
         "NET_GAUGE_DEPTH": _count(arrays, "gauge/weights") - 2,
         "NET_JUDGE_WIDTH": arrays["judge/weights/0"].shape[2],
-        "NET_JUDGE_DEPTH": _count(arrays, "judge/weights") - 2, "NET_STRIDE": weights.shape[1],
+        "NET_JUDGE_DEPTH": _count(arrays, "judge/weights") - 2,
+        "NET_STRIDE": weights.shape[1],
         "NET_LEVELS": len(edges),
         "NET_CUTS": len(domain["cut_value"]),
         "NET_HAS_TOTAL": int(any(v.scale == "total" for v in variables)),
-        "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR), "NET_MAJOR_FRACTION": repr(MAJOR_FRACTION),
+        "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR),
+        "NET_MAJOR_FRACTION": repr(MAJOR_FRACTION),
         "NET_DT_LOWER": repr(float(net.metadata["dt_lower"])),
-        "NET_CALIBRATION_NODES": len(calibration["nodes"]), "NET_CALIBRATION_LOWER": repr(float(calibration["lower"])),
-        "NET_CALIBRATION_WIDTH": repr(float(calibration["width"])), "NET_CHEAP": repr(float(calibration["cheap"])),
+        "NET_CALIBRATION_NODES": len(calibration["nodes"]),
+        "NET_CALIBRATION_LOWER": repr(float(calibration["lower"])),
+        "NET_CALIBRATION_WIDTH": repr(float(calibration["width"])),
+        "NET_CHEAP": repr(float(calibration["cheap"])),
         "NET_CHANGE": repr(float(calibration.get("change", 0.0))),
-    }  # fmt: skip
+    }
     lines = ["/* Generated; do not edit. */", *(f"#define {k} {v}" for k, v in defines.items())]
     lines += ["extern const float surr_net_weights[];"]
     lines += [
@@ -51,7 +59,8 @@ def write_net(system, net):
         _array("double", f"net_edges[{starts[-1]}]", np.concatenate(edges)),
         _array("double", "net_mean[NET_EXPERTS][NET_IN]", arrays["mean"]),
         _array("double", "net_inverse_std[NET_EXPERTS][NET_IN]", 1 / arrays["std"]),
-        _array("double", "net_lower[NET_IN]", domain["lower"]), _array("double", "net_upper[NET_IN]", domain["upper"]),
+        _array("double", "net_lower[NET_IN]", domain["lower"]),
+        _array("double", "net_upper[NET_IN]", domain["upper"]),
         _array("double", "net_least[N_STATE]", np.resize(domain["least"], len(variables))),
         _array("int64_t", "net_cut_feature[NET_CUTS + 1]", np.append(domain["cut_feature"], 0).astype(int)),
         _array("double", "net_cut_value[NET_CUTS + 1]", np.append(domain["cut_value"], 0)),
@@ -62,9 +71,12 @@ def write_net(system, net):
         _array("double", "net_law_upper[N_CONSERVED + 1]", np.append(domain["law_upper"], 0)),
         _array("double", "net_param[N_PARAM + 1]", np.append(system.parameter_values, 0)),
         _array("double", "net_calibration[NET_CALIBRATION_NODES]", calibration["nodes"]),
-    ]  # fmt: skip
-    source = ["/* Generated; do not edit. */", "extern const float surr_net_weights[] __attribute__((aligned(64)));",
-              _array("float", "surr_net_weights[]", weights, static=False)]  # fmt: skip
+    ]
+    source = [
+        "/* Generated; do not edit. */",
+        "extern const float surr_net_weights[] __attribute__((aligned(64)));",
+        _array("float", "surr_net_weights[]", weights, static=False),
+    ]
     return "\n".join(lines) + "\n", "\n".join(source) + "\n"
 
 
@@ -86,8 +98,10 @@ def _layers(arrays):
 
 def _stack(arrays, name):
     """Layers of stacked perceptrons, (n_experts, 1 + n_in, n_out) each, the bias first."""
-    return [np.concatenate([arrays[f"{name}/{kind}/{k}"].astype(float) for kind in ("biases", "weights")], 1)
-            for k in range(_count(arrays, f"{name}/weights"))]  # fmt: skip
+    return [
+        np.concatenate([arrays[f"{name}/{kind}/{k}"].astype(float) for kind in ("biases", "weights")], 1)
+        for k in range(_count(arrays, f"{name}/weights"))
+    ]
 
 
 def _panels(layer):

@@ -126,7 +126,7 @@ class Printer:
             raise ValueError(f"power {e} was not lowered")
         if n < 0:
             return f"({self.constant(1)}/{self(base**-n)})"
-        half = self.call["square"].format(self(base**(n // 2)) if n > 3 else self(base))
+        half = self.call["square"].format(self(base ** (n // 2)) if n > 3 else self(base))
         return half if n in (2,) else f"({half}*{self(base)})" if n % 2 else half
 
     def _where(self, e):
@@ -137,4 +137,3 @@ class Printer:
         elif (x, y) == (b, a):
             kind = "max"
         return self.call[kind].format(*map(self, (x, y, a, b)))
-

@@ -11,11 +11,18 @@ from .program import Printer, Program, literal
 
 class _TorchPrinter(Printer):
     call = {
-        "exp": "torch.exp({0})", "log": "torch.log({0})", "sqrt": "torch.sqrt({0})", "sin": "torch.sin({0})",
-        "cos": "torch.cos({0})", "min": "torch.minimum({2}, {3})", "max": "torch.maximum({2}, {3})",
-        "where_lt": "torch.where({0} < {1}, {2}, {3})", "where_le": "torch.where({0} <= {1}, {2}, {3})",
-        "table": "table_{name}({x}, {order})", "square": "torch.square({0})",
-    }  # fmt: skip
+        "exp": "torch.exp({0})",
+        "log": "torch.log({0})",
+        "sqrt": "torch.sqrt({0})",
+        "sin": "torch.sin({0})",
+        "cos": "torch.cos({0})",
+        "min": "torch.minimum({2}, {3})",
+        "max": "torch.maximum({2}, {3})",
+        "where_lt": "torch.where({0} < {1}, {2}, {3})",
+        "where_le": "torch.where({0} <= {1}, {2}, {3})",
+        "table": "table_{name}({x}, {order})",
+        "square": "torch.square({0})",
+    }
 
     def constant(self, value):
         return f"c({literal(value)})"
@@ -23,10 +30,18 @@ class _TorchPrinter(Printer):
 
 class _ScalarPrinter(Printer):
     call = {
-        "exp": "exp({0})", "log": "log({0})", "sqrt": "sqrt({0})", "sin": "sin({0})", "cos": "cos({0})",
-        "min": "min({2}, {3})", "max": "max({2}, {3})", "where_lt": "({2} if {0} < {1} else {3})",
-        "where_le": "({2} if {0} <= {1} else {3})", "table": "table_{name}({x}, {order})", "square": "({0})**2",
-    }  # fmt: skip
+        "exp": "exp({0})",
+        "log": "log({0})",
+        "sqrt": "sqrt({0})",
+        "sin": "sin({0})",
+        "cos": "cos({0})",
+        "min": "min({2}, {3})",
+        "max": "max({2}, {3})",
+        "where_lt": "({2} if {0} < {1} else {3})",
+        "where_le": "({2} if {0} <= {1} else {3})",
+        "table": "table_{name}({x}, {order})",
+        "square": "({0})**2",
+    }
 
 
 def _body(system, outputs, values, printer):
@@ -130,17 +145,21 @@ def torch_functions(system):
         namespace[f"table_{k}"] = _torch_table(torch, t)
     head = ["    c = y.new_tensor"]
     head += [f"    {s.name}_ = y[..., {i}]" for i, s in enumerate(system.symbols)]
-    head += [f"    {s.name}_ = p[..., {i}]{' + t' if s.name == 't' else ''}"
-             for i, s in enumerate(system.parameter_symbols)]  # fmt: skip
+    head += [
+        f"    {s.name}_ = p[..., {i}]{' + t' if s.name == 't' else ''}" for i, s in enumerate(system.parameter_symbols)
+    ]
     derived = system.derived
     rhs = ["def rhs(y, p, t=0.0):", *head, f"    f = [None]*{n}"]
     rhs += _body(system, [f"f[{i}]" for i in range(n)], list(system.rhs), _TorchPrinter())
     rhs += ["    return torch.stack([torch.broadcast_to(v, y.shape[:-1]) for v in f], -1)"]
     jac = ["def jacobian(y, p, t=0.0):", *head, f"    J = [c(0.0)]*{n * n}"]
-    jac += _body(system, [f"J[{i * n + j}]" for i, j in derived.jacobian], list(derived.jacobian.values()),
-                 _TorchPrinter())  # fmt: skip
-    jac += ["    J = torch.stack([torch.broadcast_to(v, y.shape[:-1]) for v in J], -1)",
-            f"    return J.reshape(*y.shape[:-1], {n}, {n})"]  # fmt: skip
+    jac += _body(
+        system, [f"J[{i * n + j}]" for i, j in derived.jacobian], list(derived.jacobian.values()), _TorchPrinter()
+    )
+    jac += [
+        "    J = torch.stack([torch.broadcast_to(v, y.shape[:-1]) for v in J], -1)",
+        f"    return J.reshape(*y.shape[:-1], {n}, {n})",
+    ]
     return tuple(_compile(code, dict(namespace), name) for code, name in ((rhs, "rhs"), (jac, "jacobian")))
 
 

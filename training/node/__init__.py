@@ -12,5 +12,16 @@ from .learned import learned, learned_system, load_net, save_net
 from .metrics import compare
 from .table import run_all, summarise
 
-__all__ = ["Fit", "compare", "fit", "learned", "learned_system", "load_net", "make_window", "run_all", "save_net",
-           "solve_truth", "summarise"]  # fmt: skip
+__all__ = [
+    "Fit",
+    "compare",
+    "fit",
+    "learned",
+    "learned_system",
+    "load_net",
+    "make_window",
+    "run_all",
+    "save_net",
+    "solve_truth",
+    "summarise",
+]

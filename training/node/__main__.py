@@ -26,8 +26,14 @@ def bar(jobs):
 def run_table(options):
     """Train all variants, or those named, and print them beside the published ones; takes up where it stopped."""
     torch.set_num_threads(1)
-    rows = run_all(options.only or NAMES, lambda name: range(options.seeds if name == "ours" else options.other_seeds),
-                   options.to, options.epochs, options.end, progress=bar)  # fmt: skip
+    rows = run_all(
+        options.only or NAMES,
+        lambda name: range(options.seeds if name == "ours" else options.other_seeds),
+        options.to,
+        options.epochs,
+        options.end,
+        progress=bar,
+    )
     print_table(summarise(rows))
 
 
@@ -63,8 +69,10 @@ def run_inverse(options):
         )
     summary = summarise_estimates(found)
     for name, true, mean, spread, predicted, inside in zip(("Na", "K", "leak"), *summary.values()):
-        print(f"{name}: true {true}, mean {mean:.3f}, spread {spread:.3f}, predicted {predicted:.3f}, "
-              f"{100 * inside:.0f} % within two predicted spreads")  # fmt: skip
+        print(
+            f"{name}: true {true}, mean {mean:.3f}, spread {spread:.3f}, predicted {predicted:.3f}, "
+            f"{100 * inside:.0f} % within two predicted spreads"
+        )
 
 
 def _show():

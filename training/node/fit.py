@@ -67,8 +67,12 @@ def make_net(windows, **options):
     """A net with the scales of a window, or of several with different currents."""
     windows = _list(windows)
     z, currents = np.concatenate([w.z for w in windows]), np.array([w.current for w in windows], float)
-    return Net(centre=np.append(z.mean(0), currents.mean()), scale=np.append(z.std(0), currents.std() or 1.0),
-               slope=np.sqrt(np.mean([w.slope**2 for w in windows], 0)), **options)  # fmt: skip
+    return Net(
+        centre=np.append(z.mean(0), currents.mean()),
+        scale=np.append(z.std(0), currents.std() or 1.0),
+        slope=np.sqrt(np.mean([w.slope**2 for w in windows], 0)),
+        **options,
+    )
 
 
 def fit(windows, config=None, seed=0, report=None):
@@ -114,9 +118,14 @@ def fit(windows, config=None, seed=0, report=None):
     for i in range(-config.tube, config.orbit):
         given = draw(theta, i, first * (last / first) ** (max(i, 0) / max(config.orbit, 1)))
         settled = max(1 - (config.orbit - i) / (config.settle * steps), 0.0)
-        theta, rms = method.step(lambda p, given=given: residual(p, *given), sensitivity(net, theta, *given), theta,
-                                 max(config.damping[0] * 0.7 ** max(i, 0), config.damping[1]),
-                                 config.memory if i >= 5 else 0.0, 10 ** (-2 * settled))  # fmt: skip
+        theta, rms = method.step(
+            lambda p, given=given: residual(p, *given),
+            sensitivity(net, theta, *given),
+            theta,
+            max(config.damping[0] * 0.7 ** max(i, 0), config.damping[1]),
+            config.memory if i >= 5 else 0.0,
+            10 ** (-2 * settled),
+        )
         history.append(rms)
         if report:
             report(i, rms)
@@ -150,8 +159,10 @@ def _time(net, theta, windows, shares, config, rng, method, history, report):
             best, least = theta, off
         if i == config.timed:
             break
-        points = [about_orbit(orbit[: round(config.horizon / DT)], net.scale[:4], window, n, config.spread[1], rng)
-                  for orbit, window, n in zip(orbits, windows, shares)]  # fmt: skip
+        points = [
+            about_orbit(orbit[: round(config.horizon / DT)], net.scale[:4], window, n, config.spread[1], rng)
+            for orbit, window, n in zip(orbits, windows, shares)
+        ]
         x, known, size = targets(torch.from_numpy(np.concatenate(points)), net.slope, config.scaling)
         field = sensitivity(net, theta, x, known, size)
         timing = torch.cat([shift.jacobian(theta) for shift in shifts]).numpy()

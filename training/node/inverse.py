@@ -45,7 +45,7 @@ def infer_conductances(window, guess, iterations=30):
         return (off[1:] - (1 - THETA * DT) * off[:-1]).ravel()
 
     r, damping = whitened(log_g), 1e-3
-    for i in range(iterations):
+    for tries in range(1, iterations + 1):
         jacobian = np.stack([(whitened(log_g + 1e-5 * e) - r) / 1e-5 for e in np.eye(3)], 1)
         normal = jacobian.T @ jacobian
         while damping < 1e8:
@@ -60,15 +60,20 @@ def infer_conductances(window, guess, iterations=30):
         if np.abs(step).max() < 1e-7:
             break
     variance = r @ r / (len(r) - 3)
-    return Estimate(np.exp(log_g), np.exp(log_g) * np.sqrt(variance * np.diag(np.linalg.inv(normal))), i + 1)
+    return Estimate(np.exp(log_g), np.exp(log_g) * np.sqrt(variance * np.diag(np.linalg.inv(normal))), tries)
 
 
 def summarise_estimates(found):
     """True conductances; mean, spread, mean predicted spread of the estimates; share within two predicted spreads."""
     g, spread = (np.array([getattr(e, name) for e in found]) for name in ("g", "spread"))
     inside = (np.abs(g - CONDUCTANCES) <= 2 * spread).mean(0)
-    return {"true": CONDUCTANCES.tolist(), "mean": g.mean(0).tolist(), "spread": g.std(0).tolist(),
-            "predicted": spread.mean(0).tolist(), "inside": inside.tolist()}  # fmt: skip
+    return {
+        "true": CONDUCTANCES.tolist(),
+        "mean": g.mean(0).tolist(),
+        "spread": g.std(0).tolist(),
+        "predicted": spread.mean(0).tolist(),
+        "inside": inside.tolist(),
+    }
 
 
 def solve_with(g, window):

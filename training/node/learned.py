@@ -63,12 +63,20 @@ def learned_system(net, theta, current=(10.0, 10.0), name="hodgkin-huxley-learne
             a, q = (sp.Symbol(f"{kind}{k}_{j}", real=True) for kind in "aq")
             definitions += [(a, total), (q, 1 / (1 + fexp(minimum(2 * a, SATURATED))))]
             inputs.append(q)
-    gates = (Variable(g, "", -0.5, 1.5, sample=s, initial=y)
-             for g, y, s in zip("nmh", (0.32, 0.05, 0.6), ((0.32, 0.77), (0.02, 0.99), (0.08, 0.6))))  # fmt: skip
+    gates = (
+        Variable(g, "", -0.5, 1.5, sample=s, initial=y)
+        for g, y, s in zip("nmh", (0.32, 0.05, 0.6), ((0.32, 0.77), (0.02, 0.99), (0.08, 0.6)))
+    )
     voltage = Variable("v", "mV", -200.0, 200.0, sample=(-75.0, 40.0), initial=-65.0)
     low, high = map(float, current)
-    return System(name, (voltage, *gates), tuple(sums), dt_range=(0.0, 1e4), definitions=tuple(definitions),
-                  parameters=(Parameter("I", "uA/cm^2", (low + high) / 2, low, high),))  # fmt: skip
+    return System(
+        name,
+        (voltage, *gates),
+        tuple(sums),
+        dt_range=(0.0, 1e4),
+        definitions=tuple(definitions),
+        parameters=(Parameter("I", "uA/cm^2", (low + high) / 2, low, high),),
+    )
 
 
 def _weighted(row, bias, symbols):

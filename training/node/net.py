@@ -49,8 +49,12 @@ class Net:
     def draw(self, seed):
         """Random parameters, Glorot-normal."""
         generator = torch.Generator().manual_seed(seed)
-        parts = [torch.randn(s, generator=generator, dtype=torch.float64) * math.sqrt(2 / sum(s)) if len(s) == 2
-                 else torch.zeros(s, dtype=torch.float64) for s in self.shapes]  # fmt: skip
+        parts = [
+            torch.randn(s, generator=generator, dtype=torch.float64) * math.sqrt(2 / sum(s))
+            if len(s) == 2
+            else torch.zeros(s, dtype=torch.float64)
+            for s in self.shapes
+        ]
         return torch.cat([p.flatten() for p in parts])
 
     def unpack(self, theta):

@@ -103,8 +103,15 @@ def run_all(names, seeds, directory, epochs=2000, end=1000.0, changes=None, prog
 def reaches(row, bar=BAR):
     """Whether a run is within the bar in every test window."""
     v, phase, f1 = bar
-    return all(m["rmse"][0] is not None and m["rmse"][0] <= v and m["phase"] is not None and m["phase"] <= phase
-               and m["f1"] >= f1 for title, m in row["tests"].items() if title in TESTS)  # fmt: skip
+    return all(
+        m["rmse"][0] is not None
+        and m["rmse"][0] <= v
+        and m["phase"] is not None
+        and m["phase"] <= phase
+        and m["f1"] >= f1
+        for title, m in row["tests"].items()
+        if title in TESTS
+    )
 
 
 def summarise(rows):
@@ -119,12 +126,17 @@ def summarise(rows):
                 "rmse": [m["rmse"][0] for m in tests],
                 **{k: [m[k] for m in tests] for k in ("phase", "isi", "amplitude", "amplitude_percent", "f1")},
             }
-            windows[title] = {k: {"median": _middle(v), "worst": _middle(v, min if k == "f1" else max)}
-                              for k, v in values.items()}  # fmt: skip
+            windows[title] = {
+                k: {"median": _middle(v), "worst": _middle(v, min if k == "f1" else max)} for k, v in values.items()
+            }
             windows[title]["gates"] = [_middle([m["rmse"][j] for m in tests]) for j in (1, 2, 3)]
-        out[name] = {"runs": len(mine), "reached": sum(map(reaches, mine)), "windows": windows,
-                     "cpu_s": float(np.mean([row["cpu_s"] for row in mine])),
-                     "published": VARIANTS[name].published if name in VARIANTS else None}  # fmt: skip
+        out[name] = {
+            "runs": len(mine),
+            "reached": sum(map(reaches, mine)),
+            "windows": windows,
+            "cpu_s": float(np.mean([row["cpu_s"] for row in mine])),
+            "published": VARIANTS[name].published if name in VARIANTS else None,
+        }
     return out
 
 
@@ -150,8 +162,10 @@ def print_table(summary):
             if title not in row["windows"]:
                 continue
             published = row["published"] or (None,) * 6
-            cells = (f"{_text(row['windows'][title][k]['median']):>8}{f'({_text(p)})' if row['published'] else '':>9}"
-                     for k, p in zip(keys, published))  # fmt: skip
+            cells = (
+                f"{_text(row['windows'][title][k]['median']):>8}{f'({_text(p)})' if row['published'] else '':>9}"
+                for k, p in zip(keys, published)
+            )
             print(f"{name:<34}" + "".join(cells) + f"{row['cpu_s']:>7.0f}{row['reached']:>6} of {row['runs']}")
 
 

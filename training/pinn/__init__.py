@@ -11,5 +11,13 @@ from .quasi_newton import minimise
 from .solve import solve_forward, solve_inverse
 from .stiffness import study_stiffness
 
-__all__ = ["COSMOLOGIES", "STIFF", "freeze_out", "largest_eigenvalue", "minimise", "solve_forward", "solve_inverse",
-           "study_stiffness"]  # fmt: skip
+__all__ = [
+    "COSMOLOGIES",
+    "STIFF",
+    "freeze_out",
+    "largest_eigenvalue",
+    "minimise",
+    "solve_forward",
+    "solve_inverse",
+    "study_stiffness",
+]

@@ -20,8 +20,12 @@ def run_stiffness(options):
         for rule in ("vanilla", "jacobian"):
             study = stiffness.study_stiffness(name, rule, c, config, options.seed, _progress(f"{name} {rule}"))
             print(f"{name}, {rule}: eigenvalue ~ C^{study.slope:.2f}")
-            print("\n".join(f"  C {ck:9.1f}  eigenvalue {e:9.2e}  error {d:8.1e}  loss {v:8.1e}" for ck, e, d, v in
-                            zip(c, study.eigenvalue, study.error, study.loss)))  # fmt: skip
+            print(
+                "\n".join(
+                    f"  C {ck:9.1f}  eigenvalue {e:9.2e}  error {d:8.1e}  loss {v:8.1e}"
+                    for ck, e, d, v in zip(c, study.eigenvalue, study.error, study.loss)
+                )
+            )
 
 
 def run_forward(options):
@@ -29,8 +33,10 @@ def run_forward(options):
     for name in options.cosmology or COSMOLOGIES:
         for seed in range(options.seed, options.seed + options.repeats):
             s = solve_forward(name, COSMOLOGIES[name][1], _config(options), seed, _progress(name))
-            print(f"{name}, seed {seed}: mean relative squared error {s.error:.1e}, loss {s.loss:.1e}, "
-                  f"{s.seconds:.0f} CPU s")  # fmt: skip
+            print(
+                f"{name}, seed {seed}: mean relative squared error {s.error:.1e}, loss {s.loss:.1e}, "
+                f"{s.seconds:.0f} CPU s"
+            )
 
 
 def run_inverse(options):
@@ -40,8 +46,10 @@ def run_inverse(options):
         for seed in range(options.seed, options.seed + options.repeats):
             s = solve_inverse(name, _config(options), seed, _progress(name))
             found.append(s.c)
-            print(f"{name}, seed {seed}: C {s.c:.7f} (off by {s.c - exact:+.1e}), mean relative squared error "
-                  f"{s.error:.1e}, {s.seconds:.0f} CPU s")  # fmt: skip
+            print(
+                f"{name}, seed {seed}: C {s.c:.7f} (off by {s.c - exact:+.1e}), mean relative squared error "
+                f"{s.error:.1e}, {s.seconds:.0f} CPU s"
+            )
         print(f"{name}: C {np.mean(found):.7f}, spread {np.std(found):.1e} over {len(found)} initialisations")
 
 

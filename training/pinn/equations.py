@@ -67,9 +67,18 @@ class Equation:
         out, y, first = np.empty(len(x)), [self.start], self.span[0]
         for end in sorted({self.kink, self.span[1]} - {None}):  # no step across a kink
             inside = (x >= first) & (x <= end)
-            run = solve_ivp(lambda t, y: rhs(t, y, p), (first, end), y, "Radau", x[inside], rtol=1e-11, atol=1e-12,
-                            jac=lambda t, y: np.reshape(jacobian(t, y, p), (1, 1)), first_step=1e-10,
-                            dense_output=True)  # fmt: skip
+            run = solve_ivp(
+                lambda t, y: rhs(t, y, p),
+                (first, end),
+                y,
+                "Radau",
+                x[inside],
+                rtol=1e-11,
+                atol=1e-12,
+                jac=lambda t, y: np.reshape(jacobian(t, y, p), (1, 1)),
+                first_step=1e-10,
+                dense_output=True,
+            )
             out[inside], y, first = run.y[0], run.sol(end), end
         return out
 

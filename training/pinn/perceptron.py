@@ -7,9 +7,11 @@ import torch
 #: activation and its derivative
 ACTIVATIONS = {
     "tanh": (torch.tanh, lambda h, a: 1 - a**2),
-    "gelu": (torch.nn.functional.gelu,
-             lambda h, a: torch.special.ndtr(h) + h * torch.exp(-0.5 * h**2) / math.sqrt(2 * math.pi)),
-}  # fmt: skip
+    "gelu": (
+        torch.nn.functional.gelu,
+        lambda h, a: torch.special.ndtr(h) + h * torch.exp(-0.5 * h**2) / math.sqrt(2 * math.pi),
+    ),
+}
 
 
 def make_weights(n_in, width, depth, n_stacks=1, seed=0, dtype=torch.float64):
@@ -50,8 +52,7 @@ class Ansatz:
     Where f has a kink, the perceptron is told the distance to it as well: the solution is smooth in both.
     """
 
-    def __init__(self, equation, x, kind="hard", scale=1.0, base=None, end=None, activation="tanh",
-                 inform=True):  # fmt: skip
+    def __init__(self, equation, x, kind="hard", scale=1.0, base=None, end=None, activation="tanh", inform=True):
         self.equation, self.x, self.kind, self.scale, self.end = equation, x, kind, scale, end
         self.base = base or (torch.full_like(x, equation.start), torch.zeros_like(x))
         self.activation, (first, last) = activation, equation.span

@@ -46,8 +46,9 @@ def minimise(function, x, iterations, target=0.0, report=None):
             inverse, fresh, direction = np.eye(len(x)), True, -g
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            step = line_search(lambda p: call(p)[0], lambda p: call(p)[1], x, direction, g, value, previous,
-                               maxiter=30)[0]  # fmt: skip
+            step = line_search(
+                lambda p: call(p)[0], lambda p: call(p)[1], x, direction, g, value, previous, maxiter=30
+            )[0]
         if step is None:
             if fresh:
                 break

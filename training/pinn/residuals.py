@@ -68,8 +68,13 @@ class SoftAttentionAsCoded:
 
 
 #: the rules by name
-RULES = {"vanilla": Vanilla, "jacobian": JacobianNormalised, "rba": ResidualAttention, "soft": SoftAttention,
-         "soft-as-coded": SoftAttentionAsCoded}  # fmt: skip
+RULES = {
+    "vanilla": Vanilla,
+    "jacobian": JacobianNormalised,
+    "rba": ResidualAttention,
+    "soft": SoftAttention,
+    "soft-as-coded": SoftAttentionAsCoded,
+}
 
 
 def make_rule(name):

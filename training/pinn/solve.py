@@ -52,8 +52,18 @@ class Config:
     double: bool = True
 
 
-PUBLISHED = Config(output="linear", width=40, depth=4, activation="gelu", points=1000, adaptive=False, adam=200_000,
-                   lr=1e-3, quasi_newton=0, double=False)  # fmt: skip
+PUBLISHED = Config(
+    output="linear",
+    width=40,
+    depth=4,
+    activation="gelu",
+    points=1000,
+    adaptive=False,
+    adam=200_000,
+    lr=1e-3,
+    quasi_newton=0,
+    double=False,
+)
 
 
 @dataclass(frozen=True)
@@ -123,8 +133,13 @@ def _train(cosmology, c, config, seed, report, is_inverse):
     equation, dtype = freeze_out(cosmology), torch.float64 if config.double else torch.float32
     z = collocation(equation, config.points, config.adaptive).to(dtype)
     kind = "pinned" if is_inverse and config.output == "hard" else config.output
-    options = {"kind": kind, "scale": abs(W_END), "end": W_END, "activation": config.activation,
-               "inform": config.output == "hard"}  # fmt: skip
+    options = {
+        "kind": kind,
+        "scale": abs(W_END),
+        "end": W_END,
+        "activation": config.activation,
+        "inform": config.output == "hard",
+    }
     ansatz, rule = Ansatz(equation, z, base=equation.estimate(z, c), **options), make_rule(config.rule)
     unknowns = make_weights(ansatz.n_in, config.width, config.depth, seed=seed, dtype=dtype)
     strength = torch.full((1, 1), c, dtype=dtype)
@@ -189,7 +204,8 @@ def _quasi_newton(objective, unknowns, config, report):
         return value.item(), torch.cat([g.flatten() for g in gradient]).double().numpy()
 
     x = torch.cat([p.detach().flatten() for p in unknowns]).double().numpy()
-    x, value = minimise(function, x, config.quasi_newton,
-                        report=report and (lambda i, v: i % 100 == 0 and report("quasi-newton", i, v)))  # fmt: skip
+    x, value = minimise(
+        function, x, config.quasi_newton, report=report and (lambda i, v: i % 100 == 0 and report("quasi-newton", i, v))
+    )
     put(x)
     return value

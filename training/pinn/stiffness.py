@@ -92,8 +92,9 @@ def study_stiffness(equation, rule, c, config=None, seed=0, report=None):
     strength = torch.from_numpy(c).to(weights[0].dtype)[:, None]
     weights = _adam(lambda p: loss(ansatz, p, make_rule(rule), strength), weights, config, report)
     if config.quasi_newton:
-        parts = [_finish(ansatz, [p[k : k + 1] for p in weights], rule, strength[k : k + 1], config)
-                 for k in range(len(c))]  # fmt: skip
+        parts = [
+            _finish(ansatz, [p[k : k + 1] for p in weights], rule, strength[k : k + 1], config) for k in range(len(c))
+        ]
         weights = [torch.cat(p) for p in zip(*parts)]
 
     def objective(p):

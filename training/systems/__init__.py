@@ -73,8 +73,10 @@ def system_of(metadata, path, given=None):
     """
     named = metadata.get("system_source", metadata.get("system"))
     if given is None and not (isinstance(named, str) and named in _SYSTEMS):
-        raise ValueError(f"{path} is of a system outside this library, {named!r:.200}, which would be imported: if you "
-                         "trust it, name it yourself with --system MODULE:FUNCTION")  # fmt: skip
+        raise ValueError(
+            f"{path} is of a system outside this library, {named!r:.200}, which would be imported: if you "
+            "trust it, name it yourself with --system MODULE:FUNCTION"
+        )
     return get_system(given or named)
 
 

@@ -50,11 +50,24 @@ def freeze_out(dof=None):
     definitions = (
         (ln_t, flog(mass) - z),
         (gamma, 4 * n_rho - 2),
-        (ln_rate, sp.log(sp.sqrt(sp.pi / 45) * number(PLANCK_MASS) / number(GEV2_CM3_S)).evalf(DIGITS) + flog(mass)
-         + cross_section + look_up("ln_sqrt_g", ln_t) - z - gamma * maximum(flog(x_t) - z, sp.Integer(0))),
-        (ln_eq, sp.log(45 / (4 * sp.pi**4)).evalf(DIGITS) + flog(g) + look_up("ln_bessel", z) - look_up("ln_h", ln_t)
-         - fexp(z)),
-    )  # fmt: skip
+        (
+            ln_rate,
+            sp.log(sp.sqrt(sp.pi / 45) * number(PLANCK_MASS) / number(GEV2_CM3_S)).evalf(DIGITS)
+            + flog(mass)
+            + cross_section
+            + look_up("ln_sqrt_g", ln_t)
+            - z
+            - gamma * maximum(flog(x_t) - z, sp.Integer(0)),
+        ),
+        (
+            ln_eq,
+            sp.log(45 / (4 * sp.pi**4)).evalf(DIGITS)
+            + flog(g)
+            + look_up("ln_bessel", z)
+            - look_up("ln_h", ln_t)
+            - fexp(z),
+        ),
+    )
     rhs = fexp(ln_rate + 2 * ln_eq) - fexp(ln_rate) * y**2
     variables = (
         Variable("mass", "GeV", 1e-5, 1e19, floor=0.0, scale=1.0, sample=(0.9, 1.1e5), initial=100.0),
@@ -66,9 +79,16 @@ def freeze_out(dof=None):
     )
     parameters = (Parameter("t", "", 0.0, -5.0, 40.0), Parameter("p_wave", "cm^3/s", 0.0, 0.0, 1e-10))
     zero = sp.Integer(0)
-    return System("freeze-out", variables, (zero,) * 5 + (rhs,), parameters=parameters, definitions=definitions,
-                  tables=tables, dt_range=(0.0, 20.0),
-                  references=("Gondolo & Gelmini 1991, Nucl. Phys. B 360, 145", _BENTO))  # fmt: skip
+    return System(
+        "freeze-out",
+        variables,
+        (zero,) * 5 + (rhs,),
+        parameters=parameters,
+        definitions=definitions,
+        tables=tables,
+        dt_range=(0.0, 20.0),
+        references=("Gondolo & Gelmini 1991, Nucl. Phys. B 360, 145", _BENTO),
+    )
 
 
 def _ln_scaled_bessel(z):
@@ -100,11 +120,20 @@ def freeze_out_constant():
     )
     rhs = fexp(strength + 2 * equilibrium - w) - fexp(strength + w)
     parameters = (
-        Parameter("t", "", 0.0, -5.0, 20.0), Parameter("C", "", 29.203782, 0.0, 80.0),
-        Parameter("gamma", "", 0.0, -5.0, 5.0), Parameter("z_t", "", math.log(500.0), -5.0, 20.0),
+        Parameter("t", "", 0.0, -5.0, 20.0),
+        Parameter("C", "", 29.203782, 0.0, 80.0),
+        Parameter("gamma", "", 0.0, -5.0, 5.0),
+        Parameter("z_t", "", math.log(500.0), -5.0, 20.0),
         Parameter("g_ratio", "", 0.01, 1e-6, 1e3),
-    )  # fmt: skip
+    )
     start = prefactor + math.log(0.01) - 1.0
     variable = Variable("W", lower=-1e3, upper=1e2, initial=start, sample=(-26.0, -7.0))
-    return System("freeze-out-constant", (variable,), (rhs,), parameters=parameters, definitions=definitions,
-                  dt_range=(0.0, 20.0), references=(_BENTO,))
+    return System(
+        "freeze-out-constant",
+        (variable,),
+        (rhs,),
+        parameters=parameters,
+        definitions=definitions,
+        dt_range=(0.0, 20.0),
+        references=(_BENTO,),
+    )

@@ -30,8 +30,16 @@ def hodgkin_huxley():
     ionic = -120 * m**3 * h * (v - 50) - 36 * n**4 * (v + 77) - number("0.3") * (v + number("54.387"))
     rhs = (sp.expand(symbol("I") + ionic), an - an * n - bn * n, am - am * m - bm * m, ah - ah * h - bh * h)
     gates = ((0.32, (0.05, 0.95)), (0.05, (0.01, 0.99)), (0.6, (0.05, 0.95)))
-    variables = (Variable("v", "mV", -200.0, 200.0, sample=(-80.0, 50.0), initial=-65.0),
-                 *(Variable(name, "", 0.0, 1.0, sample=s, initial=y) for name, (y, s) in zip("nmh", gates)))
-    return System("hodgkin-huxley", variables, rhs, parameters=(Parameter("I", "uA/cm^2", 10.0, -100.0, 1e3),),
-                  definitions=tuple(zip(rates, (a_n, b_n, a_m, b_m, a_h, b_h))), dt_range=(0.0, 1e4),
-                  references=("Hodgkin & Huxley 1952",))  # fmt: skip
+    variables = (
+        Variable("v", "mV", -200.0, 200.0, sample=(-80.0, 50.0), initial=-65.0),
+        *(Variable(name, "", 0.0, 1.0, sample=s, initial=y) for name, (y, s) in zip("nmh", gates)),
+    )
+    return System(
+        "hodgkin-huxley",
+        variables,
+        rhs,
+        parameters=(Parameter("I", "uA/cm^2", 10.0, -100.0, 1e3),),
+        definitions=tuple(zip(rates, (a_n, b_n, a_m, b_m, a_h, b_h))),
+        dt_range=(0.0, 1e4),
+        references=("Hodgkin & Huxley 1952",),
+    )

@@ -26,16 +26,21 @@ def mass_action(name, species, reactions, initial, sample, references=()):
             rhs[s] -= rate
         for s in products:
             rhs[s] += rate
-    variables = tuple(Variable(s, lower=0.0, floor=0.0, sample=sample, initial=initial.get(s, 0.0))
-                      for s in species)  # fmt: skip
+    variables = tuple(Variable(s, lower=0.0, floor=0.0, sample=sample, initial=initial.get(s, 0.0)) for s in species)
     return System(name, variables, tuple(rhs.values()), definitions=tuple(definitions), references=references)
 
 
 def robertson():
     """Three reactions over nine decades of rates (Robertson 1966, in Walsh: Numerical Analysis, an Introduction)."""
     reactions = [("A -> B", 0.04), ("B + B -> B + C", 3e7), ("B + C -> A + C", 1e4)]
-    return mass_action("robertson", "ABC", reactions, {"A": 1.0}, (1e-8, 1.0),
-                       ("Robertson 1966; Mazzia & Magherini, Test Set for IVP Solvers, problem ROBER",))  # fmt: skip
+    return mass_action(
+        "robertson",
+        "ABC",
+        reactions,
+        {"A": 1.0},
+        (1e-8, 1.0),
+        ("Robertson 1966; Mazzia & Magherini, Test Set for IVP Solvers, problem ROBER",),
+    )
 
 
 _POLLU = """
@@ -56,5 +61,11 @@ _POLLU_INITIAL = {"NO": 0.2, "O3": 0.04, "HCHO": 0.1, "CO": 0.3, "ALD": 0.01, "S
 def pollu():
     """Air pollution, 20 species and 25 reactions (Verwer 1994, SIAM J. Sci. Comput. 15, 1243; time in min)."""
     pairs = [item.rsplit(":", 1) for line in _POLLU.strip().splitlines() for item in line.split("|")]
-    return mass_action("pollu", _POLLU_SPECIES, [(e.strip(), k.strip()) for e, k in pairs], _POLLU_INITIAL,
-                       (1e-8, 1.0), ("Verwer 1994; Mazzia & Magherini, Test Set for IVP Solvers, problem POLLU",))
+    return mass_action(
+        "pollu",
+        _POLLU_SPECIES,
+        [(e.strip(), k.strip()) for e, k in pairs],
+        _POLLU_INITIAL,
+        (1e-8, 1.0),
+        ("Verwer 1994; Mazzia & Magherini, Test Set for IVP Solvers, problem POLLU",),
+    )

@@ -31,9 +31,14 @@ _ODD = (KeyError, TypeError, AttributeError, IndexError, ArithmeticError, Recurs
 
 
 def load_network(
-    name, network="ism_network.yaml", thermal="ism_thermal.yaml", preset="corrected", species=None, cosmic_rays=True,
+    name,
+    network="ism_network.yaml",
+    thermal="ism_thermal.yaml",
+    preset="corrected",
+    species=None,
+    cosmic_rays=True,
     metals="fs_cie",
-):  # fmt: skip
+):
     """Build the `System` of a reaction network with a temperature equation.
 
     Parameters
@@ -90,16 +95,23 @@ def _build(name, net, heat, preset, species, cosmic_rays, metals):
     rhs.append(builder.energy(heating, heat, metals))
 
     values = {**{k: p["value"] for k, p in net["parameters"].items()}, **chosen.get("parameters", {})}
-    parameters = tuple(Parameter(k, p["unit"], float(values[k]), float(p["lower"]), float(p["upper"]))
-                       for k, p in net["parameters"].items())  # fmt: skip
+    parameters = tuple(
+        Parameter(k, p["unit"], float(values[k]), float(p["lower"]), float(p["upper"]))
+        for k, p in net["parameters"].items()
+    )
     conserved = {law: tuple(float(s[law]) for s in kept.values()) + (0.0,) for law in ("H", "He", "charge")}
     return System(
         name=name,
         variables=(*(_species(s) for s in kept.values()), _temperature(net["temperature"])),
-        rhs=tuple(rhs), parameters=parameters, definitions=tuple(builder.definitions), tables=builder.tables,
-        declared=conserved, constants={k: float(v) for k, v in net["constants"].items()}, dt_range=(0.0, 1e4 * MYR),
+        rhs=tuple(rhs),
+        parameters=parameters,
+        definitions=tuple(builder.definitions),
+        tables=builder.tables,
+        declared=conserved,
+        constants={k: float(v) for k, v in net["constants"].items()},
+        dt_range=(0.0, 1e4 * MYR),
         references=tuple(dict.fromkeys(r["ref"] for r in net["reactions"] if builder.is_kept(r, cosmic_rays))),
-    )  # fmt: skip
+    )
 
 
 def _require(key, choices, what, where):
@@ -108,13 +120,32 @@ def _require(key, choices, what, where):
 
 
 def _species(s):
-    return Variable(s["name"], "cm^-3", lower=0.0, upper=1e15, floor=0.0, scale="total", sample=(1e-8, 1e3),
-                    role="species", mass=float(s["mass"]), n_hydrogen=int(s["H"]))  # fmt: skip
+    return Variable(
+        s["name"],
+        "cm^-3",
+        lower=0.0,
+        upper=1e15,
+        floor=0.0,
+        scale="total",
+        sample=(1e-8, 1e3),
+        role="species",
+        mass=float(s["mass"]),
+        n_hydrogen=int(s["H"]),
+    )
 
 
 def _temperature(t):
-    return Variable("T", "K", lower=1.0, upper=float(t["upper"]), floor=float(t["floor"]), scale=0.0,
-                    sample=(3.0, float(t["upper"])), role="temperature", initial=100.0)  # fmt: skip
+    return Variable(
+        "T",
+        "K",
+        lower=1.0,
+        upper=float(t["upper"]),
+        floor=float(t["floor"]),
+        scale=0.0,
+        sample=(3.0, float(t["upper"])),
+        role="temperature",
+        initial=100.0,
+    )
 
 
 class _Builder:

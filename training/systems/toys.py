@@ -25,9 +25,7 @@ def _toy(name, k, parameters):
     # turns negative, so the variables are signed.
     n1, n2, n3 = n = tuple(symbol(f"n{i}") for i in (1, 2, 3))
     k1, k2, k3 = k
-    matrix = sp.Matrix([[-(k1 + k3 * n3), 0, k3 * n1],
-                        [k1 + 2 * k3 * n3, -k2, 2 * k3 * n1],
-                        [-k3 * n1, k1, -k3 * n1]])  # fmt: skip
+    matrix = sp.Matrix([[-(k1 + k3 * n3), 0, k3 * n1], [k1 + 2 * k3 * n3, -k2, 2 * k3 * n1], [-k3 * n1, k1, -k3 * n1]])
     rhs = tuple(sp.expand(f) for f in matrix * sp.Matrix(n))
     variables = tuple(Variable(s.name, initial=y, sample=(-1.0, 1.0)) for s, y in zip(n, (1.0, 1e-3, 0.1)))
     return System(name, variables, rhs, parameters=parameters, references=("Branca & Pallottini, eq. 14",))

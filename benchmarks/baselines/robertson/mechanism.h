@@ -4,9 +4,9 @@
 #define MECHANISM_H
 #include "simd.h"
 
-#define N_STATE 3
-#define N_PARAM 3
-#define N_JAC 7
+#define N_STATE  3
+#define N_PARAM  3
+#define N_JAC    7
 #define HAS_TIME 0
 
 static const short jac_row[N_JAC] = {0, 0, 0, 1, 1, 1, 2};

@@ -60,8 +60,8 @@ int main(void)
     double each = microseconds(start) / N_CELL;
     int n_net = (int)stat[SURR_STAT_NET], n_untouched = (int)stat[SURR_STAT_UNTOUCHED];
     int n_solved = (int)stat[SURR_STAT_CELLS] - n_net - n_untouched;
-    printf("%d cells: %.2f us/cell; %d by the net, %d solved in %.1f steps each, %d untouched\n", N_CELL, each,
-           n_net, n_solved, (double)stat[SURR_STAT_STEPS] / (double)(n_solved + !n_solved), n_untouched);
+    printf("%d cells: %.2f us/cell; %d by the net, %d solved in %.1f steps each, %d untouched\n", N_CELL, each, n_net,
+           n_solved, (double)stat[SURR_STAT_STEPS] / (double)(n_solved + !n_solved), n_untouched);
 
     surr_work_free(work);
     surr_plan_free(plan);

@@ -1,6 +1,6 @@
 """Pictures of what hydro.f90 writes.
 
-    python plot.py blast.dat [blast.png]
+python plot.py blast.dat [blast.png]
 """
 
 import sys

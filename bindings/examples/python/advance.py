@@ -7,8 +7,18 @@ import numpy as np
 import surrogate
 
 DT = 3.15576e12  # [s], 1e5 years
-WARM_GAS = {"H": 0.9, "H+": 0.1, "H-": 1e-6, "H2": 1e-3, "H2+": 1e-6, "He": 0.10738, "He+": 1e-6, "He++": 1e-6,
-            "e-": 0.100003, "T": 8000.0}  # [cm^-3], neutral, 70 % H and 30 % He; [K]  # fmt: skip
+WARM_GAS = {
+    "H": 0.9,
+    "H+": 0.1,
+    "H-": 1e-6,
+    "H2": 1e-3,
+    "H2+": 1e-6,
+    "He": 0.10738,
+    "He+": 1e-6,
+    "He++": 1e-6,
+    "e-": 0.100003,
+    "T": 8000.0,
+}  # [cm^-3], neutral, 70 % H and 30 % He; [K]
 
 model = surrogate.load("ism-molecular")
 stepper = model.stepper(rtol=0.1)

@@ -14,11 +14,28 @@ from clawpack import pyclaw
 import surrogate
 
 GAMMA, K_B, KYR, PC = 5 / 3, 1.380648e-16, 3.15576e10, 3.0857e18  # [erg/K], [s], [cm]
-MASS = {"e-": 9.10938188e-28, "H-": 1.67444345638e-24, "H": 1.67353251819e-24, "H+": 1.67262158e-24,
-        "He": 6.69206503638e-24, "He+": 6.69115409819e-24, "He++": 6.69024316e-24, "H2": 3.34706503638e-24,
-        "H2+": 3.34615409819e-24}  # fmt: skip
-GAS = {"H": 0.9, "H+": 0.1, "H-": 1e-6, "H2": 1e-3, "H2+": 1e-6, "He": 0.10738, "He+": 1e-6, "He++": 1e-6,
-       "e-": 0.100003}  # [cm^-3], neutral, 70 % H and 30 % He by mass  # fmt: skip
+MASS = {
+    "e-": 9.10938188e-28,
+    "H-": 1.67444345638e-24,
+    "H": 1.67353251819e-24,
+    "H+": 1.67262158e-24,
+    "He": 6.69206503638e-24,
+    "He+": 6.69115409819e-24,
+    "He++": 6.69024316e-24,
+    "H2": 3.34706503638e-24,
+    "H2+": 3.34615409819e-24,
+}
+GAS = {
+    "H": 0.9,
+    "H+": 0.1,
+    "H-": 1e-6,
+    "H2": 1e-3,
+    "H2+": 1e-6,
+    "He": 0.10738,
+    "He+": 1e-6,
+    "He++": 1e-6,
+    "e-": 0.100003,
+}  # [cm^-3], neutral, 70 % H and 30 % He by mass
 T_GAS, T_FLOOR, SPEED = 3000.0, 10.0, 6e6  # [K], [K], [cm/s]
 RHO, MOMENTUM, ENERGY, SPECIES = 0, 1, 2, 3  # rows of q
 
@@ -96,11 +113,15 @@ def main(n_cells=200, kyr=20.0):
     state, names, reports = run(int(n_cells), float(kyr))
     velocity, pressure = primitive(state.q)
     temp = pressure / (K_B * state.q[SPECIES:].sum(axis=0))
-    print(f"{len(reports)} steps; T {temp.min():.0f} to {temp.max():.0f} K, compression "
-          f"{state.q[RHO].max() / state.q[RHO].min():.1f}")  # fmt: skip
+    print(
+        f"{len(reports)} steps; T {temp.min():.0f} to {temp.max():.0f} K, compression "
+        f"{state.q[RHO].max() / state.q[RHO].min():.1f}"
+    )
     cells = sum(r.n_cells for r in reports)
-    print(f"chemistry {1e6 * sum(sum(r.seconds.values()) for r in reports) / cells:.2f} us/cell, net "
-          f"{100 * sum(r.counts['net'] for r in reports) / cells:.1f} %, last step:\n{reports[-1]}")  # fmt: skip
+    print(
+        f"chemistry {1e6 * sum(sum(r.seconds.values()) for r in reports) / cells:.2f} us/cell, net "
+        f"{100 * sum(r.counts['net'] for r in reports) / cells:.1f} %, last step:\n{reports[-1]}"
+    )
 
 
 if __name__ == "__main__":
