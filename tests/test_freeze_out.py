@@ -14,7 +14,7 @@ from surrogate.training.plasma import BOSON, FERMION, DegreesOfFreedom, degrees_
 from surrogate.training.systems.freeze_out import GEV2_CM3_S, PLANCK_MASS, freeze_out
 
 import surrogate
-from surrogate.relic import OMEGA_PER_MASS, Y_START
+from surrogate.apps.relic import OMEGA_PER_MASS, Y_START
 
 # T [GeV], h, g: Saikawa & Shirai 2020 (JCAP 08, 011); the first outside the QCD transition, the second about it
 OUTSIDE = (
