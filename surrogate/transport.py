@@ -30,10 +30,18 @@ class Transport:
         self.comm, self.timeout, self.error = comm, timeout, None
         self.requests = [MPI.REQUEST_NULL] * (2 * comm.size)
         self._handle = ffi.new_handle(self)
-        self._functions = ffi.new("surr_transport *", {
-            "context": self._handle, "rank": comm.rank, "gather": lib.surr_py_gather, "send": lib.surr_py_send,
-            "receive": lib.surr_py_receive, "wait": lib.surr_py_wait, "progress": lib.surr_py_progress,
-        })
+        self._functions = ffi.new(
+            "surr_transport *",
+            {
+                "context": self._handle,
+                "rank": comm.rank,
+                "gather": lib.surr_py_gather,
+                "send": lib.surr_py_send,
+                "receive": lib.surr_py_receive,
+                "wait": lib.surr_py_wait,
+                "progress": lib.surr_py_progress,
+            },
+        )
 
     def run(self, exchange, work):
         """One exchange of the engine; returns its report."""
@@ -108,14 +116,14 @@ def wait_until(is_done, owner):
             continue
         time.sleep(2e-5)  # there may be more ranks than cores
         if owner.timeout is not None and time.perf_counter() - start > owner.timeout:
-            _abandoned.append(owner)
+            _abandoned.append((owner, is_done))
             raise RanksError(
                 f"rank {owner.comm.rank} of {owner.comm.size} has waited for another for {owner.timeout:g} s: it has "
                 "failed or takes no step. End the run with comm.Abort(), or give a longer timeout"
             )
 
 
-# ---- what the engine calls --------------------------------------------------------------------------------------------
+# ---- what the engine calls ------------------------------------------------------------------------------------------
 
 
 def _guarded(context, function):

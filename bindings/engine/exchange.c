@@ -29,7 +29,7 @@ struct surr_exchange {
     int32_t n_rank, *node; /* NULL: all on one */
     double min_gain;
     int64_t interval, age;
-    int is_even; /* nobody had much more to do than the others in the last flush */
+    int is_even;           /* nobody had much more to do than the others in the last flush */
     double *load, planned; /* of all, when the plan was made; that of this rank */
     int32_t n_move, *from, *to;
     double *amount;
@@ -242,7 +242,8 @@ static int32_t send_away(const run *x, double share, int32_t first, int32_t n)
     start = spend(&x->report->wait_seconds, start);
     for (int32_t i = 0; i < n && code == SURR_OK; i++) {
         int64_t spent = 0;
-        if (parcels[i].came_back) code = surr_queue_put(x->work, parcels[i].n, parcels[i].which, parcels[i].back, &spent);
+        if (parcels[i].came_back)
+            code = surr_queue_put(x->work, parcels[i].n, parcels[i].which, parcels[i].back, &spent);
         x->report->moved_work -= (double)spent;
     }
     spend(&x->report->pack_seconds, start);

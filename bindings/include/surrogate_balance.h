@@ -90,10 +90,11 @@ typedef struct surr_transport {
     void (*progress)(void *context);
 } surr_transport;
 
-typedef struct surr_exchange surr_exchange; /* what is remembered from one exchange to the next; of one thread at a time */
-typedef struct surr_exchange_report {       /* of one exchange on this rank */
-    double load_before, load_after;         /* largest over mean work of all ranks, as expected before and after moves */
-    double moved_work;                      /* done here for others, less that done elsewhere for this rank */
+typedef struct surr_exchange
+    surr_exchange;                    /* what is remembered from one exchange to the next; of one thread at a time */
+typedef struct surr_exchange_report { /* of one exchange on this rank */
+    double load_before, load_after;   /* largest over mean work of all ranks, as expected before and after moves */
+    double moved_work;                /* done here for others, less that done elsewhere for this rank */
     double solver_seconds;
     double plan_seconds, pack_seconds, wait_seconds; /* the first with the wait for the last rank */
     int64_t cells, bytes, messages;                  /* sent from here: cells, and with them results of others */

@@ -252,8 +252,7 @@ int32_t surr_mpi_set_d(surr_balancer *b, const char *key, int32_t key_len, doubl
 {
     if (!b) return surr_set_error(SURR_E_ARG, "the balancer is NULL: create one first");
     const double lower = is_word(key, key_len, "interval") ? 1.0 : is_word(key, key_len, "min_gain") ? 1e-6 : 0.0;
-    if (!(v >= lower && v <= 1e9))
-        return fail(SURR_E_ARG, "the value is %g: give one within the range of the key", v);
+    if (!(v >= lower && v <= 1e9)) return fail(SURR_E_ARG, "the value is %g: give one within the range of the key", v);
     if (is_word(key, key_len, "min_gain")) b->min_gain = v;
     else if (is_word(key, key_len, "interval")) b->interval = (int64_t)v;
     else if (is_word(key, key_len, "timeout")) b->timeout = v;
