@@ -6,20 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surrogate._engine import ffi, lib
+from surrogate.codes import PHASES, STATUS_WORDS, Status
 from surrogate.errors import check
 
-#: Name of every cell status, by its number.
-STATUS_NAMES = {}
-for _name in ("NET", "OUTSIDE", "ERROR", "AUDIT", "SOLVER", "MASKED", "BAD_INPUT", "FAILED", "STALLED"):
-    _code, _text = getattr(lib, f"SURR_CELL_{_name}"), ffi.new("char[32]")
-    lib.surr_status_name(_code, _text, len(_text))
-    STATUS_NAMES[_code] = ffi.string(_text).decode()
+#: Name of every cell status that a step can leave, by its number.
+STATUS_NAMES = {code: words for code, words in STATUS_WORDS.items() if code != Status.QUEUED}
 
 #: First status of the cells that were left alone.
-UNTOUCHED = lib.SURR_CELL_MASKED
+UNTOUCHED = Status.MASKED
 
 AUDIT_QUANTILES = (0.5, 0.9, 0.99, 1.0)
-PHASES = ("gather", "net", "solver", "scatter")
 
 
 @dataclass(frozen=True)
@@ -180,4 +176,4 @@ def audit_quantiles(counts: NDArray[np.int64]) -> dict[float, float]:
 
 def fraction_accepted(counts: dict[str, int], n_advanced: int) -> float:
     """Share of `n_advanced` cells that took the net."""
-    return counts[STATUS_NAMES[lib.SURR_CELL_NET]] / n_advanced if n_advanced else float("nan")
+    return counts[STATUS_NAMES[Status.NET]] / n_advanced if n_advanced else float("nan")

@@ -162,12 +162,12 @@ def link_static(cc, objects, entry, archive):
 def kernel_source():
     """Directory of kernel.c: in the checkout, or installed beside the package."""
     here = Path(__file__).resolve().parent
-    for place in (here.parent / "bindings" / "src", here.parent / "engine_src"):
+    for place in (here.parent / "bindings" / "kernel", here.parent / "kernel"):
         if (place / "kernel.c").exists():
             return place
     import surrogate
 
-    return Path(surrogate.__file__).parent / "engine_src"
+    return Path(surrogate.__file__).parent / "kernel"
 
 
 def run(command):

@@ -1,8 +1,10 @@
 /* Works: the memory of one thread of the host, and how a call is cut into blocks that the plan's threads share. */
-#include "engine.h"
+#include "work.h"
+#include "error.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }

@@ -8,7 +8,8 @@
  * On both sides HANDLING is added to what moves: a rank that sends the work of dozens of others would be the last to
  * finish, for packing and unpacking takes it as long as that share of the work (0.1 us for a hard cell of 50 us, and
  * its messages). */
-#include "engine.h"
+#include "bits.h"
+#include "error.h"
 
 #include "surrogate_balance.h"
 

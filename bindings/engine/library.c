@@ -4,11 +4,13 @@
  * `surrogate export` ends a library with a seal: a magic word, the length of what is before it, and two sums over that.
  * A library without one, made by hand or stripped, is looked at as far as its ELF header goes. A seal tells damage; it
  * is no signature, and whoever writes a model library can run code in its host. */
-#include "engine.h"
+#include "library.h"
+#include "error.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #ifdef __ELF__

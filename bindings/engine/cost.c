@@ -4,7 +4,9 @@
  * Work is counted in attempts, each two, but one for a cell that is done by the solver's quick first attempt, which
  * takes half as long. So counted it is proportional to time, to 15 %, and no clock is needed. A solver of the host's
  * counts no attempts: its calls are timed, and microseconds are its work. */
-#include "engine.h"
+#include "bits.h"
+#include "error.h"
+#include "work.h"
 
 #include "surrogate_balance.h"
 

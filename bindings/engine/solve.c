@@ -1,16 +1,9 @@
-/* Who solves what the net does not: the model's own solver, or one of the host's. */
-#include "engine.h"
+/* The solver of the model or of the host, for the cells that the net does not take. */
+#include "solve.h"
+#include "convert.h"
 
-int32_t surr_plan_set_fallback(surr_plan *p, host_solver *advance, void *context)
-{
-    if (!p) return surr_fail(SURR_E_ARG, "plan is NULL: create one first");
-    if (p->committed)
-        return surr_fail(SURR_E_STATE, "the plan is committed and cannot change any more: create another");
-    p->host_solver = advance;
-    p->host_context = context;
-    p->fallback = advance ? FALLBACK_HOST : FALLBACK_SOLVER;
-    return SURR_OK;
-}
+_Static_assert(SURR_SOLVED == SURR_CELL_SOLVER && SURR_GIVEN_UP == SURR_CELL_FAILED && SURR_STUCK == SURR_CELL_STALLED,
+               "model_abi.h and surrogate_codes.def name the same statuses");
 
 /* The host's solver runs in the host's floating-point environment, and its results are believed only where they make
  * sense: a cell that comes back negative, infinite or out of range has failed. */

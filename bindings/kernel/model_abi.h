@@ -34,6 +34,11 @@ typedef struct surr_parameter {
     double lower, upper; /* inclusive range of a meaningful input */
 } surr_parameter;
 
+/* What solve says of a cell: SURR_CELL_SOLVER, _FAILED and _STALLED of surrogate.h. */
+#define SURR_SOLVED   4
+#define SURR_GIVEN_UP 34
+#define SURR_STUCK    36
+
 typedef struct surr_solver_options {
     double rtol;      /* local error per step: |e_k| <= rtol*|y_k| + atol_frac*scale_k */
     double atol_frac; /* scale_k: total of the cell over variables of one unit, largest value so far, or a constant */

@@ -62,8 +62,16 @@ static const tableau RODAS3_MIDDLE = {
     .c = {{0}, {4}, {-0.75, -0.25}, {11.0 / 3.0, -1, -32.0 / 3.0}},
 };
 
-/* The method of the quick attempt. */
-#define QUICK_METHOD RODAS3_MIDDLE
+/* The method of the steps, and that of the quick attempt at the whole interval. A model that is compiled with
+ * -DSURR_METHOD=NAME takes another of the tables above: `surrogate export --cflags=-DSURR_METHOD=NAME`. */
+#ifndef SURR_METHOD
+#define SURR_METHOD RODAS5P
+#endif
+#ifndef SURR_QUICK_METHOD
+#define SURR_QUICK_METHOD RODAS3_MIDDLE
+#endif
+#define METHOD       SURR_METHOD
+#define QUICK_METHOD SURR_QUICK_METHOD
 
 /* Largest h gamma lambda for a mode that grows as exp(lambda t): the relative error that R(h lambda) then makes is
  * about the tolerance, and h lambda well below the pole of R at 1/gamma. */

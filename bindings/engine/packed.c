@@ -3,7 +3,12 @@
  * Packed cells are four arrays, one after the other: time steps [n], variables [n][n_state], longest steps of the
  * solver [n], parameters [n][n_param]. The solver works on them in place; outcomes replace the time steps, so that the
  * first n * (1 + n_state) numbers go back. */
-#include "engine.h"
+#include "clock.h"
+#include "error.h"
+#include "solve.h"
+#include "work.h"
+
+#include <string.h>
 
 #include "surrogate_balance.h"
 

@@ -1,10 +1,14 @@
 /* The queue: what the net does not take waits for a flush.
  *
  * Cells are kept as the solver takes them, so that a flush solves them where they are. Solving and settling (back to
- * the host's fields) are separate, so that cells can be solved elsewhere in between: see exchange.c. */
-#include "engine.h"
+ * the host's fields) are separate, so that cells can be solved elsewhere in between: see packed.c. */
+#include "queue.h"
+#include "convert.h"
+#include "error.h"
+#include "quantities.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void queue_free(queue *q)
 {
@@ -46,8 +50,7 @@ static int resize_calls(queue *q, int32_t n_slot, int64_t room)
            resize(&q->status, room, sizeof *q->status) && resize(&q->dtype, room, sizeof *q->dtype);
 }
 
-/* Room for one call more, all of whose cells may have to wait. */
-static int32_t make_room(queue *q, const surr_plan *p, int64_t n_cell)
+int32_t queue_make_room(queue *q, const surr_plan *p, int64_t n_cell)
 {
     const int64_t needed = q->n + n_cell;
     if (needed > q->room) {
@@ -67,13 +70,9 @@ static int32_t make_room(queue *q, const surr_plan *p, int64_t n_cell)
 
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
 
-typedef struct queuing {
-    const call *call;
-    queue *queue;
-} queuing;
-
-static void append_cells(queue *q, const surr_model_desc *d, const call *c, scratch *s)
+void queue_append_cells(queue *q, const call *c, scratch *s)
 {
+    const surr_model_desc *d = c->plan->model->desc;
     int64_t at = atomic_fetch_add_explicit(&q->n, s->n_todo, memory_order_relaxed);
     for (int32_t j = 0; j < s->n_todo; j++, at++) {
         const int64_t i = s->todo[j];
@@ -95,25 +94,7 @@ static void append_cells(queue *q, const surr_model_desc *d, const call *c, scra
     }
 }
 
-static void queue_cells(void *context, scratch *s, int64_t first, int32_t n)
-{
-    const queuing *job = context;
-    const call *c = job->call;
-    double t0 = seconds_now();
-    block_gather(c, s, first, n);
-    s->seconds[SURR_PHASE_GATHER] += seconds_now() - t0;
-    s->defer = 1;
-    block_advance(c->plan, s);
-    s->defer = 0;
-    double t1 = seconds_now();
-    append_cells(job->queue, c->plan->model->desc, c, s);
-    block_finish(c, s);
-    block_scatter(c, s);
-    s->seconds[SURR_PHASE_SCATTER] += seconds_now() - t1;
-}
-
-/* Remembers where the results of a call go, if any of its cells waits. */
-static void append_call(queue *q, const call *c, int64_t n_before)
+void queue_append_call(queue *q, const call *c, int64_t n_before)
 {
     if (q->n == n_before) return;
     const int32_t n_slot = c->plan->n_slot;
@@ -124,48 +105,6 @@ static void append_call(queue *q, const call *c, int64_t n_before)
     q->status[q->n_call] = c->status;
     q->dtype[q->n_call] = c->dtype;
     q->n_call++;
-}
-
-static int32_t enqueue(call *c, surr_work *w)
-{
-    queue *q = &w->queue;
-    int32_t code = make_room(q, c->plan, c->n_cell);
-    if (code != SURR_OK) return code;
-    const int64_t n_before = q->n;
-    code = work_run(w, c->n_cell, 0, queue_cells, &(queuing){.call = c, .queue = q});
-    if (code != SURR_OK) return code;
-    append_call(q, c, n_before);
-    if (c->stat) memcpy(c->stat, w->stat, sizeof w->stat);
-    return w->n_flagged ? SURR_FLAGGED : SURR_OK;
-}
-
-static int32_t check_and_enqueue(call *c, surr_work *w)
-{
-    int32_t code = check_call(c, w);
-    if (code == SURR_OK && c->plan->on_failure)
-        code = surr_fail(SURR_E_UNSUPPORTED, "\"on_failure\" is \"error\": a queue cannot undo the calls before. Use "
-                                             "\"flag\", or surr_step");
-    if (code == SURR_OK) code = work_enter(w);
-    if (code != SURR_OK) return code;
-    c->dt *= c->plan->time;
-    code = enqueue(c, w);
-    work_leave(w);
-    return code;
-}
-
-int32_t surr_queue(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, void *const *base,
-                   const int64_t *stride, int32_t dtype, const void *index, uint8_t *status, int64_t *stat)
-{
-    if (!base) return surr_fail(SURR_E_ARG, "base is NULL: give an array with one pointer per slot");
-    call c = call_of_fields(p, n_cell, dt, base, stride, dtype, index, status, stat);
-    return check_and_enqueue(&c, w);
-}
-
-int32_t surr_queue_block(const surr_plan *p, surr_work *w, int64_t n_cell, double dt, double *q, int64_t cell_stride,
-                         int64_t slot_stride, const void *index, uint8_t *status, int64_t *stat)
-{
-    call c = call_of_block(p, n_cell, dt, q, cell_stride, slot_stride, index, status, stat);
-    return check_and_enqueue(&c, w);
 }
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
@@ -186,13 +125,15 @@ static void write_cell(const surr_plan *p, const queue *q, int64_t i, int is_adv
     for (int32_t s = 0; s < p->n_slot; s++) {
         const slot *f = &p->slots[s];
         if (f->flags & SURR_F_INPUT) continue;
-        if (is_output(f->quantity)) write_value(p, q, i, s, attempt_cost(p) * q->attempts[i]);
+        if (f->kind == KIND_OUTPUT) write_value(p, q, i, s, attempt_cost(p) * q->attempts[i]);
         else if (is_advanced) write_value(p, q, i, s, y[f->target]);
     }
 }
 
-static void settle_cells(const surr_plan *p, queue *q, scratch *s)
+void queue_settle(queue *q, const surr_plan *p, scratch *s, int64_t first, int32_t n)
 {
+    s->first = first;
+    s->n = s->m = n;
     for (int32_t c = 0; c < s->n; c++) {
         const int64_t i = s->first + c, call = q->origin[i];
         uint8_t status = q->outcome[i] == SURR_CELL_SOLVER ? q->reason[i] : q->outcome[i];
@@ -204,53 +145,4 @@ static void settle_cells(const surr_plan *p, queue *q, scratch *s)
         s->status[c] = status;
         s->attempts[c] = q->attempts[i];
     }
-}
-
-/* Cells first .. first + n - 1, in place, save those with a result from elsewhere. */
-static void solve_waiting(const surr_plan *p, queue *q, fp_state host, int64_t first, int64_t n)
-{
-    const surr_model_desc *d = p->model->desc;
-    for (int64_t i = first, end = first; i < first + n; i = end) {
-        while (end < first + n && q->outcome[end] == SURR_CELL_QUEUED) end++;
-        if (end > i) {
-            const double start = seconds_now();
-            solve_cells(p, host, end - i, q->y + i * d->n_state, q->dt + i, q->max_step + i, q->params + i * d->n_param,
-                        q->outcome + i, q->attempts + i);
-            cost_book(p, q, NULL, i, end - i, seconds_now() - start);
-        }
-        while (end < first + n && q->outcome[end] != SURR_CELL_QUEUED) end++;
-    }
-}
-
-static void solve_and_settle(void *context, scratch *s, int64_t first, int32_t n)
-{
-    surr_work *w = context;
-    const surr_plan *p = w->plan;
-    queue *q = &w->queue;
-    double t0 = seconds_now();
-    s->first = first;
-    s->n = s->m = n;
-    solve_waiting(p, q, s->host, first, n);
-    double t1 = seconds_now();
-    s->seconds[SURR_PHASE_SOLVER] += t1 - t0;
-    settle_cells(p, q, s);
-    count_cells(s);
-    s->seconds[SURR_PHASE_SCATTER] += seconds_now() - t1;
-}
-
-int32_t surr_flush(surr_work *w, int64_t *stat)
-{
-    if (!w) return surr_fail(SURR_E_ARG, "work is NULL: create one first, one per thread");
-    int32_t code = work_enter(w);
-    if (code != SURR_OK) return code;
-    code = work_run(w, w->queue.n, 0, solve_and_settle, w);
-    if (code == SURR_OK) {
-        cost_learn(&w->queue);
-        w->queue.n = 0;
-        w->queue.n_call = 0;
-        if (stat) memcpy(stat, w->stat, sizeof w->stat);
-        if (w->n_flagged) code = SURR_FLAGGED;
-    }
-    work_leave(w);
-    return code;
 }

@@ -1,22 +1,18 @@
 /* Who advances a cell: the net where it pays to ask it and it vouches for the tolerance, the stiff solver elsewhere. */
-#include "engine.h"
+#include "bits.h"
+#include "block.h"
+#include "clock.h"
+#include "error.h"
+#include "solve.h"
 
 #include <float.h>
 #include <math.h>
-#include <time.h>
 
 /* Bins of the audit. */
 #define ERROR_MIN       1e-8
 #define BINS_PER_DECADE 20.0
 /* Species below this fraction of the total count neither for labels nor for the audit. */
 #define TRACE 1e-10
-
-double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Whether the audit draws this cell: from its own bits, so that the draw is the same in any batch and on any rank. */
 static int is_drawn(const surr_plan *p, const double *y, double dt)
@@ -153,7 +149,6 @@ static void solve_all(const surr_plan *p, scratch *s)
     if (!s->defer) solve_cells(p, s->host, s->m, s->y, s->dt, s->max_step, s->params, s->state, s->attempts);
 }
 
-/* Advances the cells of a block; with s->defer, s->todo[0 .. n_todo-1] are left for the queue. */
 void block_advance(const surr_plan *p, scratch *s)
 {
     if (s->m == 0) return;
