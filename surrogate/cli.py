@@ -182,5 +182,5 @@ def print_config(options, _rest):
 
 def hand_over(name, _options, rest):
     """Run the module of that name, which needs the extra ``training``, or the demo."""
-    module = "surrogate.demo" if name == "demo" else f"surrogate.training.{name}"
+    module = "surrogate.demo" if name == "demo" else f"surrogate.training.commands.{name}"
     return importlib.import_module(module).main(rest)

@@ -213,8 +213,8 @@ class Model:
     def _shipped_net(self):
         """The net of a model of this package as TorchScript, from the model file that is part of the package, too."""
         try:
-            from surrogate.training.export import shipped_files
-            from surrogate.training.torch_export import load_predictor, trace
+            from surrogate.training.codegen.library import shipped_files
+            from surrogate.training.nets.torch_export import load_predictor, trace
         except ImportError as error:
             raise ModelError(
                 f"model.torch() reads the model file of {self.path.stem}, which needs what nets are trained "

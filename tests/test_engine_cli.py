@@ -120,7 +120,7 @@ def test_every_error_of_a_user_is_one_line(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.so").write_text("text")
     (tmp_path / "own.py").write_text(
-        "from surrogate.training.system import System, Variable\ngo = lambda: System('mine', (Variable('x'),), (0,))\n"
+        "from surrogate.training.systems import System, Variable\ngo = lambda: System('mine', (Variable('x'),), (0,))\n"
     )
     with h5py.File("other.h5", "w") as file:
         file["x"] = 1.0

@@ -14,7 +14,7 @@ from scipy.stats import qmc
 
 from surrogate.demo import make_gas
 
-from .systems.network import MYR, YEAR
+from ..systems.network import MYR, YEAR
 
 #: mass fractions of hydrogen and helium nuclei
 X, Y = 0.7, 0.3
