@@ -1,17 +1,17 @@
 """Steppers: a model with options and working memory, bound to one thread or rank."""
 
 import math
-import threading
 from collections.abc import Mapping
 from importlib.metadata import version
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from surrogate import waiting
 from surrogate._engine import ffi, lib
-from surrogate.cells import address, lay_out, spread
+from surrogate.cells import Cells, address, lay_out, spread
 from surrogate.errors import CellsError, check, last_message
-from surrogate.report import STATUS_NAMES, make_report
+from surrogate.report import STATUS_NAMES, Report, make_report
 
 
 class Stepper:
@@ -46,7 +46,7 @@ class Stepper:
             library = "the fingerprint of model library, instruction set (isa) and options"
             self._ranks.agree_on({"model": model.name, **options, library: self._fingerprint()})
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items() if value is not None)
         where = "" if self.comm is None else f", on {self.comm.size} ranks"
         return f"<stepper of {self.model.name}: {options}{where}>"
@@ -61,7 +61,16 @@ class Stepper:
         check(lib.surr_work_fingerprint(self._work, number))
         return f"{number[0] & (2**64 - 1):016x}"
 
-    def step(self, cells, dt, *, params=None, mask=None, index=None, max_step=None):
+    def step(
+        self,
+        cells: Cells,
+        dt: ArrayLike,
+        *,
+        params: Mapping[str, ArrayLike] | None = None,
+        mask: ArrayLike | None = None,
+        index: ArrayLike | None = None,
+        max_step: ArrayLike | None = None,
+    ) -> Report:
         """Advance every cell by `dt`, in place.
 
         Parameters
@@ -93,6 +102,8 @@ class Stepper:
             An argument cannot be used; no cell was changed. A bad *cell* raises nothing, see ``report.status``.
         CellsError
             ``on_failure="error"`` and some cell could not be advanced; no cell was changed.
+        RanksError
+            With a communicator: another rank could not take part.
         """
         if self.comm is None:
             return self._run(*self._prepare(cells, dt, params, mask, index, max_step))
@@ -104,7 +115,15 @@ class Stepper:
         self._was_uneven = report.balance.measured[0] > 1 + self._ranks.tolerance  # the same on all ranks
         return report
 
-    def failures(self, cells, dt, report, *, params=None, most=10):
+    def failures(
+        self,
+        cells: Cells,
+        dt: ArrayLike,
+        report: Report,
+        *,
+        params: Mapping[str, ArrayLike] | None = None,
+        most: int = 10,
+    ) -> list[dict]:
         """The cells that a step has left alone because the solver gave them up, for a report of a fault.
 
         Parameters
@@ -276,39 +295,3 @@ def _as_number(value, convert, what):
 def _check_scalar_dt(dt):
     if isinstance(dt, float) and not (math.isfinite(dt) and dt > 0):
         raise ValueError(f"dt is {dt}: give a positive finite time step")
-
-
-_cache = threading.local()
-
-
-def step(
-    cells, dt, *, model="ism-molecular", rtol=1e-2, params=None, mask=None, index=None, threads=1, audit=0.0, comm=None
-):
-    """Advance cells in one line; see `Stepper.step` and `Model.stepper` for the arguments.
-
-    Steppers are kept per thread, so that repeated calls do not set up anything anew.
-
-    Parameters
-    ----------
-    model : str or path-like
-        As in `surrogate.load`; default "ism-molecular".
-    rtol : float
-        Default 1e-2.
-
-    Returns
-    -------
-    Report
-    """
-    from surrogate.model import load
-
-    key = (str(model), rtol, threads, audit, None if comm is None else id(comm))
-    steppers = _cache.__dict__.setdefault("steppers", {})
-    if key not in steppers:
-        if comm is None:
-            loaded = load(model)
-        else:
-            from surrogate import mpi
-
-            loaded = mpi.Ranks(comm).agree(lambda: load(model))
-        steppers[key] = loaded.stepper(rtol=rtol, threads=threads, audit=audit, comm=comm)
-    return steppers[key].step(cells, dt, params=params, mask=mask, index=index)

@@ -34,7 +34,7 @@ def costs(work):
 def work_of(cost):
     """Work on each cell that took `cost` attempts: two each, but one for the quick first attempt if that was enough.
 
-    As in bindings/src/cost.c.
+    As in bindings/engine/cost.c.
     """
     return np.where(cost == 1, 1.0, 2.0 * cost)
 

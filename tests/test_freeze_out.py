@@ -14,7 +14,7 @@ from surrogate.training.systems.freeze_out import GEV2_CM3_S, PLANCK_MASS, freez
 from surrogate.training.systems.plasma import BOSON, FERMION, DegreesOfFreedom, degrees_of_freedom, ideal_gas
 
 import surrogate
-from surrogate.relic import OMEGA_PER_MASS, Y_START
+from surrogate.apps.relic import OMEGA_PER_MASS, Y_START
 
 # T [GeV], h, g: Saikawa & Shirai 2020 (JCAP 08, 011); the first outside the QCD transition, the second about it
 OUTSIDE = (

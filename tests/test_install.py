@@ -86,6 +86,7 @@ def clean_venv(sources):
     listed = run([bin_ / "pip", "list", "--format=freeze", "--disable-pip-version-check"])
     names = {line.split("==")[0] for line in listed.split()} - {"pip", "setuptools", "wheel"}
     assert names == {"stiff-surrogate", "numpy", "cffi", "pycparser"}
+    assert next(bin_.parent.glob("lib/*/site-packages/surrogate/py.typed")), "type checkers are told"
     return bin_
 
 

@@ -162,12 +162,12 @@ def link_static(cc, objects, entry, archive):
 def kernel_source():
     """Directory of kernel.c: in the checkout, or installed beside the package."""
     here = Path(__file__).resolve().parent.parent.parent
-    for place in (here / "bindings" / "src", here / "engine_src"):
+    for place in (here / "bindings" / "kernel", here / "kernel"):
         if (place / "kernel.c").exists():
             return place
     import surrogate
 
-    return Path(surrogate.__file__).parent / "engine_src"
+    return Path(surrogate.__file__).parent / "kernel"
 
 
 def run(command):
