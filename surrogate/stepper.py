@@ -7,7 +7,6 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surrogate import waiting
 from surrogate._engine import ffi, lib
 from surrogate.cells import Cells, address, lay_out, spread
 from surrogate.errors import CellsError, check, last_message
@@ -29,7 +28,6 @@ class Stepper:
         self.comm = comm
         self._options = {"atol_frac": None, **reals, **integers, **words, "max_step": max_step}
         self._names = [v.name for v in model.variables]
-        self._threads = integers["threads"]
         if comm is None:
             self._plan = _make_plan(model, reals, integers, words)
             self._make_work()
@@ -38,7 +36,7 @@ class Stepper:
 
             self._ranks = mpi.Ranks(comm, **ranks)
             can_wait = words["on_failure"] == "flag"  # else a queue could not undo what the net did
-            self._is_balanced, self._was_uneven = self._ranks.is_balanced and can_wait, True
+            self._is_balanced = self._ranks.is_balanced and can_wait
             self._plan = self._ranks.agree(lambda: _make_plan(model, reals, integers, words))
             self._ranks.agree(self._make_work)
             shared = {"threads", "timeout"} ^ {*self._options, *ranks}  # all but these
@@ -108,12 +106,10 @@ class Stepper:
         if self.comm is None:
             return self._run(*self._prepare(cells, dt, params, mask, index, max_step))
         prepared = self._ranks.agree(lambda: self._prepare(cells, dt, params, mask, index, max_step))
-        if self._is_balanced and self._was_uneven:
-            report = self._run_balanced(*prepared)
-        else:  # no queue, no overhead
-            report = self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)), self.model)
-        self._was_uneven = report.balance.measured[0] > 1 + self._ranks.tolerance  # the same on all ranks
-        return report
+        if self._is_balanced and self._ranks.is_due:
+            return self._run_balanced(*prepared)
+        # no queue, no overhead
+        return self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)), self.model)
 
     def failures(
         self,
@@ -185,7 +181,7 @@ class Stepper:
         call = _Call(self, layout, inputs, shape)
         try:
             self._ranks.agree(lambda: check(call(lib.surr_queue)))
-            done = self._ranks.exchange(self._work, self._threads)
+            done = self._ranks.exchange(self._work)
             call.seconds[lib.SURR_PHASE_SOLVER] += done.solver_seconds
             self._ranks.agree(lambda: check(call.flush()))
             return self._ranks.sum_report(call.report(self._work), self.model, done)
@@ -244,9 +240,9 @@ class _Call:
         code = function(*arguments, stat)
         if code >= 0:
             self.stat += list(stat)
-            self.seconds += waiting.seconds(self._handles[1])
+            self.seconds += _seconds(self._handles[1])
             if stat[lib.SURR_STAT_OUTSIDE] or function is lib.surr_queue:
-                self.outside += waiting.outside(self._handles[1], len(self.outside))
+                self.outside += _outside(self._handles[1], len(self.outside))
         return code
 
     def report(self, work):
@@ -255,6 +251,20 @@ class _Call:
         check(lib.surr_work_audit(work, ffi.from_buffer("int64_t[]", audit)))
         stat, seconds = self.stat.tolist(), self.seconds.tolist()
         return make_report(self.model, self.rtol, self.status, self.cost, stat, seconds, audit, self.outside)
+
+
+def _seconds(work):
+    """Seconds of the last call, by phase."""
+    spent = ffi.new("double[]", lib.SURR_NPHASE)
+    check(lib.surr_work_seconds(work, spent))
+    return list(spent)
+
+
+def _outside(work, n):
+    """Cells of the last call outside the domain of the net, by reason; array of shape (n,)."""
+    count = np.empty(n, dtype=np.int64)
+    check(lib.surr_work_outside(work, ffi.from_buffer("int64_t[]", count)))
+    return count
 
 
 def _make_plan(model, reals, integers, words):
