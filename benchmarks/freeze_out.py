@@ -18,7 +18,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from surrogate.training import get_system
 from surrogate.training.codegen import numba_functions, write_mechanism
-from surrogate.training.export import export_model
+from surrogate.training.codegen.library import export_model
 from surrogate.training.populations import box
 
 import surrogate

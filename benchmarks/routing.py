@@ -18,8 +18,8 @@ import tempfile
 from dataclasses import replace
 
 import numpy as np
-from surrogate.training.calibrate import CHEAP, Calibration, Domain, from_plain, load_trained
-from surrogate.training.export import export_model
+from surrogate.training.codegen.library import export_model
+from surrogate.training.nets.calibration import CHEAP, Calibration, Domain, from_plain, load_trained
 
 import surrogate
 

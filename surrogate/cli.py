@@ -26,17 +26,21 @@ COMMANDS = {
     "info": Command("surrogate.commands.info", "variables, parameters, ranges and provenance of a model"),
     "config": Command("surrogate.commands.config", "flags and files for building a host code"),
     "demo": Command("surrogate.demo", "advance cells and show the result", "demo"),
-    "labels": Command("surrogate.training.labels", "solve sampled cells, for training", "training"),
-    "train": Command("surrogate.training.train", "train a surrogate from labels", "training"),
+    "labels": Command("surrogate.training.commands.labels", "solve sampled cells, for training", "training"),
+    "train": Command("surrogate.training.commands.train", "train a surrogate from labels", "training"),
     "calibrate": Command(
-        "surrogate.training.calibrate", "decide from held-out labels what a model may be trusted with", "training"
+        "surrogate.training.commands.calibrate",
+        "decide from held-out labels what a model may be trusted with",
+        "training",
     ),
     "evaluate": Command(
-        "surrogate.training.evaluate",
+        "surrogate.training.commands.evaluate",
         "errors, acceptance and coverage of a model on test labels, with plots",
         "training",
     ),
-    "export": Command("surrogate.training.export", "generate and compile the model library of a system", "training"),
+    "export": Command(
+        "surrogate.training.commands.export", "generate and compile the model library of a system", "training"
+    ),
 }
 #: what the extras bring, by the names under which it is imported; all else that is missing is the user's own
 EXTRAS = {"mpi4py", "torch", "sympy", "scipy", "yaml", "h5py", "numba", "tqdm", "matplotlib"}

@@ -57,7 +57,7 @@ def mutants(request):
 def build(tmp_path_factory):
     """``build(name, **options)`` -> (System, loaded Model), compiled once per session."""
     from surrogate.training import get_system
-    from surrogate.training.export import export_model
+    from surrogate.training.codegen.library import export_model
 
     import surrogate
 

@@ -135,7 +135,7 @@ def test_every_error_of_a_user_is_one_line(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.so").write_text("text")
     (tmp_path / "own.py").write_text(
-        "from surrogate.training.system import System, Variable\ngo = lambda: System('mine', (Variable('x'),), (0,))\n"
+        "from surrogate.training.systems import System, Variable\ngo = lambda: System('mine', (Variable('x'),), (0,))\n"
         "broken = lambda: undefined_name\ncrash = lambda cells, dt: {}['x']\n"
     )
     (tmp_path / "bad.py").write_text("def go(:\n")

@@ -184,7 +184,7 @@ def test_processes_do_not_matter(user):
 KILLED = """
 import os, signal, sys
 import numpy as np
-from surrogate.training import labels
+from surrogate.training.labels import make as labels
 
 left = int(sys.argv[2])
 

@@ -14,10 +14,10 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from surrogate.training import get_system
 from surrogate.training.codegen import numba_functions
-from surrogate.training.export import export_model
-from surrogate.training.expressions import fexp, maximum, number
+from surrogate.training.codegen.library import export_model
 from surrogate.training.populations import wide
-from surrogate.training.system import Parameter, System, Variable, symbol
+from surrogate.training.systems import Parameter, System, Variable, symbol
+from surrogate.training.systems.expressions import fexp, maximum, number
 from surrogate.training.systems.mass_action import mass_action
 
 import surrogate
@@ -284,7 +284,7 @@ def test_rates_that_step_stall_few_cells_and_not_for_long(preset, build):
 
 def test_a_cell_that_cannot_move_is_given_up_soon(make):
     """y' = 1e12 below 1, -1e12 above: y stays at 1, and every step across is wrong."""
-    from surrogate.training.expressions import where_lt
+    from surrogate.training.systems.expressions import where_lt
 
     y = symbol("y")
     model = make(System("sliding", (Variable("y"),), (where_lt(y, sp.Integer(1), number(1e12), number(-1e12)),)))

@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 from surrogate.training import get_system
-from surrogate.training.export import export_model, main
+from surrogate.training.codegen.library import export_model, main
 from surrogate.training.populations import box, wide
 
 import surrogate
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
-from surrogate.training import calibrate as cal  # noqa: E402
-from surrogate.training.architectures import ARCHITECTURES  # noqa: E402
-from surrogate.training.encoding import Encoding  # noqa: E402
-from surrogate.training.model_file import save_model  # noqa: E402
-from surrogate.training.nets import NetConfig, Router, Surrogate, sort_into_blocks  # noqa: E402
-from surrogate.training.torch_export import Predictor, export, export_torch, trace  # noqa: E402
-from surrogate.training.train import routing_rows  # noqa: E402
+from surrogate.training.fit.trainer import routing_rows  # noqa: E402
+from surrogate.training.nets import calibration as cal  # noqa: E402
+from surrogate.training.nets.architectures import ARCHITECTURES  # noqa: E402
+from surrogate.training.nets.encoding import Encoding  # noqa: E402
+from surrogate.training.nets.experts import NetConfig, Router, Surrogate, sort_into_blocks  # noqa: E402
+from surrogate.training.nets.model_file import save_model  # noqa: E402
+from surrogate.training.nets.torch_export import Predictor, export, export_torch, trace  # noqa: E402
 
 pytestmark = pytest.mark.torch
 #: as many steps as a real table, all of them within reach of an untrained net

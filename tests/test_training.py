@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from surrogate.training import get_system
-from surrogate.training.export import export_model
+from surrogate.training.codegen.library import export_model
 from surrogate.training.populations import wide
 
 import surrogate
@@ -15,18 +15,18 @@ from surrogate import cli
 h5py = pytest.importorskip("h5py", reason="training needs h5py: pip install 'stiff-surrogate[training]'")
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
-from surrogate.training import calibrate as cal  # noqa: E402
-from surrogate.training import losses  # noqa: E402
-from surrogate.training.architectures import Residual  # noqa: E402
-from surrogate.training.encoding import Encoding, restore  # noqa: E402
-from surrogate.training.evaluate import Measured, accepted_share, measure, relative_errors  # noqa: E402
-from surrogate.training.fused import FusedGradient  # noqa: E402
+from surrogate.training.evaluation.measure import Measured, accepted_share, measure, relative_errors  # noqa: E402
+from surrogate.training.fit import losses  # noqa: E402
+from surrogate.training.fit.fused import FusedGradient  # noqa: E402
+from surrogate.training.fit.soap import BatchedSOAP  # noqa: E402
+from surrogate.training.fit.trainer import Pairs, TrainConfig, Trainer, fit_linear  # noqa: E402
 from surrogate.training.labels import make_labels  # noqa: E402
-from surrogate.training.model_file import load_model, read_tensors, save_model, write_tensors  # noqa: E402
-from surrogate.training.net_data import net_vectors  # noqa: E402
-from surrogate.training.nets import NetConfig, Surrogate  # noqa: E402
-from surrogate.training.soap import BatchedSOAP  # noqa: E402
-from surrogate.training.train import Pairs, TrainConfig, Trainer, fit_linear  # noqa: E402
+from surrogate.training.nets import calibration as cal  # noqa: E402
+from surrogate.training.nets.architectures import Residual  # noqa: E402
+from surrogate.training.nets.encoding import Encoding, restore  # noqa: E402
+from surrogate.training.nets.experts import NetConfig, Surrogate  # noqa: E402
+from surrogate.training.nets.model_file import load_model, read_tensors, save_model, write_tensors  # noqa: E402
+from surrogate.training.nets.net_data import net_vectors  # noqa: E402
 
 pytestmark = pytest.mark.torch
 NET = NetConfig(width=24, depth=2, regions=(2, 2))
@@ -219,7 +219,7 @@ def test_selftest_replays_predictions(library, trainer, ism, tmp_path, monkeypat
     vectors = net_vectors(ism, trainer.surrogate, domain, trusting, n=16)
     assert {len(v) for v in vectors.values()} == {16}
     vectors["net_end"][7, 3] *= 1.001
-    monkeypatch.setattr("surrogate.training.net_data.net_vectors", lambda *_: vectors)
+    monkeypatch.setattr("surrogate.training.nets.net_data.net_vectors", lambda *_: vectors)
     broken = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, trusting)))
     with pytest.raises(surrogate.ModelError, match="the net of .* stored predictions: error 0.00(09|1)"):
         broken.selftest()

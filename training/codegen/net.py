@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..system import FRACTION_FLOOR, MAJOR_FRACTION
+from ..systems.system import FRACTION_FLOOR, MAJOR_FRACTION
 
 #: DENSE_PANEL of bindings/kernel/dense.h
 PANEL = 16

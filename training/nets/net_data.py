@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .checks import check_decision, check_vectors, check_weights
+from ..systems.checks import check_decision, check_vectors, check_weights
 
 #: predictions that a model library keeps, to test itself with
 N_VECTORS = 16
@@ -112,7 +112,7 @@ def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS)
     """
     import torch
 
-    from .populations import box, check_population, wide
+    from ..populations.registry import box, check_population, wide
 
     if cells is None:
         try:

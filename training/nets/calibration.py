@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from scipy.stats import beta
 
-from .checks import check_decision
+from ..evaluation.measure import measure, score
+from ..labels.file import load_labels
+from ..systems import SYSTEM_OPTION, system_of
+from ..systems.checks import check_decision
 from .domain import Domain
-from .evaluate import measure, score
-from .label_file import load_labels
 from .model_file import load_model, read_arrays, save_model
 from .net_data import ACCEPTS_NOTHING, accepts_nothing, in_parts, net_vectors
-from .systems import SYSTEM_OPTION, system_of
 
 #: attempts at a tolerance of 1e-2 below which the solver takes a cell. Two cost about as much as the net; from three on
 #: the net is quicker, but where a step needs as few, many follow, in which its errors add up and the solver's do not

@@ -8,7 +8,7 @@ time, no change. Linear invariants are restored as in the solver: y_k *= 1 + (A^
 import numpy as np
 import torch
 
-from .system import FRACTION_FLOOR, MAJOR_FRACTION
+from ..systems.system import FRACTION_FLOOR, MAJOR_FRACTION
 
 
 class Encoding(torch.nn.Module):

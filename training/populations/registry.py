@@ -12,9 +12,9 @@ import operator
 import numpy as np
 from scipy.stats import qmc
 
-from surrogate.demo import make_gas
+from surrogate.demo.scene import make_gas
 
-from .systems.network import MYR, YEAR
+from ..systems.network import MYR, YEAR
 
 #: mass fractions of hydrogen and helium nuclei
 X, Y = 0.7, 0.3
@@ -33,7 +33,7 @@ DT_RANGES = {
 POPULATIONS = (*DT_RANGES, "box")
 
 
-#: the runs of `hydro`, log-uniform from run to run: what `surrogate.demo.make_gas` takes, with its units, and the
+#: the runs of `hydro`, log-uniform from run to run: what `surrogate.demo.scene.make_gas` takes, with its units, and the
 #: Courant number, as the time step of a host follows from the fastest cell anywhere, or from something else
 RUNS = {
     "box": (10, 1000),
@@ -194,8 +194,8 @@ def relaxed(system, n, seed, advance):
 def hydro(system, n, seed, advance, n_side=24, n_steps=48, every=4):
     """Cells of runs of the demo's gas dynamics, as they are handed to the chemistry, with the time steps of the runs.
 
-    A blast wave, or colliding streams, in clumpy gas (`surrogate.demo.make_gas`), where advection takes traces away
-    from their quasi-steady values, shocks heat, and hot ionised gas mixes with cold. The runs differ in `RUNS`; the
+    A blast wave, or colliding streams, in clumpy gas (`surrogate.demo.scene.make_gas`), where advection takes
+    traces away from their quasi-steady values, shocks heat, and hot ionised gas mixes with cold. The runs differ in `RUNS`; the
     mass fractions are `X` and `Y` (as in all of the demo), species other than the demo's start from zero. Cells may
     be colder, hotter, thinner or denser than in `wide`. Those that `advance` cannot advance stay as they are in that
     step.

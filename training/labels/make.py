@@ -31,19 +31,10 @@ import surrogate
 from surrogate.errors import ModelError
 from surrogate.report import STATUS_NAMES, UNTOUCHED
 
-from . import populations
-from .label_file import (
-    FORMAT,
-    FORMAT_VERSION,
-    checksum_of,
-    create_file,
-    intact_chunks,
-    load_labels,
-    lock_file,
-    open_file,
-)
-from .system import System
-from .systems import SYSTEM_HELP, get_system
+from .. import populations
+from ..systems import SYSTEM_HELP, get_system
+from ..systems.system import System
+from .file import FORMAT, FORMAT_VERSION, checksum_of, create_file, intact_chunks, load_labels, lock_file, open_file
 
 #: trajectories per chunk
 CHUNK = 16384

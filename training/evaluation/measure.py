@@ -134,11 +134,11 @@ def _print(name, result):
 
 def main(arguments=None):
     """Measure a calibrated model on test labels: tables on the terminal, pictures beside the model."""
-    from .calibrate import Calibration, Domain, from_plain, label_tensors, load_trained
-    from .export import solver_model
-    from .label_file import load_labels
+    from ..codegen.library import solver_model
+    from ..labels.file import load_labels
+    from ..nets.calibration import Calibration, Domain, from_plain, label_tensors, load_trained
+    from ..systems import SYSTEM_OPTION
     from .pictures import draw_errors, draw_histograms, draw_trajectories
-    from .systems import SYSTEM_OPTION
 
     parser = argparse.ArgumentParser(prog="surrogate evaluate", description=main.__doc__)
     parser.add_argument("model", help="model file")

@@ -6,7 +6,7 @@ that the solver needs, and log10 of the error of the expert's prediction.
 
 import torch
 
-from .export import solver_model
+from ..codegen.library import solver_model
 from .losses import pinball
 from .soap import BatchedSOAP, cosine_schedule
 

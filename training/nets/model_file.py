@@ -13,8 +13,8 @@ from dataclasses import asdict
 import h5py
 import numpy as np
 
-from .checks import check_sizes, real
-from .files import LIBVER, UNREADABLE, check_dataset, digest_of, fixed, plain, replacing
+from ..files import LIBVER, UNREADABLE, check_dataset, digest_of, fixed, plain, replacing
+from ..systems.checks import check_sizes, real
 
 #: raised when files of an older version can no longer be read
 FORMAT = 7
@@ -233,7 +233,7 @@ def load_model(path, system):
 
 def _rebuild(system, tensors, metadata):
     from .encoding import Encoding
-    from .nets import NetConfig, Router, Surrogate
+    from .experts import NetConfig, Router, Surrogate
 
     flat = dict(flatten(tensors, separator="."))
     check_sizes(metadata["net"], len(tensors["mean"]), sum(t.numel() for t in flat.values()))

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .checks import check_decision, name_of
-from .codegen.c import c_string, write_mechanism
-from .codegen.net import write_net
-from .codegen.python import python_functions
-from .files import replacing, sealed
-from .net_data import ACCEPTS_NOTHING, NetData, accepts_nothing
-from .system import System
-from .systems import SYSTEM_HELP, SYSTEM_OPTION, get_system, system_of
+from ..files import replacing, sealed
+from ..nets.net_data import ACCEPTS_NOTHING, NetData, accepts_nothing
+from ..systems import SYSTEM_HELP, SYSTEM_OPTION, get_system, system_of
+from ..systems.checks import check_decision, name_of
+from ..systems.system import System
+from .c import c_string, write_mechanism
+from .net import write_net
+from .python import python_functions
 
 #: symbol suffix and compiler flags per instruction set, in the order of SURR_ISA_* in model_abi.h
 ISA_FLAGS = {
@@ -43,7 +43,7 @@ CFLAGS = [
 ]
 N_TEST = 16
 #: trained and calibrated models that are part of the package
-ZOO = Path(__file__).resolve().parent / "zoo"
+ZOO = Path(__file__).resolve().parent.parent / "zoo"
 
 
 def export_model(system, directory, cc=None, cflags=(), keep_source=False, net=None, name=None, static=False):
@@ -161,8 +161,8 @@ def link_static(cc, objects, entry, archive):
 
 def kernel_source():
     """Directory of kernel.c: in the checkout, or installed beside the package."""
-    here = Path(__file__).resolve().parent
-    for place in (here.parent / "bindings" / "kernel", here.parent / "kernel"):
+    here = Path(__file__).resolve().parent.parent.parent
+    for place in (here / "bindings" / "kernel", here / "kernel"):
         if (place / "kernel.c").exists():
             return place
     import surrogate
@@ -313,7 +313,7 @@ def main(arguments=None):
             )
         )
     if net and not options.library_only:
-        from .torch_export import export_torch, load_predictor
+        from ..nets.torch_export import export_torch, load_predictor
 
         system, predictor = load_predictor(what, options.system)
         print(*export_torch(predictor, system, options.to, name), sep="\n")

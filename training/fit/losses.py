@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch.nn.functional import smooth_l1_loss
 
-from .codegen.python import torch_functions
+from ..codegen.python import torch_functions
 
 #: steps of a rollout
 N_ROLLOUT = 3

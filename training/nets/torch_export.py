@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from .calibrate import Calibration, calibrated, doubt, from_plain, load_trained
+from ..files import replacing
+from .calibration import Calibration, calibrated, doubt, from_plain, load_trained
 from .domain import Domain, Inside
-from .files import replacing
 
 
 class Predictor(torch.nn.Module):

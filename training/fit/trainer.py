@@ -15,21 +15,21 @@ import torch
 
 import surrogate
 
+from ..evaluation.measure import measure, relative_errors, score
+from ..labels.file import load_labels
+from ..nets.architectures import ARCHITECTURES
+from ..nets.calibration import Domain, as_plain
+from ..nets.encoding import Encoding
+from ..nets.experts import NetConfig, Router, Surrogate
+from ..nets.model_file import load_model, read_arrays, read_tensors, save_model, write_tensors
+from ..populations.registry import DT_RANGES, POPULATIONS, check_population, draw, seed_of
+from ..systems import SYSTEM_HELP, get_system
 from . import losses
-from .architectures import ARCHITECTURES
-from .calibrate import Domain, as_plain
-from .encoding import Encoding
-from .evaluate import measure, relative_errors, score
 from .fused import FusedGradient
 from .history import draw_history
-from .judge import ATTEMPTS_LEVEL, CELLS, ERROR_LEVEL, fit_judge, solver_attempts
-from .label_file import load_labels
 from .losses import Balance, LossConfig, Physics
-from .model_file import load_model, read_arrays, read_tensors, save_model, write_tensors
-from .nets import NetConfig, Router, Surrogate
-from .populations import DT_RANGES, POPULATIONS, check_population, draw, seed_of
+from .predictors import ATTEMPTS_LEVEL, CELLS, ERROR_LEVEL, fit_judge, solver_attempts
 from .soap import BatchedSOAP, cosine_schedule
-from .systems import SYSTEM_HELP, get_system
 
 #: optimisers and their learning rates
 OPTIMIZERS = {"soap": (BatchedSOAP, 1.2e-2), "adamw": (torch.optim.AdamW, 3e-3)}

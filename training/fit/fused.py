@@ -11,7 +11,7 @@ from pathlib import Path
 import cffi
 import torch
 
-from .export import compiler, kernel_source, run
+from ..codegen.library import compiler, kernel_source, run
 
 FLAGS = [
     "-std=gnu11",

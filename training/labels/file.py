@@ -14,7 +14,7 @@ import scipy
 
 import surrogate
 
-from .files import LIBVER, UNREADABLE, check_dataset, checksum, digest_of, fixed, plain, replacing
+from ..files import LIBVER, UNREADABLE, check_dataset, checksum, digest_of, fixed, plain, replacing
 
 FORMAT, FORMAT_VERSION = "stiff-surrogate labels", 2
 #: the version that has no checksums, which is read without them
