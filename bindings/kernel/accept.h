@@ -37,7 +37,8 @@ static void settle_error(chunk *c, const short *order, int n, float *error)
 {
     vdouble log_error;
     for (int l = 0; l < SURR_LANES; l++) log_error[l] = c->log_error[order[l < n ? l : n - 1]];
-    const vdouble bound = calibrated(log_error);
+    /* with a check by routes it only turns away what is hopeless */
+    const vdouble bound = NET_ROUTES ? vd_exp(LN_10 * log_error) * (1.0 / NET_HOPELESS) : calibrated(log_error);
     for (int l = 0; l < n; l++) {
         error[order[l]] = (float)bound[l];
         if (!(bound[l] <= c->rtol)) c->skipped[order[l]] = DOUBTED;
@@ -59,6 +60,21 @@ static inline vdouble doubt_of(const vdouble *start, const vdouble *end)
     }
     const vdouble e_folds = vd_max(vd_log(1.0 + largest), linear);
     return vd_max(NET_CHANGE / vd_max(e_folds, vd_set(1e-30)), vd_set(1.0));
+}
+
+/* What the new cells order[0 .. n), n <= lanes, may be trusted with: error[], from log10 of the error to expect. */
+static void settle_trust(const chunk *c, const short *order, int n, const double *end, const unsigned char *good,
+                         const float *expected, float *error)
+{
+    vdouble from[N_STATE], to[N_STATE], log_error;
+    for (int l = 0; l < SURR_LANES; l++) {
+        const int cell = order[l < n ? l : n - 1];
+        log_error[l] = expected[cell];
+        for (int k = 0; k < N_STATE; k++) from[k][l] = c->y[cell * N_STATE + k], to[k][l] = end[cell * N_STATE + k];
+    }
+    if (c->rtol != INFINITY) log_error += LOG10_E * vd_log(doubt_of(from, to)); /* infinite: nobody else is asked */
+    const vdouble bound = calibrated(log_error);
+    for (int l = 0; l < n; l++) error[order[l]] = good[order[l]] ? (float)bound[l] : FLT_MAX;
 }
 
 #endif

@@ -59,10 +59,14 @@ static inline vmask parts_inside(const vdouble *x)
 static short reason_of(const chunk *c, int i, int l, const vdouble *x, vdouble total, vmask laws)
 {
     for (int k = 0; k < N_PARAM; k++)
-        if (!(fabs(c->params[(int64_t)i * N_PARAM + k] - net_param[k]) <= 1e-9 * fabs(net_param[k])))
+        if (!net_is_input[k] &&
+            !(fabs(c->params[(int64_t)i * N_PARAM + k] - net_param[k]) <= 1e-9 * fabs(net_param[k])))
             return 4 + N_STATE + k;
-    for (int k = 0; k < NET_IN; k++)
-        if (!(x[k][l] >= net_lower[k] && x[k][l] <= net_upper[k])) return k + 1 + (k >= N_STATE && !NET_HAS_TOTAL);
+    for (int k = 0; k < NET_IN; k++) {
+        if (x[k][l] >= net_lower[k] && x[k][l] <= net_upper[k]) continue;
+        if (k > NET_DT) return 4 + N_STATE + net_input_column[k - NET_DT - 1];
+        return k + 1 + (k >= N_STATE && !NET_HAS_TOTAL);
+    }
     for (int k = 0; k < N_STATE; k++)
         if (c->y[(int64_t)i * N_STATE + k] < net_least[k] * total[l]) return k + 1;
     return laws[l] ? 0 : 3 + N_STATE;
@@ -76,7 +80,7 @@ static void encode(chunk *c, int i)
     for (int k = 0; k < N_STATE; k++) y[k] = lanes_of(c->y + k, N_STATE, i, c->n);
     for (int k = 0; k < N_PARAM; k++) {
         const vdouble p = lanes_of(c->params + k, N_PARAM, i, c->n);
-        inside &= vd_abs(p - net_param[k]) <= 1e-9 * vd_abs(vd_set(net_param[k]));
+        if (!net_is_input[k]) inside &= vd_abs(p - net_param[k]) <= 1e-9 * vd_abs(vd_set(net_param[k]));
     }
     const vdouble total = total_density(y);
     for (int k = 0; k < N_STATE; k++) inside &= y[k] >= net_least[k] * total;
@@ -86,6 +90,10 @@ static void encode(chunk *c, int i)
     }
     if (NET_HAS_TOTAL) x[at++] = LOG10_E * vd_log(total);
     x[at++] = LOG10_E * vd_log(dt);
+    for (int k = 0; k < NET_INPUTS; k++) {
+        const vdouble p = lanes_of(c->params + net_input_column[k], N_PARAM, i, c->n);
+        x[at++] = net_input_is_log[k] ? LOG10_E * vd_log(vd_max(p, vd_set(1e-300))) : p;
+    }
     vdouble place[NET_LEVELS] = {0};
     for (int k = 0; k < NET_IN; k++) {
         inside &= (x[k] >= net_lower[k]) & (x[k] <= net_upper[k]);

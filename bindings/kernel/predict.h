@@ -7,16 +7,14 @@
  * invariants are restored as in the solver. A cell's result depends on that cell alone. */
 #ifndef SURR_PREDICT_H
 #define SURR_PREDICT_H
-#include "decode.h"
-#include "perceptrons.h"
-
-static inline int lanes_left(int i, int n) { return n - i < SURR_LANES ? n - i : SURR_LANES; }
+#include "routes.h"
 
 static void predict(const surr_kernels *self, double rtol, int64_t n, const double *y, const double *dt,
                     const double *params, double *end, float *error, float *attempts)
 {
     (void)self;
     chunk c;
+    unsigned char good[CHUNK];
     c.rtol = rtol;
     for (int64_t first = 0; first < n; first += CHUNK) {
         c.n = n - first < CHUNK ? (int)(n - first) : CHUNK;
@@ -32,9 +30,13 @@ static void predict(const surr_kernels *self, double rtol, int64_t n, const doub
         for (int i = 0, n_asked = c.start[NET_EXPERTS]; i < n_asked; i += SURR_LANES)
             settle_error(&c, c.order + i, lanes_left(i, n_asked), error + first);
         sort_by_expert(&c);
-        in_spans(&c, evaluate_span);
+        ask_experts(&c, end + first * N_STATE, good);
+#if NET_ROUTES
+        compare_routes(&c, end + first * N_STATE, c.log_error);
+#endif
         for (int i = 0, n_asked = c.start[NET_EXPERTS]; i < n_asked; i += SURR_LANES)
-            decode(&c, c.order + i, lanes_left(i, n_asked), end + first * N_STATE, error + first);
+            settle_trust(&c, c.order + i, lanes_left(i, n_asked), end + first * N_STATE, good, c.log_error,
+                         error + first);
     }
 }
 

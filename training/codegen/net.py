@@ -14,7 +14,7 @@ def write_net(system, net):
     Parameters
     ----------
     system : System
-        The labels were made with its default parameters; cells with others are outside.
+        Parameters that the net does not take must have their default values; cells with others are outside.
     net : NetData
     """
     arrays, config = net.arrays, net.metadata["net"]
@@ -25,6 +25,9 @@ def write_net(system, net):
     starts = np.cumsum([0, *map(len, edges)])
     bins = [arrays[f"router/edges{k}"].shape[1] + 1 for k in range(len(edges))]
     n_experts, n_in = arrays["mean"].shape
+    inputs = net.metadata.get("inputs") or {}
+    columns = [[p.name for p in system.parameters].index(name) for name in inputs]
+    routes = calibration.get("routes") or ()
     defines = {
         "NET_IN": n_in,
         "NET_OUT": len(variables),
@@ -39,6 +42,10 @@ def write_net(system, net):
         "NET_STRIDE": weights.shape[1],
         "NET_LEVELS": len(edges),
         "NET_CUTS": len(domain["cut_value"]),
+        "NET_INPUTS": len(inputs),
+        "NET_DT": n_in - 1 - len(inputs),
+        "NET_ROUTES": len(routes),
+        "NET_HOPELESS": repr(float(min(calibration.get("hopeless", 1e30), 1e30))),
         "NET_HAS_TOTAL": int(any(v.scale == "total" for v in variables)),
         "NET_FRACTION_FLOOR": repr(FRACTION_FLOOR),
         "NET_MAJOR_FRACTION": repr(MAJOR_FRACTION),
@@ -70,6 +77,16 @@ def write_net(system, net):
         _array("double", "net_law_lower[N_CONSERVED + 1]", np.append(domain["law_lower"], 0)),
         _array("double", "net_law_upper[N_CONSERVED + 1]", np.append(domain["law_upper"], 0)),
         _array("double", "net_param[N_PARAM + 1]", np.append(system.parameter_values, 0)),
+        _array(
+            "unsigned char", "net_is_input[N_PARAM + 1]", np.isin(np.arange(len(system.parameters) + 1), columns) * 1
+        ),
+        _array("int", "net_input_column[NET_INPUTS + 1]", np.array([*columns, 0])),
+        _array(
+            "unsigned char",
+            "net_input_is_log[NET_INPUTS + 1]",
+            np.array([*(r[0] > 0 for r in inputs.values()), 0], int),
+        ),
+        _array("double", "net_stops[NET_ROUTES + 1]", np.array([*routes, 0.0], float)),
         _array("double", "net_calibration[NET_CALIBRATION_NODES]", calibration["nodes"]),
     ]
     source = [

@@ -66,7 +66,7 @@ def draw_trajectories(surrogate, solver, domain, state):
         Cells to choose from.
     """
     encoding = surrogate.encoding
-    times = np.geomspace(encoding.dt_lower, 10.0 ** domain.upper[-1] * (1 - 1e-9), N_TIMES)
+    times = np.geomspace(encoding.dt_lower, 10.0 ** domain.upper[encoding.dt_column] * (1 - 1e-9), N_TIMES)
     chosen = state[np.linspace(0, len(state) - 1, N_TRAJECTORIES).astype(int)]
     cells, dt = chosen.repeat_interleave(N_TIMES, 0), torch.from_numpy(np.tile(times, N_TRAJECTORIES))
     with torch.no_grad():

@@ -15,6 +15,7 @@ import scipy
 import surrogate
 
 from ..files import LIBVER, UNREADABLE, check_dataset, checksum, digest_of, fixed, plain, replacing
+from ..systems import System
 
 FORMAT, FORMAT_VERSION = "stiff-surrogate labels", 2
 #: the version that has no checksums, which is read without them
@@ -49,8 +50,20 @@ class Labels:
     params: np.ndarray | None
     meta: dict
 
+    @property
+    def param_ranges(self) -> dict[str, tuple[float, float]]:
+        """Ranges of the parameters that vary, by name."""
+        words = (word.partition("=") for word in self.meta["param_ranges"].split())
+        return {name: tuple(map(float, ends.split(":"))) for name, _, ends in words}
 
-def load_labels(path, *, system=None, splits=None, partial=False):
+
+def load_labels(
+    path: str | os.PathLike,
+    *,
+    system: System | None = None,
+    splits: tuple[str, ...] | None = None,
+    partial: bool = False,
+) -> Labels:
     """Open a label file.
 
     Parameters

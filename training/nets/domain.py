@@ -51,18 +51,18 @@ class Domain:
     part_upper: np.ndarray
 
     @classmethod
-    def of(cls, encoding, state, dt, trim=TRIM, margin=1e-6):
+    def of(cls, encoding, state, dt, params=None, trim=TRIM, margin=1e-6):
         """The domain of the given cells: what they are found in, rather than the few that went furthest.
 
         Temperature, density and the like leave out the share `trim` of the cells at either end: few of one population,
-        dense and cold, would otherwise open the domain to dense and hot gas, in which nothing was trained. Fractions
-        and times do not. Boxes are widened by `margin` of the size of the largest (laws: absolutely); a side of no
-        length, where all cells agree, is given one, for round-off. Those of the parts end at four decimals, which keeps
-        files small.
+        dense and cold, would otherwise open the domain to dense and hot gas, in which nothing was trained. Fractions,
+        times and parameters do not. Boxes are widened by `margin` of the size of the largest (laws: absolutely); a side
+        of no length, where all cells agree, is given one, for round-off. Those of the parts end at four decimals, which
+        keeps files small.
         """
-        features = encoding.features(state, dt).numpy()
+        features = encoding.features(state, dt, params).numpy()
         lower, upper = features.min(0), features.max(0)
-        trimmed = [k for k in range(encoding.n_features - 1) if k >= len(encoding.names) or not encoding.total[k]]
+        trimmed = [k for k in range(encoding.dt_column) if k >= len(encoding.names) or not encoding.total[k]]
         lower[trimmed], upper[trimmed] = np.quantile(features[:, trimmed], [trim, 1 - trim], axis=0)
         pad = margin * np.maximum(upper - lower, 1e-3 * (np.abs(lower) + np.abs(upper)))
         signed, ratios = (x.numpy() for x in law_ratios(encoding, state))
@@ -80,9 +80,9 @@ class Domain:
             np.ceil(1e4 * (part_upper + pad)) / 1e4,
         )
 
-    def holds(self, encoding, state, dt):
+    def holds(self, encoding, state, dt, params=None):
         """Whether cells are inside, bool of shape (n,)."""
-        return Inside(self)(encoding, state, dt).numpy()
+        return Inside(self)(encoding, state, dt, params).numpy()
 
 
 class Inside(torch.nn.Module):
@@ -95,9 +95,9 @@ class Inside(torch.nn.Module):
         self.register_buffer("cut_feature", torch.as_tensor(domain.cut_feature, dtype=torch.int64).clone())
         self.depth = int(len(domain.part_lower)).bit_length() - 1
 
-    def forward(self, encoding, state, dt):
+    def forward(self, encoding, state, dt, params=None):
         """Whether cells are inside, bool Tensor of shape (n,)."""
-        x, ratios = encoding.features(state, dt), law_ratios(encoding, state)[1]
+        x, ratios = encoding.features(state, dt, params), law_ratios(encoding, state)[1]
         inside = ((x >= self.lower) & (x <= self.upper)).all(1)
         inside = inside & ((ratios >= self.law_lower) & (ratios <= self.law_upper)).all(1)
         inside = inside & (state >= self.least * encoding.total_density(state)).all(1)

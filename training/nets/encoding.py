@@ -1,8 +1,9 @@
 """How a cell and a time step become a net's inputs, and its outputs a cell.
 
 Variables with a floor (densities, temperature) enter as logarithms, species as fractions of the total density beside
-the total itself; signed ones as they are. A net predicts changes, which a factor that vanishes with dt multiplies: no
-time, no change. Linear invariants are restored as in the solver: y_k *= 1 + (A^T z)_k.
+the total itself; signed ones as they are. So do the parameters that the training has varied; the others are fixed at
+the system's own values. A net predicts changes, which a factor that vanishes with dt multiplies: no time, no change.
+Linear invariants are restored as in the solver: y_k *= 1 + (A^T z)_k.
 """
 
 import numpy as np
@@ -19,11 +20,18 @@ class Encoding(torch.nn.Module):
     system : System
     dt_range : tuple of float
         Time steps of the training set [s].
+    inputs : dict of str to tuple of float, optional
+        Ranges of the parameters that vary, by name.
     """
 
-    def __init__(self, system, dt_range):
+    def __init__(self, system, dt_range, inputs=None):
         super().__init__()
         variables = system.variables
+        self.inputs = {name: tuple(map(float, ends)) for name, ends in (inputs or {}).items()}
+        known = [p.name for p in system.parameters]
+        self.input_columns = [known.index(name) for name in self.inputs]
+        self.input_log = [low > 0 for low, _ in self.inputs.values()]
+        self.register_buffer("defaults", torch.tensor(system.parameter_values)[self.input_columns])
         self.names = tuple(v.name for v in variables)
         self.is_log = [v.floor >= 0 for v in variables]
         self.in_total = [v.scale == "total" for v in variables]
@@ -39,7 +47,12 @@ class Encoding(torch.nn.Module):
     @property
     def n_features(self):
         """Number of inputs."""
-        return len(self.names) + int(self.has_total) + 1
+        return self.dt_column + 1 + len(self.inputs)
+
+    @property
+    def dt_column(self):
+        """Which of the inputs is the time step; parameters follow it."""
+        return len(self.names) + int(self.has_total)
 
     def reduce(self, state, total):
         """Logarithms (base 10) of fractions and positive variables, signed variables as they are.
@@ -60,13 +73,30 @@ class Encoding(torch.nn.Module):
         total = (state * self.total).sum(1, keepdim=True)
         return total if self.has_total else total + 1
 
-    def features(self, state, dt):
-        """Inputs of the net, shape (n, n_features), float64."""
+    def of_params(self, params):
+        """Those columns of parameters of the system, shape (n, n_params), that the net takes; None of None."""
+        return None if params is None or not self.inputs else params[:, self.input_columns]
+
+    def features(self, state, dt, params=None):
+        """Inputs of the net, shape (n, n_features), float64.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n, n_vars), float64
+        dt : Tensor of shape (n,), float64
+        params : Tensor of shape (n, n_inputs), float64, optional
+            In the order of `inputs`; the system's own values if not given.
+        """
         total = self.total_density(state)
         parts = [self.reduce(state, total)]
         if self.has_total:
             parts.append(torch.log10(total))
-        return torch.cat([*parts, torch.log10(dt).unsqueeze(1)], 1)
+        parts.append(torch.log10(dt).unsqueeze(1))
+        if self.inputs:
+            given = self.defaults.expand(len(state), -1) if params is None else params
+            is_log = torch.tensor(self.input_log, device=state.device)
+            parts.append(torch.where(is_log, torch.log10(given.clamp_min(1e-300)), given))
+        return torch.cat(parts, 1)
 
     def gate(self, dt):
         """Factor of the predicted change, shape (n, 1): 0 at dt = 0, near 1 over the trained range."""

@@ -12,13 +12,17 @@ prediction falls on a step of the calibration table.
 
 import copy
 import warnings
+from os import PathLike
 from pathlib import Path
 
 import torch
 
 from ..files import replacing
-from .calibration import Calibration, calibrated, doubt, from_plain, load_trained
+from ..systems import System
+from .calibration import Calibration, calibrated, doubt, from_plain
 from .domain import Domain, Inside
+from .routes import spread_of_routes
+from .trained import load_trained
 
 
 class Predictor(torch.nn.Module):
@@ -41,20 +45,23 @@ class Predictor(torch.nn.Module):
         self.surrogate.gauge.to(dtype)
         self.surrogate.judge.to(dtype)
         self.calibration_lower, self.calibration_width = calibration.lower, calibration.width
-        self.change = calibration.change
+        self.change, self.routes = calibration.change, tuple(calibration.routes)
         self.inside = Inside(domain)
         self.register_buffer("nodes", torch.as_tensor(calibration.nodes, dtype=torch.float64))
         for module in self.modules():  # an archive wants each tensor to own its memory
             for name, buffer in module.named_buffers(recurse=False):
                 setattr(module, name, buffer.clone(memory_format=torch.contiguous_format))
 
-    def forward(self, state, dt):
+    def forward(self, state, dt, params=None):
         """Prediction for cells.
 
         Parameters
         ----------
         state : Tensor of shape (n, n_vars), float64
         dt : Tensor of shape (n,), float64
+        params : Tensor of shape (n, n_inputs), float64
+            The parameters that the net takes, in the order of ``encoding.inputs``; a net that takes none is called
+            without.
 
         Returns
         -------
@@ -65,20 +72,27 @@ class Predictor(torch.nn.Module):
             Whether the cell is in the domain; where not, `end` and `error` mean nothing.
         """
         encoding = self.surrogate.encoding
-        end, predicted = self.surrogate(state, dt)
+        end, predicted = self.surrogate(state, dt, params)
+        if self.routes:
+            spread = spread_of_routes(self.surrogate, state, dt, params, end, self.routes)
+            predicted = torch.where(predicted.isfinite(), spread, torch.inf)
         predicted = doubt(predicted.double(), encoding.e_folds(state, end), self.change)
         error = calibrated(predicted, self.calibration_lower, self.calibration_width, self.nodes)
-        return end, error, self.inside(encoding, state, dt)
+        return end, error, self.inside(encoding, state, dt, params)
 
     def example(self):
         """Arguments of the right shape and type; not 0 or 1 cells, which an exported program would take as fixed."""
         n, n_vars = 37, len(self.surrogate.encoding.names)
-        return torch.ones(n, n_vars, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
+        cells = torch.ones(n, n_vars, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
+        encoding = self.surrogate.encoding
+        return (*cells, encoding.defaults.repeat(n, 1)) if encoding.inputs else cells
 
 
-def load_predictor(path, system=None):
-    """A calibrated model file: (system, `Predictor`); `system` as in `calibrate.load_trained`."""
-    system, surrogate, metadata = load_trained(path, system)
+def load_predictor(
+    path: str | PathLike, system: str | None = None, kind: str | None = None
+) -> tuple[System, Predictor]:
+    """A calibrated model file: (system, `Predictor`); `system` and `kind` as in `trained.load_trained`."""
+    system, surrogate, metadata = load_trained(path, system, kind)
     parts = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
     return system, Predictor(surrogate, *parts)
 
@@ -124,4 +138,6 @@ def trace(predictor):
 def export(predictor):
     """`predictor` as an exported program, for any number of cells."""
     n = torch.export.Dim("n", min=0)
-    return torch.export.export(predictor, predictor.example(), dynamic_shapes=({0: n}, {0: n}))
+    return torch.export.export(
+        predictor, predictor.example(), dynamic_shapes=tuple({0: n} for _ in predictor.example())
+    )

@@ -1,0 +1,60 @@
+"""Predictions that a model library keeps, to test itself with."""
+
+import copy
+
+import numpy as np
+import torch
+
+from ..populations import box, check_population, wide
+from .routes import spread_of_routes
+
+#: at most so many
+N_VECTORS = 16
+
+
+def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS):
+    """Predictions in double precision for `surr_model_selftest`, of at most `n` cells.
+
+    `cells` are states, time steps and, where they vary, parameters to choose from, tensors; if not given, random ones.
+
+    Cells of the domain whose outcome single precision cannot turn: well inside a step of the calibration, predicted
+    alike by both precisions, not close to what counts as beyond repair.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``net_y``, ``net_dt``, ``net_param``, ``net_end``, ``net_error``, a row per cell.
+    """
+    if cells is None:
+        try:
+            check_population("wide", system)
+            drawn = wide(system, 100 * n, seed=3)
+        except ValueError:
+            drawn = box(
+                system, 100 * n, 3, (surrogate.encoding.dt_lower, 10.0 ** domain.upper[surrogate.encoding.dt_column])
+            )
+        cells = (torch.from_numpy(x) for x in drawn)
+    state, dt, *params = cells
+    encoding, params = surrogate.encoding, params[0] if params else None
+    exact = copy.deepcopy(surrogate).double()
+    with torch.no_grad():
+        end, predicted = exact(state, dt, params)
+        single, _ = surrogate(state, dt, params)
+        if calibration.routes:
+            predicted = spread_of_routes(exact, state, dt, params, end, calibration.routes)
+        exact.encoding.laws = exact.encoding.laws[:0]
+        bare, _ = exact(state, dt, params)
+    place = (torch.log10(predicted) - calibration.lower) / calibration.width
+    good = torch.from_numpy(domain.holds(encoding, state, dt, params)) & ((place - place.round()).abs() > 0.02)
+    good &= ((single / end - 1).abs() < 1e-5).all(1) & ((end / bare - 1).abs() < 0.4).all(1)
+    chosen = good.nonzero()[:n, 0]
+    columns = np.tile(system.parameter_values, (len(chosen), 1))
+    if params is not None:
+        columns[:, encoding.input_columns] = params[chosen].numpy()
+    return {
+        "net_y": state[chosen].numpy(),
+        "net_dt": dt[chosen].numpy(),
+        "net_param": columns,
+        "net_end": end[chosen].numpy(),
+        "net_error": calibration(predicted[chosen].numpy()),
+    }
