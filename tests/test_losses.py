@@ -8,9 +8,14 @@ from surrogate.training.systems.mass_action import mass_action
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
+from surrogate.training.commands.train import main  # noqa: E402
 from surrogate.training.fit import losses  # noqa: E402
-from surrogate.training.fit.losses import Balance, LossConfig, Physics  # noqa: E402
-from surrogate.training.fit.trainer import Pairs, TrainConfig, Trainer, main  # noqa: E402
+from surrogate.training.fit.config import TrainConfig  # noqa: E402
+from surrogate.training.fit.losses import Physics  # noqa: E402
+from surrogate.training.fit.pairs import Pairs  # noqa: E402
+from surrogate.training.fit.terms import LossConfig  # noqa: E402
+from surrogate.training.fit.trainer import Trainer  # noqa: E402
+from surrogate.training.fit.weights import LossWeights  # noqa: E402
 from surrogate.training.nets.encoding import Encoding  # noqa: E402
 from surrogate.training.nets.experts import NetConfig  # noqa: E402
 
@@ -124,7 +129,7 @@ def test_semigroup_and_rollout_vanish_for_a_flow_alone(cells):
 
 def test_balance_follows_the_statistics_of_the_gradients():
     w = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
-    balance = Balance(LossConfig(supervised=1.0, residual=1.0, adaptive=True))
+    balance = LossWeights(LossConfig(supervised=1.0, residual=1.0, adaptive=True))
     terms = {"supervised": (w * torch.tensor([3.0, -8.0])).sum(), "residual": (w * torch.tensor([0.1, 0.3])).sum()}
     loss = balance(terms, [w], 0)
     weight = 0.9 + 0.1 * 8.0 / 0.2
