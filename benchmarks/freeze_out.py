@@ -22,6 +22,7 @@ from surrogate.training.codegen.library import export_model
 from surrogate.training.populations import box
 
 import surrogate
+from surrogate import Status
 
 from .baselines import Baseline, BaselineError
 from .errors import quantiles
@@ -70,7 +71,7 @@ def measure_ours(model, name, cells, params, reference, options):
                     rtol,
                     1e6 * seconds / len(cells),
                     report.solver_steps / len(cells),
-                    int((report.status >= 32).sum()),
+                    int((report.status >= Status.MASKED).sum()),
                     errors_of(name, state, reference),
                 )
             )

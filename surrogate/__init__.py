@@ -10,6 +10,7 @@ report = stepper.step(cells, dt)  # (n_cells, n_vars), in place
 from importlib.metadata import version as _version
 
 from surrogate.apps.relic import relic_abundance, relic_cross_section, relic_density
+from surrogate.codes import Status
 from surrogate.errors import CellsError, ModelError, RanksError, SurrogateError
 from surrogate.model import Model, Variable, load, models
 from surrogate.one_line import step
@@ -23,6 +24,7 @@ __all__ = [
     "ModelError",
     "RanksError",
     "Report",
+    "Status",
     "Stepper",
     "SurrogateError",
     "Variable",

@@ -14,7 +14,7 @@ from conftest import ROOT
 from surrogate._engine import lib
 
 import surrogate
-from surrogate import cli, errors
+from surrogate import Status, cli, errors
 
 PACKAGE = ROOT / "surrogate"
 MODULES = {
@@ -103,7 +103,12 @@ def test_codes_of_the_engine_become_exceptions(code, kind):
 def test_errors_travel_between_processes():
     error = surrogate.CellsError("3 of 4 cells", np.array([33, 34, 33, 4], dtype=np.int8))
     again = pickle.loads(pickle.dumps(error))
-    assert str(again) == str(error) and again.status.tolist() == [33, 34, 33, 4]
+    assert str(again) == str(error) and again.status.tolist() == [
+        Status.BAD_INPUT,
+        Status.FAILED,
+        Status.BAD_INPUT,
+        Status.SOLVER,
+    ]
 
 
 # ---- types -----------------------------------------------------------------------------------------------------------

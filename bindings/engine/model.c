@@ -54,7 +54,7 @@ static double replay(const surr_model_desc *d, const surr_kernels *kernels, doub
 {
     double worst = 0.0;
     for (int64_t i = 0; i < d->n_test; i++) {
-        kernels->evaluate(1, d->test_y + i * d->n_state, d->test_param + i * d->n_param, f, NULL);
+        kernels->evaluate(kernels, 1, d->test_y + i * d->n_state, d->test_param + i * d->n_param, f, NULL);
         for (int k = 0; k < d->n_state; k++) {
             int64_t at = i * d->n_state + k;
             double error = fabs(f[k] - d->test_f[at]) / d->test_scale[at];
@@ -72,8 +72,8 @@ static double replay_net(const surr_model_desc *d, const surr_kernels *kernels, 
     for (int64_t i = 0; i < d->n_net_test && kernels->predict; i++) {
         const double *expected = d->net_end + i * d->n_state;
         float bound, attempts;
-        kernels->predict(INFINITY, 1, d->net_y + i * d->n_state, d->net_dt + i, d->net_param + i * d->n_param, end,
-                         &bound, &attempts);
+        kernels->predict(kernels, INFINITY, 1, d->net_y + i * d->n_state, d->net_dt + i, d->net_param + i * d->n_param,
+                         end, &bound, &attempts);
         for (int k = -1; k < d->n_state; k++) {
             double error = k < 0 ? fabs((double)bound / d->net_error[i] - 1.0) : fabs(end[k] / expected[k] - 1.0);
             if (!is_finite(error)) return INFINITY;
@@ -126,7 +126,8 @@ int32_t surr_model_evaluate(const surr_model *m, int64_t n_cell, const double *y
         return surr_fail(SURR_E_UNSUPPORTED, "%s has no code for this CPU: export it again on this machine",
                          m->desc->name);
     fp_state host = fp_enter();
-    m->desc->kernels[isa]->evaluate(n_cell, y, params, f, jacobian);
+    const surr_kernels *k = m->desc->kernels[isa];
+    k->evaluate(k, n_cell, y, params, f, jacobian);
     fp_leave(host);
     return SURR_OK;
 }

@@ -159,7 +159,7 @@ void block_advance(const surr_plan *p, scratch *s)
         return;
     }
     const double rtol = p->fallback == FALLBACK_NONE ? INFINITY : p->rtol; /* then the net is all there is */
-    p->kernels->predict(rtol, s->m, s->y, s->dt, s->params, s->end, s->error, s->expected);
+    p->kernels->predict(p->kernels, rtol, s->m, s->y, s->dt, s->params, s->end, s->error, s->expected);
     s->n_todo = accept(p, s);
     double t1 = seconds_now();
     s->seconds[SURR_PHASE_NET] += t1 - t0;

@@ -12,7 +12,7 @@ void solve_cells(const surr_plan *p, fp_state host, int64_t n, double *y, const 
 {
     const surr_model_desc *d = p->model->desc;
     if (p->fallback != FALLBACK_HOST) {
-        p->kernels->solve(&p->options, n, y, dt, max_step, params, status, attempts);
+        p->kernels->solve(p->kernels, &p->options, n, y, dt, max_step, params, status, attempts);
         return;
     }
     fp_leave(host);

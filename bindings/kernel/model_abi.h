@@ -7,7 +7,7 @@
 #define SURR_MODEL_ABI_H
 #include <stdint.h>
 
-#define SURR_MODEL_ABI 5
+#define SURR_MODEL_ABI 6
 
 /* Roles a variable can play; they decide which host quantities can be converted to it. */
 #define SURR_ROLE_OTHER       0
@@ -45,25 +45,31 @@ typedef struct surr_solver_options {
     int64_t max_attempts; /* step attempts per cell before it is given up as SURR_CELL_FAILED */
 } surr_solver_options;
 
-typedef struct surr_kernels {
+/* How a model computes. `self` is the struct itself. Code that is written out for one mechanism needs no data; a mechanism
+ * in tables has them there, one on another device its handles. Whatever they do with them, the arrays of a call are in the
+ * memory of the host. */
+typedef struct surr_kernels surr_kernels;
+struct surr_kernels {
+    const void *data;
     int32_t lanes; /* cells advanced together, for information */
     /* Advance n cells by dt[c] > 0 from valid input, in steps of at most max_step[c] > 0 (NULL: of any length).
      * y[c*n_state + k] is overwritten only where status[c] becomes SURR_CELL_SOLVER; where it becomes SURR_CELL_FAILED
      * (max_attempts) or SURR_CELL_STALLED (max_attempts would not do) the cell is untouched. attempts[c]: step attempts
      * used. Result of a cell: independent of the others, bitwise. No allocation, no global state. The caller has put
      * the floating-point environment into non-stop mode, with subnormal numbers flushed to zero. No other status. */
-    void (*solve)(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *max_step,
-                  const double *params, uint8_t *status, int32_t *attempts);
+    void (*solve)(const surr_kernels *self, const surr_solver_options *options, int64_t n, double *y, const double *dt,
+                  const double *max_step, const double *params, uint8_t *status, int32_t *attempts);
     /* f[c*n_state + i] = dy_i/dt; jacobian[c*n_state*n_state + i*n_state + j] = df_i/dy_j, or jacobian = NULL. */
-    void (*evaluate)(int64_t n, const double *y, const double *params, double *f, double *jacobian);
+    void (*evaluate)(const surr_kernels *self, int64_t n, const double *y, const double *params, double *f,
+                     double *jacobian);
     /* The net, or NULL: end[c*n_state + k] is the predicted new cell, error[c] a bound of its largest relative error
      * that 99 % of accepted cells keep, attempts[c] what the solver would need. error[c] is +inf outside the trained
      * domain (attempts[c] is then -1 - reason, see surr_work_outside), and -1 where the solver is so quick that the net
      * is no help. There is no end in these cells, nor where error[c] > rtol; with rtol = +inf, which asks always,
      * outside the domain alone. Input as for solve, no cell is changed. */
-    void (*predict)(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,
-                    float *error, float *attempts);
-} surr_kernels;
+    void (*predict)(const surr_kernels *self, double rtol, int64_t n, const double *y, const double *dt,
+                    const double *params, double *end, float *error, float *attempts);
+};
 
 typedef struct surr_model_desc {
     int32_t abi; /* SURR_MODEL_ABI at build time */

@@ -12,9 +12,10 @@
 
 static inline int lanes_left(int i, int n) { return n - i < SURR_LANES ? n - i : SURR_LANES; }
 
-static void predict(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,
-                    float *error, float *attempts)
+static void predict(const surr_kernels *self, double rtol, int64_t n, const double *y, const double *dt,
+                    const double *params, double *end, float *error, float *attempts)
 {
+    (void)self;
     chunk c;
     c.rtol = rtol;
     for (int64_t first = 0; first < n; first += CHUNK) {

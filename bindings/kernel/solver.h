@@ -209,9 +209,10 @@ static void integrate(const settings *o, const listed *todo, const block *b)
     }
 }
 
-static void solve(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *max_step,
-                  const double *params, uint8_t *status, int32_t *attempts)
+static void solve(const surr_kernels *self, const surr_solver_options *options, int64_t n, double *y, const double *dt,
+                  const double *max_step, const double *params, uint8_t *status, int32_t *attempts)
 {
+    (void)self;
     const settings o = settings_of(options);
     listed todo;
     for (int64_t first = 0; first < n; first += SOLVER_BLOCK) {
@@ -227,8 +228,10 @@ static void solve(const surr_solver_options *options, int64_t n, double *y, cons
     }
 }
 
-static void evaluate(int64_t n, const double *y, const double *params, double *out, double *jacobian)
+static void evaluate(const surr_kernels *self, int64_t n, const double *y, const double *params, double *out,
+                     double *jacobian)
 {
+    (void)self;
     vdouble v[N_STATE], p[N_PARAM + 1], f[N_STATE], jac[N_JAC], dfdt[N_STATE];
     for (int64_t first = 0; first < n; first += SURR_LANES) {
         const int count = n - first < SURR_LANES ? (int)(n - first) : SURR_LANES;

@@ -58,7 +58,7 @@ static void test_elsewhere(surr_model *model, int64_t threads)
     CHECK_FAILS(surr_queue_solve(work, 1, which + n_away), SURR_E_ARG, "has its result already");
     CHECK(surr_flush(work, stat) >= 0);
     CHECK(memcmp(here, away, sizeof here) == 0 && memcmp(status, expected, sizeof status) == 0);
-    CHECK(stat[0] == n && surr_queue_size(work, &n) == SURR_OK && n == 0);
+    CHECK(stat[SURR_STAT_CELLS] == n && surr_queue_size(work, &n) == SURR_OK && n == 0);
     surr_work_free(work), surr_work_free(other);
     surr_plan_free(plan), surr_plan_free(plan_2);
 }
