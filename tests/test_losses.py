@@ -180,7 +180,7 @@ def test_terms_combine_and_finish_with_lbfgs(tmp_path, monkeypatch):
     run._finish()
     run._save()
     again = _trainer(tmp_path / "net.h5", loss, 0, train, batch=128, lbfgs=12)
-    assert (again.n_lbfgs, again.balance.weights) == (10, run.balance.weights)
+    assert (again.n_lbfgs, again.weights.weights) == (10, run.weights.weights)
     last = again.run()
     assert again.n_lbfgs == 12
     assert last["quantiles"][0] < run.history[0]["quantiles"][0] - 0.02
