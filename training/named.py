@@ -21,11 +21,11 @@ def importable_from_here() -> Iterator[None]:
         sys.path.reverse()
 
 
-def find_named(text: str, what: str) -> Any:
+def find_named(text: str, what: str, form: str = "module:name") -> Any:
     """The object that ``"module:name"`` names; `what` it is wanted for is in the message where there is none."""
     module, _, name = text.partition(":")
     try:
         with importable_from_here():
             return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{what} is {text!r}: give module:name, importable from here ({error})") from error
+        raise ValueError(f"{what} is {text!r}: give {form}, importable from here ({error})") from error

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 
 from .measure import Measured, measure, relative_errors
 
@@ -44,7 +45,16 @@ def accepted_share(predicted: np.ndarray, incurred: np.ndarray, rtol: float, cov
     return float((passing[-1] + 1) / len(order)) if len(passing) else 0.0
 
 
-def evaluate_file(surrogate, domain, calibration, state, dt, end, params=None, rtols=(0.1, 3e-2, 1e-2, 1e-3)):
+def evaluate_file(
+    surrogate,
+    domain,
+    calibration,
+    state: torch.Tensor,
+    dt: torch.Tensor,
+    end: torch.Tensor,
+    params: torch.Tensor | None = None,
+    rtols: tuple[float, ...] = (0.1, 3e-2, 1e-2, 1e-3),
+) -> tuple[dict[str, Any], Measured]:
     """`score` plus what the calibrated model would do at some tolerances.
 
     Returns

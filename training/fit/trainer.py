@@ -195,7 +195,7 @@ class Trainer:
                     p.copy_(rounded(p, self.config.resolution))
 
     def _incurred(self, rows):
-        """Largest relative error of each cell, invariants restored; without labels what the first term makes of it."""
+        """Largest relative error of each cell, laws restored; without labels what the first term makes of it."""
         pairs = self.data.pairs
         if pairs.end is None:
             error = next(iter(self.terms.values())).errors(Batch(self.data, rows))

@@ -9,7 +9,7 @@ import torch
 def limit_gradients(parameters, typical, factor=5.0):
     """Scale a gradient to at most `factor` times the typical norm, and drop one that is not finite.
 
-    A single cell whose invariants can hardly be restored, or whose I - dt J is nearly singular, has a gradient beyond
+    A single cell whose laws can hardly be restored, or whose I - dt J is nearly singular, has a gradient beyond
     all bounds. Returns the typical norm, updated.
     """
     gradients = [p.grad for p in parameters]

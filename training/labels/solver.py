@@ -58,7 +58,7 @@ def _call_user(function, name, cells, dt, params):
 
 def _find(advance):
     """The function that ``"module:function"`` names; a callable is itself."""
-    return advance if callable(advance) else find_named(advance, "advance")
+    return advance if callable(advance) else find_named(advance, "advance", "module:function")
 
 
 def solver_model(system: System) -> surrogate.Model:

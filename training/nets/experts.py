@@ -181,7 +181,7 @@ class Surrogate(torch.nn.Module):
         -------
         end : Tensor of shape (n, n_vars), float64
         error : Tensor of shape (n,)
-            Infinite where the prediction violates the invariants too much to be repaired.
+            Infinite where the prediction violates the laws too much to be repaired.
         """
         end, judgement, good = self.flow(state, dt, params)
         return end, torch.where(good, 10.0 ** judgement[:, 0], torch.inf)
@@ -191,7 +191,7 @@ class Surrogate(torch.nn.Module):
         return NetData.of(system, self, domain, calibration)
 
     def flow(self, state, dt, params=None):
-        """New state, what judge and gauge say (n, 2), whether the invariants could be restored (n,)."""
+        """New state, what judge and gauge say (n, 2), whether the laws could be restored (n,)."""
         features = self.encoding.features(state, dt, params)
         change, judgement = self.predict_change(features, self.router(features))
         end, good = self.encoding.decode(state, dt, change)

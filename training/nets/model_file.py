@@ -7,9 +7,11 @@ PyTorch is imported only where tensors are asked for: compiling a model file doe
 """
 
 import json
+import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -83,7 +85,7 @@ def _unit_of(array):
     return unit if used.max() / unit < 2**24 else None
 
 
-def read_arrays(path):
+def read_arrays(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
     """What `write_tensors` wrote: (nested dict of ndarrays, attributes).
 
     Raises
@@ -169,7 +171,7 @@ def _nest(arrays):
     return nested
 
 
-def read_tensors(path):
+def read_tensors(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
     """As `read_arrays`, with tensors."""
     import torch
 
@@ -186,7 +188,9 @@ def state_of(surrogate):
     return {k.replace(".", "/"): v for k, v in state.items()}
 
 
-def save_model(path, surrogate, vectors=None, **metadata):
+def save_model(
+    path: str | os.PathLike, surrogate, vectors: dict[str, np.ndarray] | None = None, **metadata: Any
+) -> None:
     """Write a trained surrogate with its configuration and `metadata` (system, hash, metrics, command).
 
     `vectors` are predictions to test a compiled model with, see `vectors.net_vectors`.

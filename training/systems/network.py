@@ -270,7 +270,7 @@ class _Builder:
         return rhs
 
 
-def abundances(system, n_total, fractions):
+def abundances(system: System, n_total: float, fractions: dict[str, float]) -> np.ndarray:
     """Number densities [cm^-3] from fractions of the total by name, electrons from neutrality; T is left 0.
 
     Parameters
