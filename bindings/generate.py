@@ -50,6 +50,7 @@ SCALARS = {
     "status",
     "imbalance_before",
     "imbalance_after",
+    "trust",
 }
 #: what the headers do not say, as Fortran counts and points otherwise
 NOTES = {

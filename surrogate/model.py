@@ -74,6 +74,7 @@ class Model:
         threads: int = 1,
         comm=None,
         audit: float = 0.0,
+        coverage: float = 0.99,
         atol_frac: float | None = None,
         max_step: float | None = None,
         max_solver_steps: int = 100_000,
@@ -98,8 +99,11 @@ class Model:
             Making the stepper and `Stepper.step` are then collective, the ranks share the solver's work, and reports
             are those of all ranks. Results do not depend on it.
         audit : float
-            Fraction of the net's results to solve again, for ``report.audit``; drawn by the cell's own bits. Without
-            effect on a model that has no net.
+            Fraction of the net's results to solve again; drawn by the cell's own bits. Found are the errors of the net
+            (``report.audit``), and whether the promise holds in this run (``report.coverage``): where it does not, the
+            net is trusted less, see `Stepper.trust`. Without effect on a model that has no net.
+        coverage : float
+            Share of the audited cells that are to be within `rtol` in the long run.
         atol_frac : float, optional
             Absolute error allowed, as a fraction of the total density; 1e-10 `rtol` if not given.
         max_step : float, optional
@@ -134,7 +138,8 @@ class Model:
         """
         return Stepper(
             self,
-            reals={"rtol": rtol, "audit": audit} | ({} if atol_frac is None else {"atol_frac": atol_frac}),
+            reals={"rtol": rtol, "audit": audit, "coverage": coverage}
+            | ({} if atol_frac is None else {"atol_frac": atol_frac}),
             integers={"threads": threads, "max_solver_steps": max_solver_steps, "net": net},
             words={"fallback": fallback, "on_failure": on_failure, "isa": isa},
             max_step=max_step,

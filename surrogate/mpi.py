@@ -138,6 +138,7 @@ class Ranks:
             "phases": done.seconds,
             "audit": report.audit_counts,
             "outside": report.outside_counts,
+            "outcomes": report.outcomes,
         }
         ends = np.cumsum([len(x) for x in columns.values()])
         total = self.reduce([x for column in columns.values() for x in column], MPI.SUM)
@@ -147,6 +148,7 @@ class Ranks:
         counts = dict(zip(report.counts, map(int, total["counts"])))
         seconds = dict(zip(PHASES, total["seconds"].tolist()))
         audit_counts, outside_counts = (total[name].astype(np.int64) for name in ("audit", "outside"))
+        outcomes = total["outcomes"].astype(np.int64)
         untouched = sum(counts[name] for code, name in STATUS_NAMES.items() if code >= UNTOUCHED)
         before, after, in_time = (
             float(x * self.comm.size / y) if y else 1.0 for x, y in zip(most, (*total["cells"][2:], seconds["solver"]))
@@ -165,6 +167,7 @@ class Ranks:
             audit_counts=audit_counts,
             outside=named_reasons(model, outside_counts),
             outside_counts=outside_counts,
+            outcomes=outcomes,
             imbalance=after,
             balance=Balance(
                 predicted=tuple(most[3:].tolist()),

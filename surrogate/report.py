@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from surrogate._engine import ffi, lib
 from surrogate.codes import PHASES, STATUS_WORDS, Status
+from surrogate.coverage import Coverage
 from surrogate.errors import check
 
 #: Name of every cell status that a step can leave, by its number.
@@ -91,8 +92,10 @@ class Report:
         Status of this rank's cells, in their shape: below 32 the cell holds its new state, else it is untouched.
     cost : ndarray of float
         Step attempts of the solver for each of this rank's cells: 0 where the net or nobody advanced it.
-    audit_counts, outside_counts : ndarray of int64
-        The counts behind `audit` and `outside`, as in surrogate.h.
+    coverage : Coverage or None
+        What the audit has found since the stepper was made; None without an audit.
+    audit_counts, outside_counts, outcomes : ndarray of int64
+        The counts behind `audit` and `outside`, and those of the controller in this step, as in surrogate.h.
     """
 
     n_cells: int
@@ -106,10 +109,12 @@ class Report:
     rtol: float = float("nan")
     imbalance: float = 1.0
     balance: Balance | None = None
+    coverage: Coverage | None = None
     status: NDArray[np.int8] = field(default=None, repr=False, compare=False)
     cost: NDArray[np.floating] = field(default=None, repr=False, compare=False)
     audit_counts: NDArray[np.int64] = field(default=None, repr=False, compare=False)
     outside_counts: NDArray[np.int64] = field(default=None, repr=False, compare=False)
+    outcomes: NDArray[np.int64] = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         total = max(self.n_cells, 1)
@@ -132,10 +137,12 @@ class Report:
         if self.audit:
             errors = [f"{'largest' if q == 1 else f'{100 * q:g} %'} {e:.2g}" for q, e in self.audit.items()]
             lines.append("  error of audited cells: " + ", ".join(errors))
+        if self.coverage and self.coverage.audited:
+            lines.append(f"  {self.coverage}")
         return "\n".join(lines)
 
 
-def make_report(model, rtol, status, cost, stat, seconds, audit_counts, outside_counts) -> Report:
+def make_report(model, rtol, status, cost, stat, seconds, audit_counts, outside_counts, outcomes) -> Report:
     """Build a report from the engine's answer; what it counts as surrogate.h orders it."""
     n_cells, *advanced, _untouched, solver_steps = stat
     by_code = np.bincount(status.reshape(-1), minlength=64) if status.size else np.zeros(64, dtype=int)
@@ -154,6 +161,7 @@ def make_report(model, rtol, status, cost, stat, seconds, audit_counts, outside_
         cost=cost,
         audit_counts=audit_counts,
         outside_counts=outside_counts,
+        outcomes=outcomes,
     )
 
 

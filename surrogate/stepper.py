@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from surrogate._engine import ffi, lib
 from surrogate.cells import Cells, address, lay_out, spread
+from surrogate.coverage import Coverage
 from surrogate.errors import CellsError, check, last_message
 from surrogate.report import STATUS_NAMES, Report, make_report
 
@@ -28,6 +30,7 @@ class Stepper:
         self.comm = comm
         self._options = {"atol_frac": None, **reals, **integers, **words, "max_step": max_step}
         self._names = [v.name for v in model.variables]
+        self._trust, self._audited, self._wrong = 1.0, 0, 0
         if comm is None:
             self._plan = _make_plan(model, reals, integers, words)
             self._make_work()
@@ -53,6 +56,7 @@ class Stepper:
         out = ffi.new("surr_work **")
         check(lib.surr_work_create(self._plan, 0, out))
         self._work = ffi.gc(out[0], lib.surr_work_free)
+        check(lib.surr_work_set_trust(self._work, self._trust))
 
     def _fingerprint(self):
         number = ffi.new("int64_t *")
@@ -104,12 +108,37 @@ class Stepper:
             With a communicator: another rank could not take part.
         """
         if self.comm is None:
-            return self._run(*self._prepare(cells, dt, params, mask, index, max_step))
+            return self._learn(self._run(*self._prepare(cells, dt, params, mask, index, max_step)))
         prepared = self._ranks.agree(lambda: self._prepare(cells, dt, params, mask, index, max_step))
         if self._is_balanced and self._ranks.is_due:
-            return self._run_balanced(*prepared)
+            return self._learn(self._run_balanced(*prepared))
         # no queue, no overhead
-        return self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)), self.model)
+        return self._learn(self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)), self.model))
+
+    @property
+    def trust(self) -> float:
+        """How far the net is trusted, see `Coverage.trust`: the state of a run, for its restart files.
+
+        Set it to go on as before, alike on all ranks.
+        """
+        return self._trust
+
+    @trust.setter
+    def trust(self, value: float):
+        check(lib.surr_work_set_trust(self._work, _as_number(value, float, "trust")))
+        self._trust = float(value)
+
+    def _learn(self, report):
+        """Let the audit of a step, of all ranks, decide how far the net is trusted in the next."""
+        if not self._options["audit"]:
+            return report
+        trust = ffi.new("double *")
+        check(lib.surr_work_learn(self._work, ffi.from_buffer("int64_t[]", report.outcomes)))
+        check(lib.surr_work_trust(self._work, trust))
+        self._trust = trust[0]
+        self._audited += int(report.outcomes[0])
+        self._wrong += int(report.outcomes[1])
+        return replace(report, coverage=Coverage(self._audited, self._wrong, self._trust))
 
     def failures(
         self,
@@ -249,8 +278,10 @@ class _Call:
         """What all calls together have done, and what the audit has found in `work`."""
         audit = np.zeros(lib.SURR_NAUDIT, dtype=np.int64)
         check(lib.surr_work_audit(work, ffi.from_buffer("int64_t[]", audit)))
+        outcomes = np.zeros(5, dtype=np.int64)
+        check(lib.surr_work_outcomes(work, ffi.from_buffer("int64_t[]", outcomes)))
         stat, seconds = self.stat.tolist(), self.seconds.tolist()
-        return make_report(self.model, self.rtol, self.status, self.cost, stat, seconds, audit, self.outside)
+        return make_report(self.model, self.rtol, self.status, self.cost, stat, seconds, audit, self.outside, outcomes)
 
 
 def _seconds(work):
@@ -279,6 +310,7 @@ def _make_plan(model, reals, integers, words):
     for name, quantity, flags in slots:
         check(lib.surr_plan_field(plan, name.encode(), -1, quantity, 1.0, flags, ffi.NULL))
     check(lib.surr_plan_set_i(plan, b"index_bytes", -1, 8))
+    check(lib.surr_plan_set_i(plan, b"control", -1, 0))  # what is learned is learned of all ranks
     for values, convert, setter in ((reals, float, lib.surr_plan_set_d), (integers, int, lib.surr_plan_set_i)):
         for key, value in values.items():
             check(setter(plan, key.encode(), -1, _as_number(value, convert, key)))

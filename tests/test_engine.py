@@ -431,7 +431,9 @@ def test_one_liner(toys, cells, expected):
 
 
 def test_stepper_says_what_it_is(toy):
-    assert repr(toy.stepper(rtol=0.1, audit=0.5)).startswith("<stepper of toy: rtol=0.1, audit=0.5, threads=1, max_")
+    assert repr(toy.stepper(rtol=0.1, audit=0.5)).startswith(
+        "<stepper of toy: rtol=0.1, audit=0.5, coverage=0.99, threads=1, max_"
+    )
 
 
 def test_report_fits_a_terminal(stepper, cells):

@@ -1,8 +1,8 @@
 /* The exchange of waiting cells between ranks: the same for every transport.
  *
  * A rank sends or receives cells, never both. Who sends keeps the messages going while it solves what it has kept; who
- * receives solves its own cells first, then the others' as they come. A rank that cannot solve what it got sends an empty
- * message back, and the owner solves it. */
+ * receives solves its own cells first, then the others' as they come. A rank that cannot solve what it got sends an
+ * empty message back, and the owner solves it. */
 #include "bits.h"
 #include "clock.h"
 #include "error.h"

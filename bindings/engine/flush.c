@@ -109,6 +109,7 @@ int32_t surr_flush(surr_work *w, int64_t *stat)
     code = work_run(w, w->queue.n, 0, solve_and_settle, w);
     if (code == SURR_OK) {
         cost_learn(&w->queue);
+        work_learn(w);
         w->queue.n = 0;
         w->queue.n_call = 0;
         if (stat) memcpy(stat, w->stat, sizeof w->stat);

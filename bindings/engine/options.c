@@ -21,6 +21,7 @@ static const struct int_key {
     {"index_bytes", offsetof(surr_plan, index_bytes), 4, 8},
     {"max_solver_steps", offsetof(surr_plan, max_attempts), 1, INT32_MAX},
     {"net", offsetof(surr_plan, net), 0, 1},
+    {"control", offsetof(surr_plan, control), 0, 1},
 };
 static const struct real_key {
     const char *name;
@@ -30,6 +31,7 @@ static const struct real_key {
     {"rtol", offsetof(surr_plan, rtol), 1e-13, 0.5},
     {"atol_frac", offsetof(surr_plan, atol_frac), 1e-30, 0.5},
     {"audit", offsetof(surr_plan, audit), 0.0, 1.0},
+    {"coverage", offsetof(surr_plan, coverage), 0.5, 0.9999},
     {"max_step", offsetof(surr_plan, max_step), DBL_MIN, DBL_MAX},
 };
 static const struct word_key {
@@ -72,7 +74,9 @@ int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t 
         return SURR_OK;
     }
     return surr_fail(SURR_E_ARG,
-                     "there is no integer key \"%s\": threads, index_base, index_bytes, max_solver_steps, net", word);
+                     "there is no integer key \"%s\": threads, index_base, index_bytes, max_solver_steps, net, "
+                     "control",
+                     word);
 }
 
 int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v)
@@ -88,7 +92,10 @@ int32_t surr_plan_set_d(surr_plan *p, const char *key, int32_t key_len, double v
         *(double *)((char *)p + k->offset) = v;
         return SURR_OK;
     }
-    return surr_fail(SURR_E_ARG, "there is no real key \"%s\": rtol, atol_frac, audit, max_step", word);
+    return surr_fail(SURR_E_ARG,
+                     "there is no real key \"%s\": rtol, atol_frac, audit, coverage, "
+                     "max_step",
+                     word);
 }
 
 int32_t surr_plan_set_s(surr_plan *p, const char *key, int32_t key_len, const char *v, int32_t v_len)

@@ -23,7 +23,8 @@ int32_t surr_plan_create(surr_model *m, surr_plan **out)
     p->model = model_retain(m);
     p->length = p->density = p->time = 1.0;
     p->threads = 1;
-    p->net = 1;
+    p->net = p->control = 1;
+    p->coverage = 0.99;
     p->index_bytes = 4;
     p->isa = ISA_AUTO;
     p->max_attempts = 100000;
@@ -253,7 +254,7 @@ static uint64_t fingerprint(const surr_plan *p)
 {
     int32_t isa = 0;
     while (isa < SURR_N_ISA && p->model->desc->kernels[isa] != p->kernels) isa++;
-    const double reals[] = {p->options.rtol, p->options.atol_frac, p->audit, p->max_step * p->time};
+    const double reals[] = {p->options.rtol, p->options.atol_frac, p->audit, p->max_step * p->time, p->coverage};
     const int64_t integers[] = {p->options.max_attempts, isa, p->use_net, p->fallback, p->on_failure};
     uint64_t h = hash_bytes(HASH_START, p->model->digest, sizeof p->model->digest);
     h = hash_bytes(h, reals, sizeof reals);

@@ -31,6 +31,8 @@ struct surr_plan {
     int64_t threads, index_base, index_bytes, net;
     int32_t isa, fallback, on_failure;
     double rtol, atol_frac, audit, max_step; /* 0 until set; max_step in code units */
+    double coverage;                         /* share of the audited cells that are to be right */
+    int64_t control;                         /* whether works learn from their own audit */
     int64_t max_attempts;
     host_solver *host_solver; /* for FALLBACK_HOST */
     void *host_context;

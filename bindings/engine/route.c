@@ -2,31 +2,11 @@
 #include "bits.h"
 #include "block.h"
 #include "clock.h"
-#include "error.h"
 #include "solve.h"
+#include "trust.h"
 
 #include <float.h>
 #include <math.h>
-
-/* Bins of the audit. */
-#define ERROR_MIN       1e-8
-#define BINS_PER_DECADE 20.0
-/* Species below this fraction of the total count neither for labels nor for the audit. */
-#define TRACE 1e-10
-
-/* Whether the audit draws this cell: from its own bits, so that the draw is the same in any batch and on any rank. */
-static int is_drawn(const surr_plan *p, const double *y, double dt)
-{
-    if (p->audit <= 0.0) return 0;
-    uint64_t h = bits_of(dt);
-    for (int32_t k = 0; k < p->model->desc->n_state; k++) { /* a round of splitmix64 each (Steele et al. 2014) */
-        h += bits_of(y[k]) + 0x9e3779b97f4a7c15u;
-        h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
-        h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
-        h ^= h >> 31;
-    }
-    return (double)(h >> 11) * 0x1p-53 < p->audit;
-}
 
 /* The reason why cell i is outside, which comes in place of the attempts that nobody knows. */
 static void count_outside(scratch *s, int32_t i)
@@ -36,18 +16,27 @@ static void count_outside(scratch *s, int32_t i)
     if (s->expected[i] < 0.0f) s->expected[i] = -1.0f;
 }
 
+/* Whether cell i, which is not taken, tells the controller what a little more trust would do. */
+static int is_zone(const surr_plan *p, const scratch *s, int32_t i)
+{
+    return s->trust < 1.0 && s->error[i] <= ZONE * s->trust * p->rtol &&
+           audit_draws(p, s->y + (int64_t)i * p->model->desc->n_state, s->dt[i]);
+}
+
 /* Takes what the net may decide, lists the others in s->todo with the reason in s->state; returns their number. */
 static int32_t accept(const surr_plan *p, scratch *s)
 {
     const int32_t n_state = p->model->desc->n_state;
+    const double limit = s->trust * p->rtol;
     int32_t n_todo = 0;
     for (int32_t i = 0; i < s->m; i++) {
         double *y = s->y + (int64_t)i * n_state;
         if (s->error[i] < 0.0f) s->state[i] = SURR_CELL_SOLVER;
         else if (s->error[i] > FLT_MAX) s->state[i] = SURR_CELL_OUTSIDE, count_outside(s, i);
-        else if (!(s->error[i] <= p->rtol)) s->state[i] = SURR_CELL_ERROR;
-        else if (is_drawn(p, y, s->dt[i])) s->state[i] = SURR_CELL_AUDIT;
+        else if (!(s->error[i] <= limit)) s->state[i] = is_zone(p, s, i) ? SURR_CELL_AUDIT : SURR_CELL_ERROR;
+        else if (audit_draws(p, y, s->dt[i])) s->state[i] = SURR_CELL_AUDIT;
         else s->state[i] = SURR_CELL_NET;
+        s->learned[FAR] += s->trust < 1.0 && s->state[i] == SURR_CELL_ERROR && s->error[i] <= p->rtol;
         s->attempts[i] = 0;
         if (s->state[i] == SURR_CELL_NET) memcpy(y, s->end + (int64_t)i * n_state, (size_t)n_state * sizeof(double));
         else s->todo[n_todo++] = i;
@@ -66,32 +55,6 @@ static void swap_states(const surr_plan *p, scratch *s, int64_t i, int64_t j)
     }
 }
 
-/* Counts the errors of a prediction against the solver's result. */
-static void audit_cell(const surr_model_desc *d, const double *predicted, const double *solved, int64_t *count)
-{
-    double total = 0.0;
-    for (int32_t k = 0; k < d->n_state; k++)
-        if (d->variables[k].role == SURR_ROLE_SPECIES) total += solved[k];
-    for (int32_t k = 0; k < d->n_state; k++) {
-        if (solved[k] == 0.0 || (d->variables[k].role == SURR_ROLE_SPECIES && solved[k] < TRACE * total)) continue;
-        double error = fabs(predicted[k] / solved[k] - 1.0);
-        double place = error > ERROR_MIN ? BINS_PER_DECADE * log10(error / ERROR_MIN) : 0.0;
-        count[place < SURR_NAUDIT - 1 ? (int)place : SURR_NAUDIT - 1]++;
-    }
-}
-
-int32_t surr_audit_quantile(const int64_t *count, double q, double *error)
-{
-    if (!count || !error) return surr_fail(SURR_E_ARG, "count or error is NULL");
-    if (!is_finite(q) || q < 0.0 || q > 1.0) return surr_fail(SURR_E_ARG, "the quantile is %g: give 0..1", q);
-    int64_t total = 0, below = 0;
-    int b = -1;
-    for (int i = 0; i < SURR_NAUDIT; i++) total += count[i];
-    while (b < SURR_NAUDIT - 1 && (b < 0 || (double)below < q * (double)total)) below += count[++b];
-    *error = total ? ERROR_MIN * pow(10.0, (b + 1) / BINS_PER_DECADE) : 0.0;
-    return SURR_OK;
-}
-
 /* End of the run of consecutive cells from todo[j] on, none of them but the first to be audited. */
 static int32_t end_of_run(const scratch *s, int32_t n_todo, int32_t j)
 {
@@ -99,6 +62,17 @@ static int32_t end_of_run(const scratch *s, int32_t n_todo, int32_t j)
     for (j++; j < n_todo && !audited; j++)
         if (s->todo[j] != s->todo[j - 1] + 1 || s->state[s->todo[j]] == SURR_CELL_AUDIT) break;
     return j;
+}
+
+/* What an audited cell tells: of those that would have been taken the audit, of the others the controller. */
+static void settle_audit(const surr_plan *p, scratch *s, int32_t i, const double *predicted, const double *solved)
+{
+    const int is_taken = s->error[i] <= s->trust * p->rtol;
+    const int is_missed = audit_compare(p, predicted, solved) > p->rtol;
+    if (is_taken) audit_count(p->model->desc, predicted, solved, s->audit);
+    else s->state[i] = SURR_CELL_ERROR;
+    s->learned[is_taken ? TAKEN : NEAR]++;
+    s->learned[is_taken ? TAKEN_WRONG : NEAR_WRONG] += is_missed;
 }
 
 /* The solver on the listed cells alone, packed side by side over the predictions. That of a cell to be audited stays
@@ -123,7 +97,7 @@ static void solve_listed(const surr_plan *p, scratch *s, int32_t n_todo)
             s->state[i] = s->outcome[j];
             continue;
         }
-        if (s->state[i] == SURR_CELL_AUDIT) audit_cell(p->model->desc, y, solved, s->audit);
+        if (s->state[i] == SURR_CELL_AUDIT) settle_audit(p, s, (int32_t)i, y, solved);
         memcpy(y, solved, n_state * sizeof(double));
     }
 }
@@ -158,7 +132,8 @@ void block_advance(const surr_plan *p, scratch *s)
         s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
         return;
     }
-    const double rtol = p->fallback == FALLBACK_NONE ? INFINITY : p->rtol; /* then the net is all there is */
+    /* without a fallback the net is all there is */
+    const double rtol = p->fallback == FALLBACK_NONE ? INFINITY : p->rtol * fmin(1.0, ZONE * s->trust);
     p->kernels->predict(p->kernels, rtol, s->m, s->y, s->dt, s->params, s->end, s->error, s->expected);
     s->n_todo = accept(p, s);
     double t1 = seconds_now();

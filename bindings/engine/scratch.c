@@ -57,6 +57,7 @@ void scratch_reset(scratch *s)
     memset(s->stat, 0, sizeof s->stat);
     memset(s->seconds, 0, sizeof s->seconds);
     memset(s->audit, 0, sizeof s->audit);
+    memset(s->learned, 0, sizeof s->learned);
     memset(s->outside, 0, (size_t)s->n_reason * sizeof *s->outside);
     s->n_flagged = 0;
     s->m = s->n_todo = 0;

@@ -6,6 +6,10 @@
 
 enum { BLOCK = 1024 }; /* cells gathered and solved together, at most */
 
+/* What the controller of trust.c learns from: audited cells that were taken, and the wrong ones of them; cells just
+ * beyond the limit that were compared, and the wrong ones; cells that the calibration would take, further beyond. */
+enum { TAKEN, TAKEN_WRONG, NEAR, NEAR_WRONG, FAR, N_OUTCOME };
+
 /* Arrays of `capacity` cells. */
 typedef struct scratch {
     int64_t capacity;
@@ -28,6 +32,7 @@ typedef struct scratch {
     int32_t n_todo, *todo; /* cells that the solver takes */
     int defer;             /* leave these to the queue */
     fp_state host;         /* the host's floating-point environment, for its solver */
+    double trust;          /* share of rtol up to which the net is believed */
     uint8_t *outcome;      /* [m] of the solver, for the packed cells */
     int32_t *tries;
     /* sums over the blocks of a call */
@@ -35,6 +40,7 @@ typedef struct scratch {
     int64_t n_flagged; /* bad input or failed */
     double seconds[SURR_NPHASE];
     int64_t audit[SURR_NAUDIT];
+    int64_t learned[N_OUTCOME];
     int64_t n_reason, *outside; /* cells outside the domain, by reason as in surr_work_outside */
 } scratch;
 

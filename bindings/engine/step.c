@@ -25,6 +25,7 @@ static int32_t advance(call *c, surr_work *w)
     int32_t code = work_run(w, c->n_cell, all_or_nothing, advance_block, c);
     if (code != SURR_OK) return code;
     if (c->stat) memcpy(c->stat, w->stat, sizeof w->stat);
+    work_learn(w);
     if (all_or_nothing && w->n_flagged)
         return surr_fail(SURR_E_CELLS,
                          "%lld of %lld cells could not be advanced, so none was modified: see the status bytes 33 and "

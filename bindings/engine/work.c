@@ -71,6 +71,7 @@ int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work *
     surr_work *w = calloc(1, sizeof *w);
     if (!w) return surr_fail(SURR_E_NOMEM, "no memory for a work");
     atomic_init(&w->busy, 0);
+    w->trust = 1.0;
     w->plan = plan_retain(p);
     w->members = calloc((size_t)p->threads, sizeof *w->members);
     w->outside = calloc((size_t)count_reasons(p->model->desc), sizeof *w->outside);
@@ -182,6 +183,7 @@ static void add_sums(surr_work *w, const scratch *s)
     for (int j = 0; j < SURR_NSTAT; j++) w->stat[j] += s->stat[j];
     for (int j = 0; j < SURR_NPHASE; j++) w->seconds[j] += s->seconds[j];
     for (int j = 0; j < SURR_NAUDIT; j++) w->audit[j] += s->audit[j];
+    for (int j = 0; j < N_OUTCOME; j++) w->learned[j] += s->learned[j];
     for (int64_t j = 0; j < s->n_reason; j++) w->outside[j] += s->outside[j];
     w->n_flagged += s->n_flagged;
 }
@@ -194,6 +196,7 @@ int32_t work_run(surr_work *w, int64_t n_cell, int hold_back, block_job *job, vo
     for (int64_t i = 0; i < k.n_scratch; i++) {
         scratch_reset(w->scratch[i]);
         w->scratch[i]->host = w->host;
+        w->scratch[i]->trust = w->trust;
     }
     crew all = {.job = job, .context = context, .cut = &k, .work = w, .n_cell = n_cell, .hold_back = hold_back};
     atomic_init(&all.next_block, 0);

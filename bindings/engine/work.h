@@ -18,8 +18,12 @@ struct surr_work {
     double seconds[SURR_NPHASE];
     int64_t audit[SURR_NAUDIT]; /* of all calls */
     int64_t *outside;           /* of the last call, by reason */
+    double trust;               /* share of rtol up to which the net is believed, see trust.c */
+    int64_t learned[N_OUTCOME]; /* of calls from which it has not been learned yet */
 };
 
+/* Lets the audit of the calls so far decide how far the net is trusted in the next. */
+void work_learn(surr_work *w);
 /* One call at a time; in between the floating-point environment is ours. */
 int32_t work_enter(surr_work *w);
 void work_leave(surr_work *w);

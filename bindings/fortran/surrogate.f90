@@ -44,8 +44,9 @@ module surrogate
       surr_model_close, surr_model_selftest, surr_model_evaluate, surr_model_count, surr_model_field, &
       surr_model_dt_range, surr_model_info, surr_plan_create, surr_plan_free, surr_plan_units, surr_plan_field, &
       surr_plan_set_i, surr_plan_set_d, surr_plan_set_s, surr_plan_set_fallback, surr_plan_commit, surr_work_create, &
-      surr_work_free, surr_work_seconds, surr_work_outside, surr_work_audit, surr_audit_quantile, surr_step, &
-      surr_step_block, surr_step_cell, surr_queue, surr_queue_block, surr_flush
+      surr_work_free, surr_work_seconds, surr_work_outside, surr_work_audit, surr_work_trust, surr_work_set_trust, &
+      surr_work_outcomes, surr_work_learn, surr_audit_quantile, surr_step, surr_step_block, surr_step_cell, &
+      surr_queue, surr_queue_block, surr_flush
   ! <<< functions
   public :: surr_error_text, surr_version_text, surr_status_text
   public :: surrogate_stepper, surrogate_fallback
@@ -303,6 +304,34 @@ module surrogate
       import :: c_int32_t, c_int64_t, c_ptr
       type(c_ptr), value :: work
       integer(c_int64_t), intent(out) :: count(*)
+      integer(c_int32_t) :: code
+    end function
+
+    function surr_work_trust(work, trust) bind(c) result(code)
+      import :: c_double, c_int32_t, c_ptr
+      type(c_ptr), value :: work
+      real(c_double), intent(out) :: trust
+      integer(c_int32_t) :: code
+    end function
+
+    function surr_work_set_trust(work, trust) bind(c) result(code)
+      import :: c_double, c_int32_t, c_ptr
+      type(c_ptr), value :: work
+      real(c_double), value :: trust
+      integer(c_int32_t) :: code
+    end function
+
+    function surr_work_outcomes(work, count) bind(c) result(code)
+      import :: c_int32_t, c_int64_t, c_ptr
+      type(c_ptr), value :: work
+      integer(c_int64_t), intent(out) :: count(*)
+      integer(c_int32_t) :: code
+    end function
+
+    function surr_work_learn(work, count) bind(c) result(code)
+      import :: c_int32_t, c_int64_t, c_ptr
+      type(c_ptr), value :: work
+      integer(c_int64_t), intent(in) :: count(*)
       integer(c_int32_t) :: code
     end function
 

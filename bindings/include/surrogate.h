@@ -37,10 +37,10 @@ typedef struct surr_plan surr_plan;   /* model + the host's fields, units and po
 typedef struct surr_work surr_work;   /* scratch memory and timers of one thread */
 
 /* ---- codes -------------------------------------------------------------------------------------------------------
- * The table of them all, each with its meaning, is surrogate_codes.def: return codes SURR_OK, SURR_FLAGGED and SURR_E_*;
- * status bytes SURR_CELL_* (below 32 the cell holds a valid state at t + dt, from 32 on it was left untouched);
- * quantities SURR_Q_* of a field and its flags SURR_F_*; number types SURR_F64 and SURR_F32; what stat[] and seconds[]
- * count, SURR_STAT_* and SURR_PHASE_*. */
+ * The table of them all, each with its meaning, is surrogate_codes.def: return codes SURR_OK, SURR_FLAGGED and
+ * SURR_E_*; status bytes SURR_CELL_* (below 32 the cell holds a valid state at t + dt, from 32 on it was left
+ * untouched); quantities SURR_Q_* of a field and its flags SURR_F_*; number types SURR_F64 and SURR_F32; what stat[]
+ * and seconds[] count, SURR_STAT_* and SURR_PHASE_*. */
 #define SURR_RETURN_CODE(NAME, VALUE, WORDS) NAME = VALUE,
 enum surr_return_code {
 #include "surrogate_codes.def"
@@ -118,11 +118,12 @@ SURR_API int32_t surr_plan_field(surr_plan *p, const char *name, int32_t name_le
                                  int32_t flags, int32_t *slot);
 /* Keys. set_d: "rtol" (required: the error per cell you can accept), "atol_frac" (1e-10 rtol: absolute error allowed,
  * over the total density), "audit" (0: fraction of net results solved again; without effect on a model without net),
+ * "coverage" (0.99: share of the audited that are to be within rtol, see surr_work_trust),
  * "max_step" (none: longest step of the solver, in code units of time, for what happens inside a step and nobody can
  * see from where the solver looks, as a short pulse in a rate that depends on time).
  * set_i: "threads" (1), "index_base" (0), "index_bytes" (4 or 8; 4), "max_solver_steps" (100000 per cell),
  * "net" (1: the net takes the cells it vouches for, except where few attempts of the solver will do; 0: the solver
- * takes all).
+ * takes all), "control" (1: a work learns from its own audit).
  * set_s: "fallback" (solver | none; see surr_plan_set_fallback), "on_failure" (flag | error), "isa" (auto | base | v3 |
  * v4). */
 SURR_API int32_t surr_plan_set_i(surr_plan *p, const char *key, int32_t key_len, int64_t v);
@@ -154,6 +155,16 @@ SURR_API int32_t surr_work_outside(const surr_work *w, int64_t *count);
  * cells for which the net's |y/y_solver - 1| was in bin b. Species that end below 1e-10 of the total are not counted.
  * Counts of several works or ranks may be added. */
 SURR_API int32_t surr_work_audit(const surr_work *w, int64_t *count);
+/* The audit is also a controller: what it finds moves the limit below which the net's expected error is believed, so
+ * that in the long run at least "coverage" of the audited cells are within rtol, whatever the cells are: *trust times
+ * rtol, 1 to begin with. It is the state of a run, to be kept in its restart files and set again. Works learn at the
+ * end of every surr_step* and surr_flush. Where several share an audit, as ranks do, "control" is 0: they add up
+ * surr_work_outcomes, count[5] since the last surr_work_learn (cells that were taken: audited, wrong; cells just beyond
+ * the limit: compared, wrong; cells further beyond), and each calls surr_work_learn with the sums. */
+SURR_API int32_t surr_work_trust(const surr_work *w, double *trust);
+SURR_API int32_t surr_work_set_trust(surr_work *w, double trust);
+SURR_API int32_t surr_work_outcomes(const surr_work *w, int64_t *count);
+SURR_API int32_t surr_work_learn(surr_work *w, const int64_t *count);
 /* The error that a fraction q (0 to 1) of the counted ones does not exceed, up to the width of a bin (12 %) too large;
  * q = 1: the largest. 0 where nothing was counted. */
 SURR_API int32_t surr_audit_quantile(const int64_t *count, double q, double *error);

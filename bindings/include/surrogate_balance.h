@@ -1,8 +1,8 @@
 /* surrogate_balance.h: evening out the solver's work over ranks, without MPI.
  *
  * For those who move cells between ranks themselves. With MPI use surrogate_mpi.h, or comm= in Python: both are the
- * exchange below with a transport of their own, which is all that is left to write for messages of another kind. Step by
- * step, a flush on every rank is
+ * exchange below with a transport of their own, which is all that is left to write for messages of another kind. Step
+ * by step, a flush on every rank is
  *
  *     surr_queue_costs                   what each waiting cell will cost
  *     (all ranks tell each other their sums)
@@ -72,10 +72,11 @@ SURR_API int32_t surr_queue_work(const surr_work *w, double *spent);
  *
  *     surr_exchange_run(exchange, work, &transport, &report);                  // COLLECTIVE
  *
- * The functions of a transport return SURR_OK or a negative code, which ends the exchange: then messages may be under way,
- * what they need is kept for ever, and neither exchange nor transport may be used again. `context` comes back in every
- * call. Messages are `n` doubles to or from a rank, which stay in place until they have been waited for; between two ranks
- * they arrive in the order in which they were sent. Requests are numbered from 0 to below 2 n_rank, each in use once. */
+ * The functions of a transport return SURR_OK or a negative code, which ends the exchange: then messages may be under
+ * way, what they need is kept for ever, and neither exchange nor transport may be used again. `context` comes back in
+ * every call. Messages are `n` doubles to or from a rank, which stay in place until they have been waited for; between
+ * two ranks they arrive in the order in which they were sent. Requests are numbered from 0 to below 2 n_rank, each in
+ * use once. */
 typedef struct surr_transport {
     void *context;
     int32_t rank; /* this one, from 0 */
@@ -102,8 +103,8 @@ typedef struct surr_exchange_report { /* of one exchange on this rank */
 
 enum { SURR_MESSAGE_WORK = 250 }; /* work that is worth a message of some 10 us: the floor of the plans */
 
-/* node[n_rank]: where the ranks run, copied (NULL: all on one). min_gain > 0: ranks with less than 1 + this times the mean
- * send nothing. interval: exchanges for which a plan is used. All alike on all ranks. */
+/* node[n_rank]: where the ranks run, copied (NULL: all on one). min_gain > 0: ranks with less than 1 + this times the
+ * mean send nothing. interval: exchanges for which a plan is used. All alike on all ranks. */
 SURR_API int32_t surr_exchange_create(int32_t n_rank, const int32_t *node, double min_gain, int64_t interval,
                                       surr_exchange **out);
 SURR_API int32_t surr_exchange_free(surr_exchange *e); /* NULL is fine */
@@ -111,8 +112,8 @@ SURR_API int32_t surr_exchange_free(surr_exchange *e); /* NULL is fine */
  * goes on waiting for surr_flush. report may be NULL. */
 SURR_API int32_t surr_exchange_run(surr_exchange *e, surr_work *w, const surr_transport *t,
                                    surr_exchange_report *report);
-/* The imbalance of the solver's work that was measured in a step, largest over mean, alike on all ranks: below 1 + min_gain
- * the next runs do nothing and ask nobody, until another one is noted. */
+/* The imbalance of the solver's work that was measured in a step, largest over mean, alike on all ranks: below 1 +
+ * min_gain the next runs do nothing and ask nobody, until another one is noted. */
 SURR_API int32_t surr_exchange_note(surr_exchange *e, double imbalance);
 SURR_API int32_t surr_exchange_is_due(const surr_exchange *e); /* 0: the next run will do nothing */
 

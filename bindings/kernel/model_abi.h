@@ -45,9 +45,9 @@ typedef struct surr_solver_options {
     int64_t max_attempts; /* step attempts per cell before it is given up as SURR_CELL_FAILED */
 } surr_solver_options;
 
-/* How a model computes. `self` is the struct itself. Code that is written out for one mechanism needs no data; a mechanism
- * in tables has them there, one on another device its handles. Whatever they do with them, the arrays of a call are in the
- * memory of the host. */
+/* How a model computes. `self` is the struct itself. Code that is written out for one mechanism needs no data; a
+ * mechanism in tables has them there, one on another device its handles. Whatever they do with them, the arrays of a
+ * call are in the memory of the host. */
 typedef struct surr_kernels surr_kernels;
 struct surr_kernels {
     const void *data;

@@ -1,6 +1,7 @@
 /* The perceptrons of a region: gauge, judge and expert, layer by layer for the cells of a span. The weights of a region
- * are those of gauge, judge and expert; layers as dense.h wants them, one after the other: in, residual ones, out; after
- * those of the expert its linear part where there is one, a layer from the inputs to the outputs without activation. */
+ * are those of gauge, judge and expert; layers as dense.h wants them, one after the other: in, residual ones, out;
+ * after those of the expert its linear part where there is one, a layer from the inputs to the outputs without
+ * activation. */
 #ifndef SURR_PERCEPTRONS_H
 #define SURR_PERCEPTRONS_H
 #include "chunk.h"

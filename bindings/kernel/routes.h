@@ -10,7 +10,8 @@
 
 static inline int lanes_left(int i, int n) { return n - i < SURR_LANES ? n - i : SURR_LANES; }
 
-/* What the experts say of all cells of a chunk that are asked, sorted already: new cells, and whether they are sound. */
+/* What the experts say of all cells of a chunk that are asked, sorted already: new cells, and whether they are sound.
+ */
 static void ask_experts(chunk *c, double *end, unsigned char *good)
 {
     in_spans(c, evaluate_span);

@@ -284,15 +284,17 @@ static int64_t options_of(const surr_balancer *b, const surr_work *w)
     return (int64_t)h;
 }
 
-/* Imbalances and the errors of all ranks. */
-static int32_t conclude(surr_balancer *b, int32_t code, double own, double *before, double *after)
+/* Imbalances, errors and audits of all ranks. */
+static int32_t conclude(surr_balancer *b, int32_t code, double own, double *before, double *after, int64_t *outcomes)
 {
     const double here = own + b->report.moved_work;
-    double most[3] = {own, here, code < 0}, sum[2] = {own, here};
+    double most[3] = {own, here, code < 0}, sum[7] = {own, here};
+    for (int i = 0; i < 5; i++) sum[2 + i] = (double)outcomes[i];
     int size;
     int32_t failed = reduce(b, MPI_MAX, 3, most);
-    if (failed == SURR_OK) failed = reduce(b, MPI_SUM, 2, sum);
+    if (failed == SURR_OK) failed = reduce(b, MPI_SUM, 7, sum);
     if (failed != SURR_OK) return code < 0 ? code : failed;
+    for (int i = 0; i < 5; i++) outcomes[i] = (int64_t)sum[2 + i];
     MPI_Comm_size(b->all, &size);
     if (before) *before = sum[0] > 0.0 ? most[0] * size / sum[0] : 1.0;
     if (after) *after = sum[1] > 0.0 ? most[1] * size / sum[1] : 1.0;
@@ -322,18 +324,22 @@ static int32_t share(surr_balancer *b, surr_work *w, double failed)
 
 int32_t surr_mpi_flush(surr_balancer *b, surr_work *w, double *imbalance_before, double *imbalance_after, int64_t *stat)
 {
-    int64_t n_cell, own_stat[SURR_NSTAT] = {0};
+    int64_t n_cell, own_stat[SURR_NSTAT] = {0}, outcomes[5] = {0};
     double own = 0.0, before = 1.0;
     if (!b) return surr_set_error(SURR_E_ARG, "the balancer is NULL: create one first");
     if (b->is_dead) return surr_set_error(SURR_E_MPI, "this balancer has given up another rank: end the run");
     b->report = (surr_exchange_report){.load_before = 1.0, .load_after = 1.0};
     int32_t code = surr_queue_size(w, &n_cell), moved = share(b, w, code < 0);
+    if (code == SURR_OK &&
+        surr_work_outcomes(w, outcomes) == SURR_OK) /* to be learned from by all, not by each alone */
+        surr_work_learn(w, (const int64_t[5]){0, 0, 0, 0, 0});
     if (code == SURR_OK) code = surr_flush(w, own_stat);
     if (code >= 0) surr_queue_work(w, &own);
     if (stat) memcpy(stat, own_stat, sizeof own_stat);
     if (moved < 0) code = moved;
     if (b->is_dead) return code;
-    code = conclude(b, code, own, &before, imbalance_after);
+    code = conclude(b, code, own, &before, imbalance_after, outcomes);
+    if (w) surr_work_learn(w, outcomes);
     if (imbalance_before) *imbalance_before = before;
     if (b->exchange) surr_exchange_note(b->exchange, before);
     return code;

@@ -1,5 +1,5 @@
-/* What cffi reads: the C headers, which the preprocessor strips of their directives, and the functions in Python that the
- * exchange calls, a transport as in surrogate_balance.h. */
+/* What cffi reads: the C headers, which the preprocessor strips of their directives, and the functions in Python that
+ * the exchange calls, a transport as in surrogate_balance.h. */
 #include "surrogate.h"
 #include "surrogate_balance.h"
 extern "Python" int32_t surr_py_gather(void *context, double own, double *all);

@@ -1,6 +1,8 @@
 /* Who advances a cell: the net, or the solver and why; and what the audit says of the net. */
 #include "check.h"
 
+#include <math.h>
+
 enum { N = 1000, A = 0, B, TEMP };
 
 static const field fields[3] = {
@@ -101,6 +103,42 @@ static void test_audit(surr_model *model, int64_t threads)
     close_plan(plan, work);
 }
 
+/* A net that is off by more than rtol in cells that are audited is trusted less, and more again when it is not. */
+static void test_controller(surr_model *model)
+{
+    double q[N][3], trust = 0.0;
+    uint8_t status[N];
+    int64_t count[5] = {-1, -1, -1, -1, -1};
+    surr_plan *plan = plan_with(model, 0.1, 0.5, 1);
+    CHECK(surr_plan_set_d(plan, "coverage", -1, 0.9) == SURR_OK);
+    CHECK(surr_plan_set_i(plan, "control", -1, 0) == SURR_OK);
+    surr_work *work = commit(plan);
+    CHECK(surr_work_trust(work, &trust) == SURR_OK && trust == 1.0);
+    run(plan, work, q, status);
+    CHECK(surr_work_outcomes(work, count) == SURR_OK && count[0] > N / 5 && count[1] == 0 && count[2] == 0);
+    CHECK(surr_work_learn(work, count) == SURR_OK);
+    CHECK(surr_work_outcomes(work, count) == SURR_OK && count[0] == 0);
+    CHECK(surr_work_trust(work, &trust) == SURR_OK && trust == 1.0); /* all right: it cannot be trusted more */
+    CHECK(surr_work_learn(work, (const int64_t[5]){100, 20, 0, 0, 9}) == SURR_OK);
+    CHECK(surr_work_trust(work, &trust) == SURR_OK && fabs(trust - pow(10.0, -0.05 * (20.0 - 80.0 / 9.0))) < 1e-12);
+    CHECK(surr_work_learn(work, (const int64_t[5]){0, 0, 90, 0, 9}) ==
+          SURR_OK); /* none taken: those just beyond tell */
+    CHECK(surr_work_trust(work, &trust) == SURR_OK && fabs(trust - pow(10.0, -0.05 * (20.0 - 170.0 / 9.0))) < 1e-12);
+    CHECK(surr_work_set_trust(work, 0.01) == SURR_OK &&
+          surr_work_learn(work, (const int64_t[5]){0, 0, 0, 0, 9}) == SURR_OK);
+    CHECK(surr_work_trust(work, &trust) == SURR_OK && fabs(trust - pow(10.0, -1.95)) < 1e-12);
+    CHECK(surr_work_set_trust(work, 0.15) == SURR_OK); /* it says 0.02 */
+    run(plan, work, q, status);
+    for (int c = 0; c < N; c++) CHECK(status[c] != SURR_CELL_NET && status[c] != SURR_CELL_AUDIT);
+    CHECK(surr_work_outcomes(work, count) == SURR_OK && count[0] == 0 && count[2] > N / 5);
+    CHECK_FAILS(surr_work_set_trust(work, 0.0), SURR_E_ARG, "above 0");
+    CHECK_FAILS(surr_work_set_trust(NULL, 1.0), SURR_E_ARG, "NULL");
+    CHECK_FAILS(surr_work_trust(work, NULL), SURR_E_ARG, "NULL");
+    CHECK_FAILS(surr_work_outcomes(NULL, count), SURR_E_ARG, "NULL");
+    CHECK_FAILS(surr_work_learn(work, (const int64_t[5]){1, 2, 0, 0, 0}), SURR_E_ARG, "2 of 1");
+    close_plan(plan, work);
+}
+
 static void test_bad_arguments(void)
 {
     int64_t count[SURR_NAUDIT] = {0};
@@ -120,6 +158,7 @@ int main(int argc, char **argv)
     test_reasons(model);
     test_audit(model, 1);
     test_audit(model, 3);
+    test_controller(model);
     test_bad_arguments();
     surr_model_close(model);
     return report("route");

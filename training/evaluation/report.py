@@ -8,6 +8,7 @@ from ..labels.solver import solver_model
 from ..nets.calibration import Calibration, from_plain
 from ..nets.domain import Domain
 from ..nets.trained import load_trained
+from .leave_out import leave_one_out, table
 from .measure import label_tensors
 from .pictures import draw_errors, draw_histograms, draw_trajectories
 from .score import evaluate_file
@@ -38,13 +39,15 @@ def report(
     files = {path: load_labels(path, system=system) for path in paths}
     plots = Path(plots or Path(model).parent)
     plots.mkdir(parents=True, exist_ok=True)
-    solver = solver_model(system)
+    solver, populations = solver_model(system), {}
     for path, labels in files.items():
         state, dt, end, params = label_tensors(labels, 1)
         if not len(dt):
             print(f"\n{path}: no cell of it was solved, nothing can be measured")
             continue
         result, measured = evaluate_file(surrogate, domain, calibration, state, dt, end, params)
+        inside = domain.holds(surrogate.encoding, state, dt, surrogate.encoding.of_params(params))
+        populations[labels.meta["population"]] = measured, inside
         split = labels.meta["split"]
         print_result(f"{path}: {len(dt)} cells of {system.name}, split {split}{SEEN.get(split, '')}", result)
         stem = plots / f"{Path(model).stem}-{Path(path).stem}"
@@ -56,6 +59,8 @@ def report(
         for picture, figure in pictures.items():
             figure.savefig(picture, dpi=120)
         print("  pictures: " + " ".join(pictures))
+    if len(populations) > 1:
+        print("\n" + table(leave_one_out(populations, calibration)))
 
 
 def print_result(name, result):
