@@ -1,0 +1,83 @@
+"""Every method on every problem from several initialisations: each run is a file, so that it can be taken up again."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from .methods import METHODS, Effort
+from .problems import PROBLEMS, make_problem
+from .training import train
+
+
+def run_all(methods, problems, seeds, directory, effort=None, progress=None):
+    """What `train` says of each, those that are done (with the same effort) read from `directory`.
+
+    Parameters
+    ----------
+    methods, problems : sequence of str
+    seeds : iterable of int
+    directory : path
+        Holds PROBLEM-METHOD-SEED.json.
+    progress : callable, optional
+        Wraps the list of runs, e.g. in a progress bar.
+
+    Returns
+    -------
+    list of dict
+    """
+    directory, effort, rows = Path(directory), effort or Effort(), []
+    directory.mkdir(parents=True, exist_ok=True)
+    jobs = [(problem, method, seed) for seed in seeds for problem in problems for method in methods]
+    for problem, method, seed in (progress or list)(jobs):
+        path = directory / f"{problem}-{method.replace(',', '').replace(' ', '-')}-{seed}.json"
+        row = json.loads(path.read_text()) if path.exists() else {}
+        if row.get("effort") != vars(effort) or row.get("as") != vars(METHODS[method]):
+            result = {k: v if math.isfinite(v) else None for k, v in run(problem, method, seed, effort).items()}
+            row = {"problem": problem, "method": method, "seed": seed, **result}
+            row |= {"effort": vars(effort), "as": vars(METHODS[method])}
+            write(path, row)
+        rows.append(row)
+    return rows
+
+
+def run(problem, method, seed, effort):
+    """`train` by names; numbers that are too large are part of the result."""
+    with np.errstate(all="ignore"):
+        return train(make_problem(problem), METHODS[method], effort, seed)
+
+
+def write(path, data):
+    """JSON, whole or not at all."""
+    scratch = path.with_suffix(".part")
+    scratch.write_text(json.dumps(data, indent=1) + "\n")
+    scratch.replace(path)
+
+
+def summarise(rows):
+    """Per method and problem: median error and the range, CPU time; dict for JSON."""
+    table = {}
+    for row in rows:
+        table.setdefault(row["method"], {}).setdefault(row["problem"], []).append(row)
+    return {m: {p: _summary(runs) for p, runs in cells.items()} for m, cells in table.items()}
+
+
+def _summary(runs):
+    errors = sorted(math.inf if r["error"] is None else r["error"] for r in runs)
+    low, middle, high = (e if math.isfinite(e) else None for e in (errors[0], errors[len(errors) // 2], errors[-1]))
+    return {"error": middle, "best": low, "worst": high, "cpu_s": float(np.mean([r["cpu_s"] for r in runs]))}
+
+
+def print_table(summary):
+    """Median errors, and the mean CPU time of a run."""
+    problems = list(dict.fromkeys(p for cells in summary.values() for p in cells))
+    print(f"{'mean error, median of seeds':<28}" + "".join(f"{p:>16}" for p in problems) + f"{'CPU s':>8}")
+    for method, cells in summary.items():
+        texts = (_text(cells[p]["error"]) if p in cells else "" for p in problems)
+        seconds = np.mean([c["cpu_s"] for c in cells.values()])
+        print(f"{method:<28}" + "".join(f"{t:>16}" for t in texts) + f"{seconds:>8.1f}")
+
+
+def _text(value):
+    return "diverged" if value is None else f"{value:.1e}"
