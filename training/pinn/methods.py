@@ -21,7 +21,8 @@ class Method:
     ----------
     promise : str
         What it is for, by its authors.
-    net : {"tanh", "sine", "fourier"}
+    net : {"tanh", "sine", "fourier", "drawn"}
+        "drawn": the hidden layer stays as it was drawn (`windows`).
     start : {"soft", "hard"}
         A term of the loss, or by construction.
     residual : {"plain", "jacobian", "matrix", "smooth", "weak"}
@@ -61,6 +62,7 @@ METHODS = {
     "marching": Method("a net per window, each from the end of the last", start="hard", time="marching"),
     "preconditioned, hard start": Method("two that help, together", start="hard", residual="matrix"),
     "preconditioned, marching": Method("three", start="hard", residual="matrix", time="marching"),
+    "drawn, Gauss-Newton": Method("the same, almost linear", "drawn", "hard", "matrix", time="marching"),
 }
 
 

@@ -114,6 +114,16 @@ class Problem:
         return integrate(self.system, self.parameters, np.array(self.start), self.span[0], times)
 
 
+def root_of(problem, jacobian):
+    """R^T with R^T R = 1/L^2 + J J^T, L the length of the span: R^-T r is the error of x that a residual r amounts to.
+
+    For one variable this is r / sqrt(1/L^2 + J^2). By QR of (1/L, J)^T, as squares of J lose all digits.
+    """
+    a, b = problem.ends
+    slow = torch.eye(jacobian.shape[-1], dtype=jacobian.dtype).expand(jacobian.shape) / (b - a)
+    return torch.linalg.qr(torch.cat([slow, jacobian.mT], -2)).R.mT
+
+
 def integrate(name, parameters, start, first, times, rtol=1e-11):
     """States at ascending `times` from `start` at `first`, by SciPy's Radau with our right-hand side and Jacobian."""
     from scipy.integrate import solve_ivp
@@ -127,7 +137,7 @@ def integrate(name, parameters, start, first, times, rtol=1e-11):
         "Radau",
         times,
         rtol=rtol,
-        atol=rtol * 1e-5 * np.abs(start).max(),
+        atol=rtol * 1e-14 * np.abs(start).max(),
         jac=lambda t, y: np.reshape(jacobian(t, y, parameters), (n, n)),
         first_step=1e-6 * (times[0] - first) if times[0] > first else None,
     )

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 
 from .methods import Effort, Moments, Trial
+from .problems import root_of
 from .quasi_newton import minimise
 from .weighting import PointWeights, gradient_weights, ntk_weights
+from .windows import march
 
 #: of the conditions where subdomains meet (Jagtap & Karniadakis 2020, Commun. Comput. Phys. 28, 2002)
 MEETING = 20.0
@@ -37,7 +39,8 @@ class Objective:
         if kind == "jacobian":
             r = r / torch.sqrt(1 + self.problem.jacobian(s, x).square().sum(-1))
         if kind == "matrix":
-            r = precondition(self.problem, s, x, r)
+            root = root_of(self.problem, self.problem.jacobian(s, x))
+            r = torch.linalg.solve_triangular(root, r[..., None], upper=False)[..., 0]
         return r.T
 
     def terms(self, weights):
@@ -87,17 +90,6 @@ class Objective:
             self.factors = gradient_weights(before, losses, weights)
 
 
-def precondition(problem, s, x, r):
-    """R^-T r with R^T R = 1/L^2 + J J^T, L the length of the span: the error of x that r amounts to.
-
-    For one variable this is r / sqrt(1/L^2 + J^2). By QR of (1/L, J)^T, as squares of J lose all digits.
-    """
-    a, b = problem.ends
-    slow = torch.eye(x.shape[-1], dtype=x.dtype).expand(len(s), -1, -1) / (b - a)
-    root = torch.linalg.qr(torch.cat([slow, problem.jacobian(s, x).mT], 1)).R
-    return torch.linalg.solve_triangular(root.mT, r[..., None], upper=False)[..., 0]
-
-
 def train(problem, method, effort=None, seed=0):
     """Train, and compare with the reference.
 
@@ -110,6 +102,7 @@ def train(problem, method, effort=None, seed=0):
     effort, begin = effort or Effort(), time.process_time()
     check = problem.points(501, 0.001, 1.0)
     runner = {"curriculum": _curriculum, "extended": _extended, "marching": _marching}.get(method.time, _whole)
+    runner = _drawn if method.net == "drawn" else runner
     x, loss = runner(problem, method, effort, seed, check)
     seconds = time.process_time() - begin
     got, exact = problem.outward(x).numpy(), problem.reference(check.numpy())
@@ -149,6 +142,14 @@ def _marching(problem, method, effort, seed, check):
         x[inside] = trial.predict(trial.weights, check[inside])
         start = trial.predict(trial.weights, edges[k + 1 : k + 2])[0]
     return x, loss
+
+
+def _drawn(problem, method, effort, seed, check):
+    """Windows as many as it takes, from a fifth of the span on."""
+    a, b = problem.ends
+    solution = march(problem, (b - a) / effort.windows, seed=seed)
+    x = problem.inward(torch.from_numpy(solution(problem.times(check))))
+    return x, sum(w.residual for w in solution.windows)
 
 
 def _edges(problem, effort):
