@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def minimise_squares(function, x, iterations, target=0.0, compare=None, report=None):
+def minimise_squares(function, x, iterations, target=0.0, compare=None, report=None, damping=1e-3):
     """Minimise |r|^2, with Levenberg's damping, from `x`.
 
     Parameters
@@ -18,6 +18,8 @@ def minimise_squares(function, x, iterations, target=0.0, compare=None, report=N
         smaller in the norm from which it came (Deuflhard 2004, Newton Methods for Nonlinear Problems, sec. 2.1).
     report : callable, optional
         Called with (iteration, root mean square) after each.
+    damping : float
+        To begin with, over the mean square of a row of dr/dx.
 
     Returns
     -------
@@ -27,13 +29,13 @@ def minimise_squares(function, x, iterations, target=0.0, compare=None, report=N
         dr/dx there.
     """
     r, rows = function(x)
-    damping, stuck = 1e-3, 0
+    stuck = 0
     for i in range(iterations):
         if not np.isfinite(rows).all() or _rms(r) <= target or stuck >= 5:
             break
         trial, before = x + _step(r, rows, damping), _rms(r)
         after = _rms((compare or (lambda x: function(x)[0]))(trial))
-        stuck = 0 if after < 0.7 * before else stuck + 1
+        stuck = 0 if after < 0.999 * before else stuck + 1
         if after < before:
             x, damping = trial, max(damping / 10, 1e-15)
             r, rows = function(x)

@@ -27,32 +27,34 @@ def run_all(methods, problems, seeds, directory, effort=None, progress=None):
     -------
     list of dict
     """
-    directory, effort, rows = Path(directory), effort or Effort(), []
-    directory.mkdir(parents=True, exist_ok=True)
+    effort, rows = effort or Effort(), []
     jobs = [(problem, method, seed) for seed in seeds for problem in problems for method in methods]
     for problem, method, seed in (progress or list)(jobs):
-        path = directory / f"{problem}-{method.replace(',', '').replace(' ', '-')}-{seed}.json"
-        row = json.loads(path.read_text()) if path.exists() else {}
-        if row.get("effort") != vars(effort) or row.get("as") != vars(METHODS[method]):
-            result = {k: v if math.isfinite(v) else None for k, v in run(problem, method, seed, effort).items()}
-            row = {"problem": problem, "method": method, "seed": seed, **result}
-            row |= {"effort": vars(effort), "as": vars(METHODS[method])}
-            write(path, row)
-        rows.append(row)
+        path = Path(directory) / f"{problem}-{method.replace(',', '').replace(' ', '-')}-{seed}.json"
+        settings = {**vars(effort), **{k: v for k, v in vars(METHODS[method]).items() if k != "promise"}}
+        row = cached(path, settings, lambda: run(problem, method, seed, effort))  # noqa: B023 - called at once
+        rows.append({"problem": problem, "method": method, "seed": seed, **row})
     return rows
 
 
+def cached(path, settings, compute):
+    """What `compute` returned, a dict for JSON: from the file, if that is of the same settings, which is else written."""
+    path = Path(path)
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    if stored.get("settings") != settings:
+        stored = {"settings": settings, "result": compute()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".part")  # whole or not at all
+        scratch.write_text(json.dumps(stored, indent=1) + "\n")
+        scratch.replace(path)
+    return stored["result"]
+
+
 def run(problem, method, seed, effort):
-    """`train` by names; numbers that are too large are part of the result."""
+    """`train` by names; numbers that are too large are part of the result: None."""
     with np.errstate(all="ignore"):
-        return train(make_problem(problem), METHODS[method], effort, seed)
-
-
-def write(path, data):
-    """JSON, whole or not at all."""
-    scratch = path.with_suffix(".part")
-    scratch.write_text(json.dumps(data, indent=1) + "\n")
-    scratch.replace(path)
+        result = train(make_problem(problem), METHODS[method], effort, seed)
+    return {k: v if math.isfinite(v) else None for k, v in result.items()}
 
 
 def summarise(rows):

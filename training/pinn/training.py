@@ -120,7 +120,8 @@ def _curriculum(problem, method, effort, seed, check):
     """Five intervals, each longer than the last, with as many iterations in all."""
     trial = Trial(problem, method, effort, torch.tensor(problem.ends, dtype=torch.float64), problem.x_start, seed)
     parts = [Objective(trial, effort, (0.0, (k + 1) / effort.windows)) for k in range(effort.windows)]
-    return trial.predict(trial.weights, check), fit(parts, trial.weights, effort)
+    loss = fit(parts, trial.weights, effort)
+    return trial.predict(trial.weights, check), loss
 
 
 def _extended(problem, method, effort, seed, check):
