@@ -1,8 +1,8 @@
 """An unknown parameter with its uncertainty, from noisy observations: a Bayesian net by Laplace's approximation.
 
-Likelihood of the observations (sigma_u) and of the residual at all points (sigma_f), Gaussian priors of the weights and of
-the parameter (Yang, Meng & Karniadakis 2021, J. Comput. Phys. 425, 109913); the mode by Gauss-Newton, the covariance from
-the Hessian there instead of by sampling.
+Likelihood of the observations (sigma_u) and of the residual at all points (sigma_f), Gaussian priors of the weights
+and of the parameter (Yang, Meng & Karniadakis 2021, J. Comput. Phys. 425, 109913); the mode by Gauss-Newton, the
+covariance from the Hessian there instead of by sampling.
 """
 
 import math
@@ -17,7 +17,7 @@ from .gauss_newton import minimise_squares
 from .solve import PRIOR, collocation
 from .windows import make_basis
 
-#: standard deviation of the residual, as error of the solution, on the way to the mode and there; of the weights (prior)
+#: standard deviations: of the residual, as error of the solution, on the way to the mode and there; of the weights
 RESIDUAL, WEIGHTS = (1e-1, 1e-2, 1e-3), 1e3
 LEVELS = (0.5, 0.68, 0.9, 0.95)
 #: Planck mass [GeV], mass of the particle [GeV], effective degrees of freedom, GeV^-2 in cm^3/s
@@ -52,7 +52,7 @@ class Inference:
 
 
 def make_inference(name):
-    """"freeze-out": the strength from the relic density to 1 % (Planck 2018: Omega h^2 = 0.1200 +- 0.0012);
+    """ "freeze-out": the strength from the relic density to 1 % (Planck 2018: Omega h^2 = 0.1200 +- 0.0012);
     "decay-quadratic": C = 20 from 20 observations of y to 0.02."""
     if name == "freeze-out":
         equation = freeze_out("standard")
@@ -115,7 +115,9 @@ class Posterior:
         """(mode, standard deviation of C)."""
         way, vector = (RESIDUAL, self.mean) if vector is None else (RESIDUAL[-1:], vector)
         for sigma in way:
-            vector, _, rows = minimise_squares(lambda v, sigma=sigma: self.residuals(v, observed, sigma), vector, 40, damping=1e-9)
+            vector, _, rows = minimise_squares(
+                lambda v, sigma=sigma: self.residuals(v, observed, sigma), vector, 40, damping=1e-9
+            )
         root = np.linalg.qr(rows, mode="r")
         return vector, float(1 / abs(root[-1, -1]))  # the last of the unknowns: the corner of the inverse
 

@@ -93,7 +93,9 @@ class Trial:
         self.problem, self.method, self.edges, self.x_start = problem, method, edges, x_start
         generator = torch.Generator().manual_seed(seed)
         n = effort.width // 2
-        self.frequencies = torch.randn(n, generator=generator, dtype=torch.float64) * 2  # of 2 as in the wide literature
+        self.frequencies = (
+            torch.randn(n, generator=generator, dtype=torch.float64) * 2
+        )  # of 2 as in the wide literature
         n_in = 2 * n if method.net == "fourier" else 1
         width, depth = effort.width, effort.depth
         self.weights = make_weights(n_in, width, depth, len(edges) - 1, seed, n_out=len(x_start))
@@ -127,8 +129,10 @@ class Trial:
 
 
 class Moments:
-    """Integrals of the residual against Legendre polynomials on elements (Kharazmi, Zhang & Karniadakis 2021, CMAME 374,
-    113547), by parts, so that x' is not asked for."""
+    """Integrals of the residual against Legendre polynomials on elements, by parts, so that x' is not asked for.
+
+    Kharazmi, Zhang & Karniadakis 2021, CMAME 374, 113547.
+    """
 
     def __init__(self, problem, n, span, n_nodes=10, n_tests=4):
         nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
@@ -139,7 +143,9 @@ class Moments:
         basis = np.polynomial.legendre.Legendre.basis
         tests = [basis(k) for k in range(n_tests)]
         self.value = torch.from_numpy(np.array([p(nodes) * weights / 2 for p in tests]))
-        self.slope = torch.from_numpy(np.array([p.deriv()(nodes) * weights if k else 0 * nodes for k, p in enumerate(tests)]))
+        self.slope = torch.from_numpy(
+            np.array([p.deriv()(nodes) * weights if k else 0 * nodes for k, p in enumerate(tests)])
+        )
         self.sign = torch.from_numpy((-1.0) ** np.arange(n_tests))
 
     def __call__(self, problem, x):

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from .bayesian import LEVELS, measure_coverage
+from .kernels import kernel_spectra
 from .methods import METHODS, Effort
-from .problems import PROBLEMS, make_problem
+from .operators import FAMILIES, compare_operators
+from .problems import make_problem
 from .training import train
+from .unknown_term import recover_rate
+
+#: whose kernels are drawn
+KERNELS = ("vanilla", "Jacobian-normalised")
 
 
 def run_all(methods, problems, seeds, directory, effort=None, progress=None):
@@ -38,7 +45,7 @@ def run_all(methods, problems, seeds, directory, effort=None, progress=None):
 
 
 def cached(path, settings, compute):
-    """What `compute` returned, a dict for JSON: from the file, if that is of the same settings, which is else written."""
+    """What `compute` returns, a dict for JSON: from the file where that is of the same settings, else it is written."""
     path = Path(path)
     stored = json.loads(path.read_text()) if path.exists() else {}
     if stored.get("settings") != settings:
@@ -83,3 +90,54 @@ def print_table(summary):
 
 def _text(value):
     return "diverged" if value is None else f"{value:.1e}"
+
+
+def run_studies(directory, effort=None, draws=200, labels=400, iterations=1500, progress=None):
+    """What is no row of the table: operators, a posterior, a term that is learned, kernels; dict for JSON."""
+    directory, effort = Path(directory), effort or Effort()
+    sizes = {"draws": draws, "labels": labels, "iterations": iterations}
+    jobs = {
+        **{
+            f"operators-{name}": lambda name=name: compare_operators(name, n=labels, iterations=iterations)
+            for name in FAMILIES
+        },
+        **{
+            f"posterior-{name}": lambda name=name: measure_coverage(name, draws)
+            for name in ("decay-quadratic", "freeze-out")
+        },
+        **{f"term-{noise}": lambda noise=noise: _recover(noise, max(draws // 10, 2)) for noise in (0.001, 0.01, 0.05)},
+        **{f"kernels-{m}": lambda m=m: kernel_spectra("decay-linear", m, effort) for m in KERNELS},
+    }
+    out = {}
+    for name in (progress or list)(list(jobs)):
+        study, _, case = name.partition("-")
+        out.setdefault(study, {})[case] = cached(directory / f"{name}.json", {**vars(effort), **sizes}, jobs[name])
+    return out
+
+
+def _recover(noise, draws):
+    runs = [recover_rate(noise, seed=seed) for seed in range(draws)]
+    rates = np.array([r["rate"] for r in runs])
+    return {
+        "rate": float(rates.mean()),
+        "scatter": float(rates.std()),
+        "true": runs[0]["true"],
+        "term": float(np.median([r["term"] for r in runs])),
+        "draws": draws,
+        "cpu_s": float(np.mean([r["cpu_s"] for r in runs])),
+    }
+
+
+def print_studies(studies):
+    """The same in words."""
+    print("\noperators, from labels: mean error, CPU s of training, us for one time of one start, and for each of 64")
+    for family, kinds in studies["operators"].items():
+        for kind, r in kinds.items():
+            print(f"{family:<16}{kind:<20}{r['error']:>9.1e}{r['cpu_s']:>8.1f}{r['us_time']:>9.2f}{r['us_grid']:>9.2f}")
+    print("\nC and its posterior: true, mean of estimates, their scatter, predicted; truth within intervals of", LEVELS)
+    for name, r in studies["posterior"].items():
+        numbers = "".join(f"{r[k]:>10.4f}" for k in ("true", "mean", "scatter", "predicted"))
+        print(f"{name:<16}{numbers}   {' '.join(f'{v:.3f}' for v in r['coverage'].values())}{r['cpu_s']:>8.1f} CPU s")
+    print("\na term learned from 40 noisy states: noise, rate (0.5), scatter, error of the term, CPU s")
+    for noise, r in studies["term"].items():
+        print(f"{noise:<8}{r['rate']:>9.4f}{r['scatter']:>9.4f}{r['term']:>9.1e}{r['cpu_s']:>7.1f}")

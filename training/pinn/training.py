@@ -96,8 +96,8 @@ def train(problem, method, effort=None, seed=0):
     Returns
     -------
     dict
-        ``error``, mean over variables and points of \\|y - y_ref\\| in units of the largest \\|y_ref\\|, where points are
-        uniform as in training; ``worst``, the largest; ``loss``, where training ended; ``cpu_s``.
+        ``error``, mean over variables and points of \\|y - y_ref\\| in units of the largest \\|y_ref\\|, where points
+        are uniform as in training; ``worst``, the largest; ``loss``, where training ended; ``cpu_s``.
     """
     effort, begin = effort or Effort(), time.process_time()
     check = problem.points(501, 0.001, 1.0)

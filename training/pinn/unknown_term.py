@@ -65,8 +65,8 @@ class UnknownTerm:
 def recover_rate(noise=0.01, n=40, seed=0):
     """Learn the term from `n` noisy observations of the three densities, at even times; dict for JSON.
 
-    ``rate``: slope of the straight line through 0 that is nearest to the term over the densities that occur; ``term``: root
-    mean square deviation from the truth there, in units of its largest value.
+    ``rate``: slope of the straight line through 0 that is nearest to the term over the densities that occur; ``term``:
+    root mean square deviation from the truth there, in units of its largest value.
     """
     begin, problem = time.process_time(), make_problem("toy-constant")
     times = np.linspace(problem.span[1] / n, problem.span[1], n)

@@ -9,7 +9,7 @@ class PointWeights:
     """w r at each point, w kept as it is once `freeze` has been called, so that a quasi-Newton method may follow."""
 
     def __init__(self, kind):
-        self.rule = {"none": None, "rba": ResidualAttention(), "soft": SoftAttention()}[kind] if kind != "none" else None
+        self.rule = {"rba": ResidualAttention, "soft": SoftAttention}[kind]() if kind != "none" else None
         self.w = None
 
     def __call__(self, r):
@@ -25,7 +25,7 @@ class PointWeights:
 
 
 def ntk_weights(terms, weights):
-    """Tr(K) / Tr(K_i) of residual vectors (Wang, Yu & Perdikaris 2022, JCP 449, 110768, eq. 6.5).
+    """Tr(K) / Tr(K_i) of residual vectors (Wang, Yu & Perdikaris 2022, JCP 449, 110768).
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def squared_gradients(residuals, weights):
 
 
 def gradient_weights(before, losses, weights, memory=0.9):
-    """0.9 before + 0.1 max|grad L_last| / mean|grad L_i| (Wang, Teng & Perdikaris 2021, SIAM J. Sci. Comput. 43, A3055).
+    """0.9 before + 0.1 max|grad L_last| / mean|grad L_i| (Wang, Teng & Perdikaris 2021, SIAM J. Sci. Comp. 43, A3055).
 
     The last of the losses, that of the residual, keeps the weight 1.
     """

@@ -1,8 +1,8 @@
 """Windows of time, each a perceptron that solves a problem from its start, without labels.
 
 The hidden layer is drawn, with centres all over the window, and stays; the output layer is trained, by Gauss-Newton
-(extreme learning: Huang, Zhu & Siew 2006, Neurocomputing 70, 489; for stiff kinetics De Florio, Schiassi & Furfaro 2022,
-Chaos 32, 063107). All but the right-hand side is then linear in the unknowns, and residuals fall to round-off.
+(extreme learning: Huang, Zhu & Siew 2006, Neurocomputing 70, 489; for stiff kinetics De Florio, Schiassi & Furfaro
+2022, Chaos 32, 063107). All but the right-hand side is then linear in the unknowns, and residuals fall to round-off.
 """
 
 import time
@@ -122,7 +122,7 @@ def solve_window(problem, width=30, points=32, steepness=4.0, iterations=20, tar
     return Window(problem, hidden, vector.reshape(-1, n), float(left if np.isfinite(left) else np.inf), len(steps))
 
 
-#: what may be left in a window of a thirtieth of the longest: with a kink of the right-hand side in it, it is not smooth
+#: what may be left in a window of a thirtieth of the longest: a kink of the right-hand side makes it not smooth
 KINK = 1e-5
 
 
