@@ -132,7 +132,7 @@ def test_every_method_runs(name):
 
 
 def test_a_stiff_equation_needs_the_jacobian():
-    effort = Effort(width=16, points=150, adam=300, quasi_newton=500)
+    effort = Effort(width=12, points=100, adam=300, quasi_newton=300)
     plain, normalised = (
         train(make_problem("decay-linear"), METHODS[name], effort) for name in ("vanilla", "Jacobian-normalised")
     )
@@ -176,9 +176,11 @@ def test_systems_are_solved_without_labels(name):
     assert result["quantiles"][2] < -7
 
 
-def test_interstellar_gas_is_solved_without_labels():
-    solution = solve_single("ism-atomic", accuracy=1e-4, width=20, points=22)
-    assert solution.windows[-1].problem.span[1] == CASES["ism-atomic"].times[1]
+def test_interstellar_gas_is_solved_without_labels(monkeypatch):
+    year, case = 3.1536e7, CASES["ism-atomic"]
+    monkeypatch.setitem(CASES, "ism-atomic", replace(case, times=(10 * year, 1e4 * year)))
+    solution = solve_single("ism-atomic", accuracy=1e-3, width=16, points=18, iterations=12)
+    assert solution.windows[-1].problem.span[1] == pytest.approx(1e4 * year)
     assert np.all(np.array(measure("ism-atomic", solution, 40)["quantiles"][:3]) < (-4, -3.5, -3))
 
 
