@@ -3,6 +3,7 @@
 # make test-mpich  the MPI tests again, with MPICH in place of Open MPI
 # make lint        whether Python and C are formatted, and Python free of faults that ruff finds
 # make format      bring both into form
+# make generate    write what Fortran and Python say of the C interface anew, from bindings/include
 # make tables      write README.md and benchmarks/README.md anew, tables and pictures, from benchmarks/results/*.json
 # make build       install anew what a change in C or in the code generator affects
 # make clean       remove what the others made
@@ -20,7 +21,7 @@ PIP    := .venv/bin/pip --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH
 
-.PHONY: demo test test-mpich lint format build tables ctest pytest install-demo install-test fortran clean
+.PHONY: demo test test-mpich lint format generate build tables ctest pytest install-demo install-test fortran clean
 
 demo: install-demo
 	.venv/bin/surrogate demo --ranks 2
@@ -28,6 +29,9 @@ demo: install-demo
 test: lint ctest pytest
 
 build: install-test
+
+generate:
+	$(PYTHON) bindings/generate.py
 
 tables:
 	.venv/bin/python -m benchmarks.readme_tables

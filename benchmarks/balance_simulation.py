@@ -3,7 +3,7 @@
     python -m benchmarks.balance_simulation                # with real ranks beside simulated ones: some minutes
     python -m benchmarks.balance_simulation --measured     # without: a minute
 
-Plan and choice of cells are the code that runs (bindings/src/balance.c); ranks, messages and time are simulated:
+Plan and choice of cells are the code that runs (bindings/engine/balance.c); ranks, messages and time are simulated:
 
 * Every rank has the same number of cells, each with the work of an easy or a hard cell measured here (two units for an
   attempt, one for a cell that needs a single attempt; see `benchmarks.ranks`). A shock crosses a share of the ranks,

@@ -9,9 +9,10 @@ beyond a tolerance. Shifted populations differ from all training cells in one re
 
 import numpy as np
 from surrogate.training import get_system
-from surrogate.training.calibrate import load_trained
+from surrogate.training.nets.calibration import load_trained
 
 import surrogate
+from surrogate import Status
 
 from .cases import draw_case, make_case
 from .errors import worst_errors
@@ -29,13 +30,13 @@ def acceptance(model, case):
     for rtol in RTOLS:
         ends = case.cells.copy()
         status = model.stepper(rtol=rtol).step(ends, case.dt).status
-        taken, worst = status == 0, worst_errors(ends, case.reference)
+        taken, worst = status == Status.NET, worst_errors(ends, case.reference)
         rows.append(
             {
                 "rtol": rtol,
                 "net": float(taken.mean()),
-                "quick": float((status == 4).mean()),
-                "outside": float((status == 1).mean()),
+                "quick": float((status == Status.SOLVER).mean()),
+                "outside": float((status == Status.OUTSIDE).mean()),
                 "taken": int(taken.sum()),
                 "within": float((worst[taken] <= rtol).mean()) if taken.any() else None,
                 "step_within": float((worst <= rtol).mean()),
@@ -80,7 +81,7 @@ def shifted(model, case):
     for name, (cells, dt, params) in sets.items():
         ends = cells.copy()
         report = model.stepper(rtol=0.1).step(ends, dt, params=params)
-        taken = report.status == 0
+        taken = report.status == Status.NET
         shares = {status: count / len(dt) for status, count in report.counts.items() if count}
         within = None
         if taken.any():

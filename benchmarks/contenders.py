@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from surrogate.training.codegen import write_mechanism
 
+from surrogate import Status
+
 from .baselines import Baseline, BaselineError
 from .errors import P99, quantiles, relative_errors
 from .options import progress
@@ -32,7 +34,7 @@ def measure_engine(model, case, name, rtols, repeats, params=None, **options):
 
         seconds = median_seconds(call, repeats)
         report = call()
-        states[report.status >= 32] = np.nan
+        states[report.status >= Status.MASKED] = np.nan
         shares = {status: count / len(states) for status, count in report.counts.items() if count}
         rows.append(
             make_row(

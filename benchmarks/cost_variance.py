@@ -15,6 +15,7 @@ import numpy as np
 from surrogate.training import get_system
 
 import surrogate
+from surrogate import Status
 from surrogate.report import STATUS_NAMES
 
 from .baselines import BaselineError
@@ -69,7 +70,7 @@ def step_costs(model, case, each, repeats):
     report = stepper.step(case.cells.copy(), case.dt)
     whole = microseconds(stepper, case.cells, case.dt, repeats)
     us, rows = np.zeros(len(case.dt)), {}
-    is_net = report.status == 0
+    is_net = report.status == Status.NET
     us[is_net] = microseconds(stepper, case.cells[is_net], case.dt[is_net], repeats)
     asked = max((whole * len(us) - us.sum() - each * report.cost.sum()) / max((~is_net).sum(), 1), 0.0)
     us[~is_net] = asked + each * report.cost[~is_net]

@@ -18,10 +18,11 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from surrogate.training import get_system
 from surrogate.training.codegen import numba_functions, write_mechanism
-from surrogate.training.export import export_model
+from surrogate.training.codegen.library import export_model
 from surrogate.training.populations import box
 
 import surrogate
+from surrogate import Status
 
 from .baselines import Baseline, BaselineError
 from .errors import quantiles
@@ -70,7 +71,7 @@ def measure_ours(model, name, cells, params, reference, options):
                     rtol,
                     1e6 * seconds / len(cells),
                     report.solver_steps / len(cells),
-                    int((report.status >= 32).sum()),
+                    int((report.status >= Status.MASKED).sum()),
                     errors_of(name, state, reference),
                 )
             )

@@ -17,7 +17,7 @@ import tempfile
 
 import numpy as np
 from surrogate.training import get_system
-from surrogate.training.export import export_model
+from surrogate.training.codegen.library import export_model
 from surrogate.training.populations import relaxed
 from surrogate.training.systems.network import MYR, YEAR
 

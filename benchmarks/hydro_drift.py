@@ -12,8 +12,10 @@ next step; what lasts adds up, and shocks and thermal instability let it grow.
 import numpy as np
 
 import surrogate
-from surrogate import demo
-from surrogate.hydro import SPECIES
+from surrogate.demo import make_gas
+from surrogate.demo.run import GAS
+from surrogate.demo.run import make_parser as demo_parser
+from surrogate.demo.state import SPECIES, relative_errors
 
 from .options import finish, make_parser, progress, start
 
@@ -32,8 +34,8 @@ QUARTERS = 4
 def run(model, scene, side, n_steps, **options):
     """Fields at each quarter, share of the net, microseconds of chemistry per cell."""
     prepare = model.stepper(rtol=1e-4, net=False)
-    usual = {name: demo.make_parser().get_default(name) for name in demo.GAS}
-    gas = demo.make_gas(side, advance=prepare.step, **usual | SCENES[scene])
+    usual = {name: demo_parser().get_default(name) for name in GAS}
+    gas = make_gas(side, advance=prepare.step, **usual | SCENES[scene])
     stepper, fields, taken = model.stepper(**options), [], 0
     for k in progress(range(1, n_steps + 1), desc=f"{scene} {options['rtol']:g}"):
         taken += gas.step(stepper.step)[0].counts["net"]
@@ -54,7 +56,7 @@ def main(arguments=None):
         for rtol in RTOLS:
             for net in (False, True):
                 fields, share, us = run(model, scene, side, n_steps, rtol=rtol, net=net)
-                parts = [demo.relative_errors(a, b, SPECIES) for a, b in zip(fields, truth)]
+                parts = [relative_errors(a, b, SPECIES) for a, b in zip(fields, truth)]
                 errors = {k: [max(float(np.quantile(p[k], q)) for p in parts) for q in (0.5, 0.99)] for k in parts[0]}
                 row = {"scene": scene, "rtol": rtol, "net": share if net else None, "us": us, "errors": errors}
                 results.append(row)

@@ -63,7 +63,8 @@ int main(void)
     if (surr_plan_commit(plan) || surr_work_create(plan, 4096, &work)) return 2;
     FILE *cells = fopen("cells.f64", "rb");
     if (!cells || fread(q, sizeof q, 1, cells) != 1) return 3;
-    if (surr_step_block(plan, work, 4096, 1.0, q[0], 11, 1, NULL, NULL, stat) < 0 || stat[1] < 2048) return 4;
+    if (surr_step_block(plan, work, 4096, 1.0, q[0], 11, 1, NULL, NULL, stat) < 0) return 4;
+    if (stat[SURR_STAT_NET] < 2048) return 4;
     char line[256];
     FILE *status = fopen("/proc/self/status", "r");
     while (status && fgets(line, sizeof line, status))

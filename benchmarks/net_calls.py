@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from surrogate._engine import ffi, lib
 from surrogate.training import get_system
-from surrogate.training.calibrate import load_trained
+from surrogate.training.nets.calibration import load_trained
 from surrogate.training.populations import draw
 
 import surrogate
+from surrogate import Status
 
 from .cases import SEED
 from .options import finish, make_parser, progress, start
@@ -40,7 +41,7 @@ def time_calls(stepper, cells, dt, n, repeats, seed=1):
         start = time.perf_counter()
         lib.surr_step(stepper._plan, stepper._work, n, 1.0, base, stride, lib.SURR_F64, ffi.NULL, ffi.NULL, stat)
         seconds.append(time.perf_counter() - start)
-        assert stat[1] == n, "a cell was not accepted"
+        assert stat[lib.SURR_STAT_NET] == n, "a cell was not accepted"
     return [1e6 * q for q in np.quantile(seconds[repeats // 10 :], [0.5, 0.1])]
 
 
@@ -49,7 +50,7 @@ def taken_cells(model, name, n):
     system, advance = get_system(name), model.stepper(rtol=1e-6, net=False).step
     parts = [draw(population, system, n, SEED, advance) for population in ("wide", "relaxed")]
     cells, dt = (np.concatenate(part) for part in zip(*parts))
-    taken = model.stepper(rtol=0.1).step(cells.copy(), dt).status == 0
+    taken = model.stepper(rtol=0.1).step(cells.copy(), dt).status == Status.NET
     cells, dt = cells[taken], dt[taken]
     net = load_trained(ZOO / f"{name}.h5")[1]
     return cells, dt, net.router(net.encoding.features(torch.from_numpy(cells), torch.from_numpy(dt))).numpy()

@@ -50,7 +50,7 @@ def measure(cc, isa, repeats):
     """Build and run net_kernel.c; lanes and one row per width."""
     with tempfile.TemporaryDirectory() as directory:
         program = Path(directory) / "net_kernel"
-        source = [f"-I{ROOT / 'bindings' / 'src'}", ROOT / "benchmarks" / "net_kernel.c", "-o", program]
+        source = [f"-I{ROOT / 'bindings' / 'kernel'}", ROOT / "benchmarks" / "net_kernel.c", "-o", program]
         subprocess.run([cc, *FLAGS, *ISAS[isa], *source], check=True)
         result = subprocess.run([program, str(repeats)], check=True, capture_output=True, text=True)
     return json.loads(result.stdout)
@@ -66,7 +66,7 @@ def compare(cc, isa, repeats):
             left_out[name] = str(error)
     with tempfile.TemporaryDirectory() as directory:
         library = Path(directory) / "net_kernel.so"
-        source = [f"-I{ROOT / 'bindings' / 'src'}", ROOT / "benchmarks" / "net_kernel.c", "-o", library]
+        source = [f"-I{ROOT / 'bindings' / 'kernel'}", ROOT / "benchmarks" / "net_kernel.c", "-o", library]
         subprocess.run([cc, *FLAGS, *ISAS[isa], "-fPIC", "-shared", *source], check=True)
         ours = ctypes.CDLL(str(library))
     ours.net_run.restype = ctypes.c_double

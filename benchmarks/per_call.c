@@ -42,7 +42,7 @@ static double median_call(const surr_plan *plan, surr_work *work, int64_t n, int
         const double start = now();
         check(surr_step_block(plan, work, n, 1.0, q, width, 1, NULL, NULL, stat));
         times[i] = now() - start;
-        if (stat[1] != n) exit(2); /* not all by the net */
+        if (stat[SURR_STAT_NET] != n) exit(2); /* not all by the net */
     }
     qsort(times, (size_t)repeats, sizeof *times, compare);
     const double median = times[repeats / 2];

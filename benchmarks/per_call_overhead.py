@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from surrogate import Status
+
 from .options import finish, make_parser, progress, start
 from .timing import ROOT, ZOO
 
@@ -65,7 +67,7 @@ def accepted_cells(model, n=4096):
     cells = np.outer(np.geomspace(1, 100, 2 * n), [gas[v.name] for v in model.variables])
     cells[:, -1] = np.random.default_rng(1).uniform(6000, 9000, len(cells))
     dt = np.full(len(cells), 3.15576e12)
-    taken = model.stepper(rtol=RTOL).step(cells.copy(), dt).status == 0
+    taken = model.stepper(rtol=RTOL).step(cells.copy(), dt).status == Status.NET
     return np.column_stack([cells, dt])[taken][:n]
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 import surrogate
+from surrogate.balance import work_of
 from surrogate.launch import run_ranks
-from surrogate.waiting import work_of
 
 MODEL, RTOL = "ism-molecular", 1e-2
 HARD_ATTEMPTS = 50

@@ -10,11 +10,12 @@ the solver what the net does not vouch for. 50 and 99 % error after 1 ... 1000 s
 import numpy as np
 import torch
 from surrogate.training import get_system
-from surrogate.training.calibrate import load_trained
+from surrogate.training.nets.calibration import load_trained
 from surrogate.training.populations import draw
 from surrogate.training.systems.network import YEAR
 
 import surrogate
+from surrogate import Status
 
 from .cases import SEED
 from .errors import relative_errors
@@ -41,7 +42,7 @@ def contenders(model, net):
     """Functions that advance cells in place and return the share of the net, by name."""
 
     def of(stepper):
-        return lambda cells, dt: float((stepper.step(cells, dt).status == 0).mean())
+        return lambda cells, dt: float((stepper.step(cells, dt).status == Status.NET).mean())
 
     steppers = {name: of(model.stepper(rtol=rtol, net=has_net)) for name, (rtol, has_net) in CONTENDERS.items()}
     return {**steppers, "net alone": net_alone(net)}

@@ -18,10 +18,11 @@ import tempfile
 from dataclasses import replace
 
 import numpy as np
-from surrogate.training.calibrate import CHEAP, Calibration, Domain, from_plain, load_trained
-from surrogate.training.export import export_model
+from surrogate.training.codegen.library import export_model
+from surrogate.training.nets.calibration import CHEAP, Calibration, Domain, from_plain, load_trained
 
 import surrogate
+from surrogate import Status
 
 from .cases import POPULATIONS, draw_case
 from .errors import relative_errors
@@ -54,7 +55,7 @@ def compare(models, rtol, case):
     policies = {"solver": [(solver, np.full(n, True))]}
     ends = cells.copy()
     attempts = solver.step(ends, dt).cost
-    left = first.step(cells.copy(), dt).status != 4
+    left = first.step(cells.copy(), dt).status != Status.SOLVER
     plain = {limit: model.stepper(rtol=rtol) for limit, model in models.items()}
     policies |= {f"gauge {limit:g}": [(stepper, np.full(n, True))] for limit, stepper in plain.items()}
     if 0.0 in plain:
@@ -72,7 +73,7 @@ def compare(models, rtol, case):
         row[name] = {
             "us": time,
             "error": float(np.log10(np.quantile(relative_errors(end, truth), 0.99))),
-            "net": float((status == 0).mean()),
+            "net": float((status == Status.NET).mean()),
         }
     return {"attempts": float(attempts.mean()), "policies": row}
 

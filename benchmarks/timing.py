@@ -43,8 +43,8 @@ def machine():
 
 def compiler():
     """The C compiler and the flags with which model libraries are compiled here, for the record."""
-    from surrogate.training.export import CFLAGS, ISA_FLAGS
-    from surrogate.training.export import compiler as find
+    from surrogate.training.codegen.library import CFLAGS, ISA_FLAGS
+    from surrogate.training.codegen.library import compiler as find
 
     cc = find()
     banner = subprocess.run([*cc, "--version"], capture_output=True, text=True).stdout.partition("\n")[0]

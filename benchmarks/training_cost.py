@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 from surrogate.training import get_system
-from surrogate.training.model_file import read_arrays
+from surrogate.training.nets.model_file import read_arrays
 from surrogate.training.populations import wide
 
 import surrogate

@@ -9,19 +9,25 @@ report = stepper.step(cells, dt)  # (n_cells, n_vars), in place
 
 from importlib.metadata import version as _version
 
-from surrogate.errors import CellsError, ModelError
-from surrogate.model import Model, load, models
-from surrogate.relic import relic_abundance, relic_cross_section, relic_density
+from surrogate.apps.relic import relic_abundance, relic_cross_section, relic_density
+from surrogate.codes import Status
+from surrogate.errors import CellsError, ModelError, RanksError, SurrogateError
+from surrogate.model import Model, Variable, load, models
+from surrogate.one_line import step
 from surrogate.report import Report
-from surrogate.stepper import Stepper, step
+from surrogate.stepper import Stepper
 
 __version__ = _version("stiff-surrogate")
 __all__ = [
     "CellsError",
     "Model",
     "ModelError",
+    "RanksError",
     "Report",
+    "Status",
     "Stepper",
+    "SurrogateError",
+    "Variable",
     "load",
     "models",
     "relic_abundance",

@@ -7,8 +7,16 @@ import numpy as np
 from surrogate._engine import ffi, lib
 from surrogate.errors import check
 
-#: work that is worth a message of some 10 us, in units of 0.4 us (`waiting.work_of`)
-FLOOR = 250.0
+#: work that is worth a message of some 10 us, in units of 0.4 us (`work_of`)
+FLOOR = float(lib.SURR_MESSAGE_WORK)
+
+
+def work_of(cost):
+    """Work on each cell that took `cost` attempts: two each, but one for the quick first attempt if that was enough.
+
+    As in bindings/engine/cost.c.
+    """
+    return np.where(cost == 1, 1.0, 2.0 * cost)
 
 
 class Moves(NamedTuple):

@@ -4,10 +4,14 @@ No cell data is copied. Inputs that the engine only reads (dt, params, mask) are
 not of the cells' type already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+#: What a step takes: one array of shape (..., n_vars), or one array per variable. float64 or float32.
+Cells = np.ndarray | Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,15 @@ class Layout:
         Of all fields and inputs: float64 or float32.
     """
 
-    shape: tuple
-    addresses: list
-    strides: list
-    index: np.ndarray | None
-    arrays: list
+    shape: tuple[int, ...]
+    addresses: list[int]
+    strides: list[int]
+    index: NDArray[np.int64] | None
+    arrays: list[np.ndarray]
     dtype: np.dtype
 
 
-def lay_out(cells, names, index=None):
+def lay_out(cells: Cells, names: Sequence[str], index: ArrayLike | None = None) -> Layout:
     """Describe `cells` to the engine.
 
     Parameters
@@ -78,12 +82,12 @@ def lay_out(cells, names, index=None):
     return Layout(first.shape, addresses, [1] * n, visited, arrays, first.dtype)
 
 
-def address(array):
+def address(array: np.ndarray) -> int:
     """Where the first element of an array is."""
     return array.__array_interface__["data"][0]
 
 
-def spread(value, layout, index, what):
+def spread(value: ArrayLike, layout: Layout, index: ArrayLike | None, what: str) -> float | np.ndarray:
     """Return a per-cell input: a float, or numbers of the cells' type, one per visited cell.
 
     `index` is the caller's, in numbers of cells. The result never overlaps the cells.

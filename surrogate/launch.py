@@ -6,16 +6,17 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
 
 
-def find_mpiexec():
+def find_mpiexec() -> str | None:
     """Path of ``mpiexec``, first that of this environment; None without it or without mpi4py."""
     if not importlib.util.find_spec("mpi4py"):
         return None
     return shutil.which("mpiexec", path=sysconfig.get_path("scripts")) or shutil.which("mpiexec")
 
 
-def run_ranks(n_ranks, arguments, **options):
+def run_ranks(n_ranks: int, arguments: Iterable, **options) -> subprocess.CompletedProcess:
     """Run ``python *arguments`` on `n_ranks` ranks, more than cores if need be; as `subprocess.run`.
 
     An exception on one rank ends them all; without mpi4py's runner the others would wait for it.

@@ -2,13 +2,15 @@
 
 import json
 import os
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from surrogate import _engine
+from surrogate import _engine, torch_net
 from surrogate._engine import ffi, lib
 from surrogate.errors import ModelError, check, last_message
 from surrogate.stepper import Stepper
@@ -47,7 +49,7 @@ class Model:
         What ``params`` may hold.
     dt_range : tuple of float
         Time steps the model is meant for [s].
-    info : dict
+    info : mapping
         Provenance: system hash, references, versions.
     path : pathlib.Path or None
         The model library.
@@ -57,33 +59,33 @@ class Model:
     variables: tuple[Variable, ...]
     parameters: tuple[Variable, ...]
     dt_range: tuple[float, float]
-    info: dict = field(hash=False, compare=False)
-    handle: object
+    info: Mapping[str, Any] = field(hash=False, compare=False)
+    handle: Any
     path: Path | None = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         names = " ".join(v.name for v in self.variables)
         return f"<{self.info.get('kind', 'model')} {self.name}: {names}; {len(self.parameters)} parameters>"
 
     def stepper(
         self,
         *,
-        rtol,
-        threads=1,
+        rtol: float,
+        threads: int = 1,
         comm=None,
-        audit=0.0,
-        atol_frac=None,
-        max_step=None,
-        max_solver_steps=100_000,
-        net=True,
-        fallback="solver",
-        on_failure="flag",
-        isa="auto",
-        balance="world",
-        min_gain=0.03,
-        balance_interval=1,
-        timeout=None,
-    ):
+        audit: float = 0.0,
+        atol_frac: float | None = None,
+        max_step: float | None = None,
+        max_solver_steps: int = 100_000,
+        net: bool = True,
+        fallback: Literal["solver", "none"] = "solver",
+        on_failure: Literal["flag", "error"] = "flag",
+        isa: Literal["auto", "base", "v3", "v4"] = "auto",
+        balance: Literal["world", "node", "off"] = "world",
+        min_gain: float = 0.03,
+        balance_interval: int = 1,
+        timeout: float | None = None,
+    ) -> Stepper:
         """Return a stepper: this model with options and working memory, for one thread or rank.
 
         Parameters
@@ -123,7 +125,7 @@ class Model:
         balance_interval : int
             Steps between two inquiries into the work of all ranks.
         timeout : float, optional
-            Seconds after which a rank that does not take part in a step is given up with a `ModelError`; then end the
+            Seconds after which a rank that does not take part in a step is given up with a `RanksError`; then end the
             run (``comm.Abort()``). Without it the others wait for ever, unless it has died, which ``mpiexec`` notices.
 
         Returns
@@ -140,7 +142,9 @@ class Model:
             ranks={"scope": balance, "tolerance": min_gain, "interval": balance_interval, "timeout": timeout},
         )
 
-    def evaluate(self, cells, params=None):
+    def evaluate(
+        self, cells: ArrayLike, params: ArrayLike | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Right-hand side and Jacobian, for checks and for solvers of your own; cells are not checked.
 
         Parameters
@@ -169,7 +173,7 @@ class Model:
         )
         return f, jacobian
 
-    def torch(self, device="cpu"):
+    def torch(self, device="cpu"):  # -> torch.nn.Module, without importing torch
         """Return the net as a torch module: (state, dt) -> (end, error, inside), all on `device`.
 
         The net is read from the file NAME.pt beside the model library, which is code as the library is.
@@ -186,53 +190,17 @@ class Model:
             PyTorch is not installed, or there is no net beside the library, or not one of this system. A model of this
             package needs the extra ``training`` for it.
         """
-        path = self.path and self.path.with_suffix(".pt")
-        if path is None or not path.exists():
-            if self.path and self.path.parent == ENGINE_DIR / "models" and self.info["kind"] == "surrogate":
-                return self._shipped_net().to(device)
-            raise ModelError(
-                f"model {self.name} has no net for torch{f' ({path} is missing)' if path else ''}: "
-                "`surrogate export MODEL.h5 --to DIR` writes it beside the library"
-            )
-        try:
-            import torch
-        except ImportError as error:
-            raise ModelError(f"model.torch() needs PyTorch ({error}): pip install torch") from error
-        extra = {"system_hash": ""}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript
-            try:
-                module = torch.jit.load(path, map_location=device, _extra_files=extra)
-            except RuntimeError as error:  # of many lines
-                reason = str(error).strip().split("\n")[0]
-                raise ModelError(f"{path} is damaged, or no TorchScript: {reason}. Export it again") from error
-        if extra["system_hash"].decode() != self.info.get("system_hash"):
-            raise ModelError(f"{path} belongs to another system than {self.path}: export both anew")
-        return module
+        is_shipped = self.path is not None and self.path.parent == ENGINE_DIR / "models"
+        return torch_net.load(self.name, self.path, self.info, device, is_shipped)
 
-    def _shipped_net(self):
-        """The net of a model of this package as TorchScript, from the model file that is part of the package, too."""
-        try:
-            from surrogate.training.export import shipped_files
-            from surrogate.training.torch_export import load_predictor, trace
-        except ImportError as error:
-            raise ModelError(
-                f"model.torch() reads the model file of {self.path.stem}, which needs what nets are trained "
-                f"with ({error}): pip install 'stiff-surrogate[training]'"
-            ) from error
-        system, predictor = load_predictor(shipped_files()[self.path.stem])
-        if system.hash != self.info.get("system_hash"):
-            raise ModelError(f"{self.path} is of another version than its model file: install the package anew")
-        return trace(predictor)
-
-    def selftest(self):
+    def selftest(self) -> float:
         """Replay the stored test vectors and return the largest error; raise `ModelError` above 1e-10."""
         error = ffi.new("double *")
         check(lib.surr_model_selftest(self.handle, error))
         return error[0]
 
 
-def load(name_or_path):
+def load(name_or_path: str | os.PathLike) -> Model:
     """Load a model by name, or from the path of a model library.
 
     Parameters
@@ -275,7 +243,7 @@ def load(name_or_path):
     )
 
 
-def models():
+def models() -> dict[str, Model]:
     """Return the models that can be loaded by name, as a dictionary name -> `Model`."""
     return {name: load(path) for name, path in _find_libraries().items()}
 

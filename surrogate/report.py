@@ -3,22 +3,19 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from surrogate._engine import ffi, lib
+from surrogate.codes import PHASES, STATUS_WORDS, Status
 from surrogate.errors import check
 
-#: Name of every cell status, by its number.
-STATUS_NAMES = {}
-for _name in ("NET", "OUTSIDE", "ERROR", "AUDIT", "SOLVER", "MASKED", "BAD_INPUT", "FAILED", "STALLED"):
-    _code, _text = getattr(lib, f"SURR_CELL_{_name}"), ffi.new("char[32]")
-    lib.surr_status_name(_code, _text, len(_text))
-    STATUS_NAMES[_code] = ffi.string(_text).decode()
+#: Name of every cell status that a step can leave, by its number.
+STATUS_NAMES = {code: words for code, words in STATUS_WORDS.items() if code != Status.QUEUED}
 
 #: First status of the cells that were left alone.
-UNTOUCHED = lib.SURR_CELL_MASKED
+UNTOUCHED = Status.MASKED
 
 AUDIT_QUANTILES = (0.5, 0.9, 0.99, 1.0)
-PHASES = ("gather", "net", "solver", "scatter")
 
 
 @dataclass(frozen=True)
@@ -40,15 +37,15 @@ class Balance:
         Time of all ranks for the plan, with the wait for the last rank, for packing, and waiting for messages [s].
     """
 
-    predicted: tuple
-    measured: tuple
+    predicted: tuple[float, float]
+    measured: tuple[float, float]
     seconds_imbalance: float
     cells: int
     bytes: int
     messages: int
-    seconds: dict
+    seconds: dict[str, float]
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = (
             f"imbalance {self.measured[0]:.2f} -> {self.measured[1]:.2f} (predicted {self.predicted[0]:.2f} -> "
             f"{self.predicted[1]:.2f}, in seconds {self.seconds_imbalance:.2f}): {self.cells} cells, "
@@ -99,22 +96,22 @@ class Report:
     """
 
     n_cells: int
-    counts: dict
+    counts: dict[str, int]
     fraction_accepted: float
     solver_steps: int
-    seconds: dict
-    audit: dict = field(default_factory=dict)
-    outside: dict = field(default_factory=dict)
+    seconds: dict[str, float]
+    audit: dict[float, float] = field(default_factory=dict)
+    outside: dict[str, int] = field(default_factory=dict)
     model: str = ""
     rtol: float = float("nan")
     imbalance: float = 1.0
-    balance: Balance = None
-    status: np.ndarray = field(default=None, repr=False, compare=False)
-    cost: np.ndarray = field(default=None, repr=False, compare=False)
-    audit_counts: np.ndarray = field(default=None, repr=False, compare=False)
-    outside_counts: np.ndarray = field(default=None, repr=False, compare=False)
+    balance: Balance | None = None
+    status: NDArray[np.int8] = field(default=None, repr=False, compare=False)
+    cost: NDArray[np.floating] = field(default=None, repr=False, compare=False)
+    audit_counts: NDArray[np.int64] = field(default=None, repr=False, compare=False)
+    outside_counts: NDArray[np.int64] = field(default=None, repr=False, compare=False)
 
-    def __str__(self):
+    def __str__(self) -> str:
         total = max(self.n_cells, 1)
         of = f"{self.n_cells} cells of {self.model} at rtol {self.rtol:g}"
         lines = [
@@ -138,7 +135,7 @@ class Report:
         return "\n".join(lines)
 
 
-def make_report(model, rtol, status, cost, stat, seconds, audit_counts, outside_counts):
+def make_report(model, rtol, status, cost, stat, seconds, audit_counts, outside_counts) -> Report:
     """Build a report from the engine's answer; what it counts as surrogate.h orders it."""
     n_cells, *advanced, _untouched, solver_steps = stat
     by_code = np.bincount(status.reshape(-1), minlength=64) if status.size else np.zeros(64, dtype=int)
@@ -160,14 +157,14 @@ def make_report(model, rtol, status, cost, stat, seconds, audit_counts, outside_
     )
 
 
-def named_reasons(model, counts):
+def named_reasons(model, counts: NDArray[np.int64]) -> dict[str, int]:
     """`Report.outside` from the engine's counts, the most frequent reason first."""
     variables, parameters = ([v.name for v in fields] for fields in (model.variables, model.parameters))
     names = ["combination", *variables, "total density", "time step", "proportions", *parameters]
     return {names[i]: int(counts[i]) for i in np.argsort(-counts, kind="stable") if counts[i]}
 
 
-def audit_quantiles(counts):
+def audit_quantiles(counts: NDArray[np.int64]) -> dict[float, float]:
     """Errors at the `AUDIT_QUANTILES` of a histogram; empty if it is."""
     error = ffi.new("double *")
     result = {}
@@ -177,6 +174,6 @@ def audit_quantiles(counts):
     return result
 
 
-def fraction_accepted(counts, n_advanced):
+def fraction_accepted(counts: dict[str, int], n_advanced: int) -> float:
     """Share of `n_advanced` cells that took the net."""
-    return counts[STATUS_NAMES[lib.SURR_CELL_NET]] / n_advanced if n_advanced else float("nan")
+    return counts[STATUS_NAMES[Status.NET]] / n_advanced if n_advanced else float("nan")

@@ -1,17 +1,16 @@
 """Steppers: a model with options and working memory, bound to one thread or rank."""
 
 import math
-import threading
 from collections.abc import Mapping
 from importlib.metadata import version
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from surrogate import waiting
 from surrogate._engine import ffi, lib
-from surrogate.cells import address, lay_out, spread
+from surrogate.cells import Cells, address, lay_out, spread
 from surrogate.errors import CellsError, check, last_message
-from surrogate.report import STATUS_NAMES, make_report
+from surrogate.report import STATUS_NAMES, Report, make_report
 
 
 class Stepper:
@@ -29,7 +28,6 @@ class Stepper:
         self.comm = comm
         self._options = {"atol_frac": None, **reals, **integers, **words, "max_step": max_step}
         self._names = [v.name for v in model.variables]
-        self._threads = integers["threads"]
         if comm is None:
             self._plan = _make_plan(model, reals, integers, words)
             self._make_work()
@@ -38,7 +36,7 @@ class Stepper:
 
             self._ranks = mpi.Ranks(comm, **ranks)
             can_wait = words["on_failure"] == "flag"  # else a queue could not undo what the net did
-            self._is_balanced, self._was_uneven = self._ranks.is_balanced and can_wait, True
+            self._is_balanced = self._ranks.is_balanced and can_wait
             self._plan = self._ranks.agree(lambda: _make_plan(model, reals, integers, words))
             self._ranks.agree(self._make_work)
             shared = {"threads", "timeout"} ^ {*self._options, *ranks}  # all but these
@@ -46,7 +44,7 @@ class Stepper:
             library = "the fingerprint of model library, instruction set (isa) and options"
             self._ranks.agree_on({"model": model.name, **options, library: self._fingerprint()})
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items() if value is not None)
         where = "" if self.comm is None else f", on {self.comm.size} ranks"
         return f"<stepper of {self.model.name}: {options}{where}>"
@@ -61,7 +59,16 @@ class Stepper:
         check(lib.surr_work_fingerprint(self._work, number))
         return f"{number[0] & (2**64 - 1):016x}"
 
-    def step(self, cells, dt, *, params=None, mask=None, index=None, max_step=None):
+    def step(
+        self,
+        cells: Cells,
+        dt: ArrayLike,
+        *,
+        params: Mapping[str, ArrayLike] | None = None,
+        mask: ArrayLike | None = None,
+        index: ArrayLike | None = None,
+        max_step: ArrayLike | None = None,
+    ) -> Report:
         """Advance every cell by `dt`, in place.
 
         Parameters
@@ -93,18 +100,26 @@ class Stepper:
             An argument cannot be used; no cell was changed. A bad *cell* raises nothing, see ``report.status``.
         CellsError
             ``on_failure="error"`` and some cell could not be advanced; no cell was changed.
+        RanksError
+            With a communicator: another rank could not take part.
         """
         if self.comm is None:
             return self._run(*self._prepare(cells, dt, params, mask, index, max_step))
         prepared = self._ranks.agree(lambda: self._prepare(cells, dt, params, mask, index, max_step))
-        if self._is_balanced and self._was_uneven:
-            report = self._run_balanced(*prepared)
-        else:  # no queue, no overhead
-            report = self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)), self.model)
-        self._was_uneven = report.balance.measured[0] > 1 + self._ranks.tolerance  # the same on all ranks
-        return report
+        if self._is_balanced and self._ranks.is_due:
+            return self._run_balanced(*prepared)
+        # no queue, no overhead
+        return self._ranks.sum_report(self._ranks.agree(lambda: self._run(*prepared)), self.model)
 
-    def failures(self, cells, dt, report, *, params=None, most=10):
+    def failures(
+        self,
+        cells: Cells,
+        dt: ArrayLike,
+        report: Report,
+        *,
+        params: Mapping[str, ArrayLike] | None = None,
+        most: int = 10,
+    ) -> list[dict]:
         """The cells that a step has left alone because the solver gave them up, for a report of a fault.
 
         Parameters
@@ -166,7 +181,7 @@ class Stepper:
         call = _Call(self, layout, inputs, shape)
         try:
             self._ranks.agree(lambda: check(call(lib.surr_queue)))
-            done = self._ranks.exchange(self._work, self._threads)
+            done = self._ranks.exchange(self._work)
             call.seconds[lib.SURR_PHASE_SOLVER] += done.solver_seconds
             self._ranks.agree(lambda: check(call.flush()))
             return self._ranks.sum_report(call.report(self._work), self.model, done)
@@ -225,9 +240,9 @@ class _Call:
         code = function(*arguments, stat)
         if code >= 0:
             self.stat += list(stat)
-            self.seconds += waiting.seconds(self._handles[1])
+            self.seconds += _seconds(self._handles[1])
             if stat[lib.SURR_STAT_OUTSIDE] or function is lib.surr_queue:
-                self.outside += waiting.outside(self._handles[1], len(self.outside))
+                self.outside += _outside(self._handles[1], len(self.outside))
         return code
 
     def report(self, work):
@@ -236,6 +251,20 @@ class _Call:
         check(lib.surr_work_audit(work, ffi.from_buffer("int64_t[]", audit)))
         stat, seconds = self.stat.tolist(), self.seconds.tolist()
         return make_report(self.model, self.rtol, self.status, self.cost, stat, seconds, audit, self.outside)
+
+
+def _seconds(work):
+    """Seconds of the last call, by phase."""
+    spent = ffi.new("double[]", lib.SURR_NPHASE)
+    check(lib.surr_work_seconds(work, spent))
+    return list(spent)
+
+
+def _outside(work, n):
+    """Cells of the last call outside the domain of the net, by reason; array of shape (n,)."""
+    count = np.empty(n, dtype=np.int64)
+    check(lib.surr_work_outside(work, ffi.from_buffer("int64_t[]", count)))
+    return count
 
 
 def _make_plan(model, reals, integers, words):
@@ -276,39 +305,3 @@ def _as_number(value, convert, what):
 def _check_scalar_dt(dt):
     if isinstance(dt, float) and not (math.isfinite(dt) and dt > 0):
         raise ValueError(f"dt is {dt}: give a positive finite time step")
-
-
-_cache = threading.local()
-
-
-def step(
-    cells, dt, *, model="ism-molecular", rtol=1e-2, params=None, mask=None, index=None, threads=1, audit=0.0, comm=None
-):
-    """Advance cells in one line; see `Stepper.step` and `Model.stepper` for the arguments.
-
-    Steppers are kept per thread, so that repeated calls do not set up anything anew.
-
-    Parameters
-    ----------
-    model : str or path-like
-        As in `surrogate.load`; default "ism-molecular".
-    rtol : float
-        Default 1e-2.
-
-    Returns
-    -------
-    Report
-    """
-    from surrogate.model import load
-
-    key = (str(model), rtol, threads, audit, None if comm is None else id(comm))
-    steppers = _cache.__dict__.setdefault("steppers", {})
-    if key not in steppers:
-        if comm is None:
-            loaded = load(model)
-        else:
-            from surrogate import mpi
-
-            loaded = mpi.Ranks(comm).agree(lambda: load(model))
-        steppers[key] = loaded.stepper(rtol=rtol, threads=threads, audit=audit, comm=comm)
-    return steppers[key].step(cells, dt, params=params, mask=mask, index=index)

@@ -57,7 +57,7 @@ def mutants(request):
 def build(tmp_path_factory):
     """``build(name, **options)`` -> (System, loaded Model), compiled once per session."""
     from surrogate.training import get_system
-    from surrogate.training.export import export_model
+    from surrogate.training.codegen.library import export_model
 
     import surrogate
 
@@ -84,7 +84,7 @@ def toys(tmp_path_factory, cc):
     source = ROOT / "tests" / "c" / "toy_model.c"
     flaws = {"toy": [], "toy_net": ["-DTOY_NET"], "toy_broken": ["-DTOY_TEST_F=1.0"], "toy_abi": ["-DTOY_ABI=99"]}
     for name, flags in flaws.items():
-        compile_ = [cc, "-O2", "-shared", "-fPIC", f"-I{ROOT / 'bindings' / 'src'}", *flags]
+        compile_ = [cc, "-O2", "-shared", "-fPIC", f"-I{ROOT / 'bindings' / 'kernel'}", *flags]
         subprocess.run([*compile_, source, "-o", directory / f"{name}.so", "-lm"], check=True)
     return directory
 
@@ -103,7 +103,7 @@ def compile_lanes(cc, tmp_path_factory):
 
     def compile_(name, lanes, flags=()):
         library = tmp_path_factory.mktemp(name) / f"{name}.so"
-        source = [f"-I{ROOT / 'bindings' / 'src'}", ROOT / "tests" / "c" / f"{name}.c"]
+        source = [f"-I{ROOT / 'bindings' / 'kernel'}", ROOT / "tests" / "c" / f"{name}.c"]
         subprocess.run([cc, *VECTOR_FLAGS, *flags, f"-DSURR_LANES={lanes}", *source, "-o", library], check=True)
         return library
 

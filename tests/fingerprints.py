@@ -169,8 +169,8 @@ def training():
         short = {"width": 16, "minutes": 1, "regions": (2, 2, 1)}
         yield from short_training(out, short)
         import torch
-        from surrogate.training.export import shipped_files
-        from surrogate.training.torch_export import load_predictor
+        from surrogate.training.codegen.library import shipped_files
+        from surrogate.training.nets.torch_export import load_predictor
 
         for model in MODELS:
             system, predictor = load_predictor(shipped_files()[model])
@@ -182,8 +182,8 @@ def training():
 
 def short_training(out, short):
     """Forty iterations of a small trainer."""
-    from surrogate.training.nets import NetConfig
-    from surrogate.training.train import TrainConfig, Trainer, read_pairs
+    from surrogate.training.fit.trainer import TrainConfig, Trainer, read_pairs
+    from surrogate.training.nets.experts import NetConfig
 
     system = get_system("ism-atomic")
     train, check = (read_pairs([out / f"{s}.h5"], system, (s,)) for s in ("train", "calibrate"))

@@ -11,7 +11,7 @@ from surrogate.training import get_system, system_names
 from surrogate.training.codegen import numba_functions, python_functions, torch_functions
 from surrogate.training.codegen.program import Program
 from surrogate.training.codegen.python import _ScalarPrinter
-from surrogate.training.system import symbol
+from surrogate.training.systems.system import symbol
 
 
 class _ExactPrinter(_ScalarPrinter):

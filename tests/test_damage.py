@@ -10,9 +10,8 @@ import h5py
 import numpy as np
 import pytest
 from surrogate.training.files import sealed
-from surrogate.training.label_file import load_labels
-from surrogate.training.labels import make_labels
-from surrogate.training.model_file import FORMAT_WITHOUT_DIGEST, flatten, read_arrays, write_tensors
+from surrogate.training.labels import load_labels, make_labels
+from surrogate.training.nets.model_file import FORMAT_WITHOUT_DIGEST, flatten, read_arrays, write_tensors
 
 import surrogate
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import surrogate
+from surrogate import Status
 
 DT = 700.0
 NAMES = ("A", "B", "T")
@@ -54,7 +55,7 @@ def test_step_gives_closed_form(stepper, cells):
     np.testing.assert_allclose(cells, advance(before), rtol=1e-13)
     assert report.n_cells == report.counts["solver"] == 1500
     assert report.fraction_accepted == 0.0 and report.imbalance == 1.0
-    assert report.status.shape == (1500,) and report.status.dtype == np.int8 and (report.status == 4).all()
+    assert report.status.shape == (1500,) and report.status.dtype == np.int8 and (report.status == Status.SOLVER).all()
     assert report.solver_steps >= 1500
     assert set(report.seconds) == {"gather", "net", "solver", "scatter"}
     assert report.seconds["net"] == 0 and min(v for k, v in report.seconds.items() if k != "net") > 0
@@ -150,7 +151,7 @@ def test_ghost_zones_in_three_dimensions_are_left_alone(stepper, cells, expected
     for k, name in enumerate(NAMES):
         inner[name][...] = cells[:, k].reshape(shape)
     report = stepper.step(inner, DT)
-    assert report.status.shape == shape and (report.status == 4).all()
+    assert report.status.shape == shape and (report.status == Status.SOLVER).all()
     for k, name in enumerate(NAMES):
         np.testing.assert_array_equal(inner[name].reshape(-1), expected[:, k])
         assert (arrays[name] == -1.0).sum() == 14 * 19 * 14 - 1500
@@ -192,7 +193,7 @@ def test_index_picks_inputs_of_its_cells(stepper, cells):
     mask = np.zeros(1500, dtype=bool)
     mask[3] = True
     report = stepper.step(cells, dt, index=index, mask=mask)
-    assert report.status.tolist() == [4, 32, 4]
+    assert report.status.tolist() == [Status.SOLVER, Status.MASKED, Status.SOLVER]
     np.testing.assert_allclose(cells[1400], advance(before[1400], dt[1400]), rtol=1e-13)
 
 
@@ -237,7 +238,7 @@ def test_bad_cell_is_flagged_and_disturbs_nobody(stepper, cells, expected, bad, 
     cells[7, column] = bad
     broken = cells[7].copy()
     report = stepper.step(cells, DT)
-    assert report.status[7] == 33 and report.counts["bad input"] == 1 and report.counts["solver"] == 1499
+    assert report.status[7] == Status.BAD_INPUT and report.counts["bad input"] == 1 and report.counts["solver"] == 1499
     np.testing.assert_array_equal(cells[7], broken)
     others = np.arange(1500) != 7
     np.testing.assert_array_equal(cells[others], expected[others])
@@ -246,7 +247,12 @@ def test_bad_cell_is_flagged_and_disturbs_nobody(stepper, cells, expected, bad, 
 def test_bad_time_step_of_a_cell_is_a_status(stepper, cells):
     dt = np.full(1500, DT)
     dt[:3] = np.nan, 0.0, -1.0
-    assert stepper.step(cells, dt).status[:4].tolist() == [33, 33, 33, 4]
+    assert stepper.step(cells, dt).status[:4].tolist() == [
+        Status.BAD_INPUT,
+        Status.BAD_INPUT,
+        Status.BAD_INPUT,
+        Status.SOLVER,
+    ]
 
 
 def test_mask(stepper, cells, expected):
@@ -254,12 +260,12 @@ def test_mask(stepper, cells, expected):
     mask[::3] = True
     report = stepper.step(cells, DT, mask=mask)
     np.testing.assert_array_equal(cells, np.where(mask[:, None], before, expected))
-    np.testing.assert_array_equal(report.status, np.where(mask, 32, 4))
+    np.testing.assert_array_equal(report.status, np.where(mask, Status.MASKED, Status.SOLVER))
 
 
 def test_solver_failure_is_a_status(toy, cells):
     report = toy.stepper(rtol=1e-2, max_solver_steps=10).step(cells, np.where(np.arange(1500) == 4, 1e6, 1.0))
-    assert report.status[4] == 34 and report.counts["failed"] == 1
+    assert report.status[4] == Status.FAILED and report.counts["failed"] == 1
 
 
 def test_on_failure_error_changes_no_cell(toy, cells):
@@ -267,7 +273,7 @@ def test_on_failure_error_changes_no_cell(toy, cells):
     before = cells.copy()
     with pytest.raises(surrogate.CellsError, match="1 of 1500 cells") as caught:
         toy.stepper(rtol=1e-2, on_failure="error").step(cells, DT)
-    assert caught.value.status[1200] == 33
+    assert caught.value.status[1200] == Status.BAD_INPUT
     np.testing.assert_array_equal(cells, before)
 
 
@@ -458,4 +464,4 @@ def test_cost_is_the_attempts_of_the_solver(toy, toys, cells):
     assert report.cost.shape == (1500,) and report.cost.sum() == report.solver_steps
     assert (report.cost[mask] == 0).all() and (report.cost[~mask] >= 1).all()
     report = surrogate.load(toys / "toy_net.so").stepper(rtol=0.1).step(cells.copy(), DT)
-    assert ((report.cost == 0) == (report.status == 0)).all() and report.counts["net"] > 0
+    assert ((report.cost == 0) == (report.status == Status.NET)).all() and report.counts["net"] > 0

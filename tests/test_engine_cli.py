@@ -11,6 +11,9 @@ import pytest
 
 import surrogate
 from surrogate import cli
+from surrogate.commands import config
+from surrogate.commands.info import table_of
+from surrogate.model import ENGINE_DIR
 
 HOST = r"""
 #include <surrogate.h>
@@ -70,7 +73,7 @@ def test_help_and_wrong_arguments():
 
 def test_config_prints_directories_and_words(monkeypatch, capsys):
     """Directories bare, for "$(...)"; flags and files as words of a command line, for eval."""
-    monkeypatch.setattr(cli, "ENGINE_DIR", Path("/fremde Wälder/lib"))
+    monkeypatch.setattr(config, "ENGINE_DIR", Path("/fremde Wälder/lib"))
     cli.main(["config", "--models-dir", "--pkgconfig-dir", "--libs"])
     libs, pkgconfig, models = capsys.readouterr().out.splitlines()
     assert models == "/fremde Wälder/lib/models" and pkgconfig == "/fremde Wälder/lib/pkgconfig"
@@ -110,6 +113,18 @@ ERRORS = {
         "labels own:go --population box --dt-range 1 2 --n 1 --split train --seed 0 --rtol 1e-3 --out a.h5",
         "surrogate export own:go --to DIR` makes DIR/mine.so, to be given as --model DIR/mine.so",
     ),
+    "system whose code fails": ("export own:broken --to .", r"NameError in .*own.py:3: .*SURROGATE_TRACEBACK=1"),
+    "system that cannot be read": ("export bad:go --to .", r"bad.py, line 1"),
+    "system that lacks a module": ("export lacks:go --to .", "No module named 'nothing_here'"),
+    "solver whose code fails": (
+        "labels robertson --population box --dt-range 1 2 --n 1 --split train --seed 0 --advance own:crash "
+        "--out a.h5 --processes 1 --quiet",
+        "KeyError in .*own.py:4: 'x'",
+    ),
+    "no cells": ("demo --side 0", "--side is 0: give 1 or more"),
+    "no density": ("demo --density nan", "--density is nan: give a positive number"),
+    "large number": ("demo --threads 99999999999999999999", "takes more than 64 bits"),
+    "no snapshot": ("demo --restart --chemistry solver --out .", "solver.h5"),
 }
 
 
@@ -120,18 +135,38 @@ def test_every_error_of_a_user_is_one_line(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.so").write_text("text")
     (tmp_path / "own.py").write_text(
-        "from surrogate.training.system import System, Variable\ngo = lambda: System('mine', (Variable('x'),), (0,))\n"
+        "from surrogate.training.systems import System, Variable\ngo = lambda: System('mine', (Variable('x'),), (0,))\n"
+        "broken = lambda: undefined_name\ncrash = lambda cells, dt: {}['x']\n"
     )
+    (tmp_path / "bad.py").write_text("def go(:\n")
+    (tmp_path / "lacks.py").write_text("import nothing_here\n")
+    (tmp_path / "solver.h5").write_text("no snapshot")
     with h5py.File("other.h5", "w") as file:
         file["x"] = 1.0
     arguments, message = ERRORS[name]
     assert cli.main(arguments.split()) == 1
     out, err = capsys.readouterr()
     assert err.count("\n") == 1 and err.startswith("surrogate: ") and re.search(message, err), err
-    sys.modules.pop("own", None)
+    for module in ("own", "bad", "lacks"):
+        sys.modules.pop(module, None)
 
 
-@pytest.mark.parametrize("command", cli.HELP)
+def test_an_error_is_shown_with_its_place_if_asked_for(monkeypatch):
+    monkeypatch.setenv("SURROGATE_TRACEBACK", "1")
+    with pytest.raises(surrogate.ModelError):
+        cli.main(["info", "no-such-model"])
+
+
+def test_a_program_that_fails_is_one_line(monkeypatch, capsys):
+    def fail(_name):
+        raise subprocess.CalledProcessError(3, ["ffmpeg", "-i"])
+
+    monkeypatch.setattr(cli.importlib, "import_module", fail)
+    assert cli.main(["demo"]) == 1
+    assert capsys.readouterr().err == "surrogate: ffmpeg failed: exit status 3\n"
+
+
+@pytest.mark.parametrize("command", [name for name, command in cli.COMMANDS.items() if command.extra])
 def test_commands_whose_packages_are_missing_say_what_to_install(command, monkeypatch, capsys):
     def missing(name):
         raise ModuleNotFoundError("No module named 'sympy'", name="sympy")
@@ -143,7 +178,7 @@ def test_commands_whose_packages_are_missing_say_what_to_install(command, monkey
     assert f"pip install 'stiff-surrogate[{extra}]'" in err and "sympy" in err and err.count("\n") == 1
     assert cli.main([command, "--help"]) == 0
     out = capsys.readouterr().out
-    assert cli.HELP[command] in out and f"stiff-surrogate[{extra}]" in out
+    assert cli.COMMANDS[command].help in out and f"stiff-surrogate[{extra}]" in out
 
 
 def test_an_interrupt_is_one_line(monkeypatch, capsys):
@@ -160,13 +195,13 @@ def test_information_is_a_table():
         "wide": {"log10_error": [-2.12345, -1.0], "accepted": {"0.1": 0.5, "0.01": 0.25}},
         "relaxed, b": {"log10_error": [-3.0], "cheap": 0.75},
     }
-    assert cli.table_of("held_out", value) == [
+    assert table_of("held_out", value) == [
         "held_out    log10_error  accepted 0.1  accepted 0.01  cheap",
         "wide        -2.123 -1    0.5           0.25",
         "relaxed, b  -3                                        0.75",
     ]
-    assert cli.table_of("net", {"width": 96, "regions": [4, 4, 2]}) == ["net: width 96, regions 4 4 2"]
-    assert cli.table_of("n", 3) == ["n: 3"] and cli.table_of("x", ["a", "b"]) == ["x:", "  a", "  b"]
+    assert table_of("net", {"width": 96, "regions": [4, 4, 2]}) == ["net: width 96, regions 4 4 2"]
+    assert table_of("n", 3) == ["n: 3"] and table_of("x", ["a", "b"]) == ["x:", "  a", "  b"]
 
 
 @pytest.mark.parametrize("way", ["config", "pkg-config", "cmake"])
@@ -186,11 +221,11 @@ def pkg_config():
     tool = shutil.which("pkg-config") or shutil.which("pkgconf")
     if not tool:
         pytest.skip("pkg-config is not installed")
-    directory = cli.ENGINE_DIR / "pkgconfig"
+    directory = ENGINE_DIR / "pkgconfig"
     flags = subprocess.run(
         [tool, "--cflags", "--libs", directory / "surrogate.pc"], capture_output=True, text=True, check=True
     ).stdout.split()
-    return [*flags, f"-Wl,-rpath,{cli.ENGINE_DIR}"]
+    return [*flags, f"-Wl,-rpath,{ENGINE_DIR}"]
 
 
 def build_with_cmake(directory):

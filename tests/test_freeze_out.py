@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 from scipy.special import kve
+from surrogate.training.codegen.library import export_model
 from surrogate.training.codegen.python import python_functions
-from surrogate.training.export import export_model
-from surrogate.training.plasma import BOSON, FERMION, DegreesOfFreedom, degrees_of_freedom, ideal_gas
 from surrogate.training.systems.freeze_out import GEV2_CM3_S, PLANCK_MASS, freeze_out
+from surrogate.training.systems.plasma import BOSON, FERMION, DegreesOfFreedom, degrees_of_freedom, ideal_gas
 
 import surrogate
-from surrogate.relic import OMEGA_PER_MASS, Y_START
+from surrogate.apps.relic import OMEGA_PER_MASS, Y_START
 
 # T [GeV], h, g: Saikawa & Shirai 2020 (JCAP 08, 011); the first outside the QCD transition, the second about it
 OUTSIDE = (

@@ -86,6 +86,7 @@ def clean_venv(sources):
     listed = run([bin_ / "pip", "list", "--format=freeze", "--disable-pip-version-check"])
     names = {line.split("==")[0] for line in listed.split()} - {"pip", "setuptools", "wheel"}
     assert names == {"stiff-surrogate", "numpy", "cffi", "pycparser"}
+    assert next(bin_.parent.glob("lib/*/site-packages/surrogate/py.typed")), "type checkers are told"
     return bin_
 
 
@@ -260,7 +261,7 @@ def test_plain_cmake_install(prefix, toys, tmp_path, cc):
 @pytest.mark.parametrize("way", ["by name, shared", "by name, archive", "linked in"])
 def test_plain_cmake_installs_models(way, prefix_with_model, tmp_path):
     """Found by name from a shared library and from an archive, with nothing set; or itself an archive in the host."""
-    from surrogate.training.export import export_model
+    from surrogate.training.codegen.library import export_model
 
     where = prefix_with_model
     target, defined = "surrogate::static", ""
@@ -306,7 +307,7 @@ def test_cmake_says_what_generating_models_needs(tmp_path):
 
 def test_without_dlopen(prefix, toys, tmp_path, cc):
     """A program without any shared library: engine and model are archives."""
-    from surrogate.training.export import export_model
+    from surrogate.training.codegen.library import export_model
 
     if not shutil.which("objcopy"):
         pytest.skip("objcopy is not installed")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from surrogate.training import get_system
-from surrogate.training.export import CFLAGS, ISA_FLAGS, export_model, kernel_source
+from surrogate.training.codegen.library import CFLAGS, ISA_FLAGS, export_model, kernel_source
 
 CC = shlex.split(os.environ.get("CC", "cc"))
 DRIVER = Path(__file__).parent / "c" / "test_kernels.c"

@@ -19,7 +19,7 @@ from surrogate.training import populations as pop
 from surrogate.training.labels import load_labels, make_labels
 
 import surrogate
-from surrogate import cli
+from surrogate import Status, cli
 
 ARRAYS = ("start", "dt", "end", "status", "params")
 
@@ -72,7 +72,7 @@ def test_labels_are_what_the_stepper_gives(tmp_path):
     settings = {"population": "wide", "n": 300, "dts": 3, "split": "test", "seed": 0, "chunk": 256, "progress": False}
     labels = make_labels("ism-molecular", tmp_path / "a.h5", rtol=1e-4, **settings)
     system = get_system("ism-molecular")
-    assert labels.end.shape == (300, 3, 10) and labels.params is None and np.all(labels.status == 4)
+    assert labels.end.shape == (300, 3, 10) and labels.params is None and np.all(labels.status == Status.SOLVER)
     assert labels.meta["system_hash"] == system.hash and labels.meta["variables"] == list(system.names)
     start, dt = pop.draw("wide", system, 256, pop.seed_of("test", 0, 0))
     np.testing.assert_array_equal(labels.start[:256], start)
@@ -106,7 +106,7 @@ def test_evolved_populations(population, tmp_path):
     step = surrogate.load("ism-atomic").stepper(rtol=1e-3, atol_frac=1e-13, net=False).step
     start, _ = pop.draw(population, get_system("ism-atomic"), 100, pop.seed_of("calibrate", 1), step)
     np.testing.assert_array_equal(labels.start, start)
-    assert np.all(labels.status == 4)
+    assert np.all(labels.status == Status.SOLVER)
 
 
 def test_parameters_vary_also_while_cells_relax(tmp_path):
@@ -169,7 +169,7 @@ def test_what_fails_is_nan_from_there_on(user):
     steps = np.diff(labels.dt, axis=1, prepend=0.0)
     failed = np.logical_or.accumulate(steps > 0.02, axis=1)
     assert 0 < failed.mean() < 1
-    np.testing.assert_array_equal(labels.status, np.where(failed, 34, 4))
+    np.testing.assert_array_equal(labels.status, np.where(failed, Status.FAILED, Status.SOLVER))
     np.testing.assert_array_equal(np.isnan(labels.end[..., 0]), failed)
 
 
@@ -184,7 +184,7 @@ def test_processes_do_not_matter(user):
 KILLED = """
 import os, signal, sys
 import numpy as np
-from surrogate.training import labels
+from surrogate.training.labels import make as labels
 
 left = int(sys.argv[2])
 

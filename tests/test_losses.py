@@ -8,11 +8,11 @@ from surrogate.training.systems.mass_action import mass_action
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
-from surrogate.training import losses  # noqa: E402
-from surrogate.training.encoding import Encoding  # noqa: E402
-from surrogate.training.losses import Balance, LossConfig, Physics  # noqa: E402
-from surrogate.training.nets import NetConfig  # noqa: E402
-from surrogate.training.train import Pairs, TrainConfig, Trainer, main  # noqa: E402
+from surrogate.training.fit import losses  # noqa: E402
+from surrogate.training.fit.losses import Balance, LossConfig, Physics  # noqa: E402
+from surrogate.training.fit.trainer import Pairs, TrainConfig, Trainer, main  # noqa: E402
+from surrogate.training.nets.encoding import Encoding  # noqa: E402
+from surrogate.training.nets.experts import NetConfig  # noqa: E402
 
 pytestmark = pytest.mark.torch
 DT_RANGE = (1e-2, 10.0)
@@ -168,7 +168,7 @@ def test_training_without_labels_solves_the_equations(tmp_path):
 def test_terms_combine_and_finish_with_lbfgs(tmp_path, monkeypatch):
     loss = LossConfig(supervised=1.0, residual=0.1, semigroup=0.1, rollout=0.1, adaptive=True)
     train = _labelled(chain(), 5000, 1)
-    monkeypatch.setattr("surrogate.training.train.LBFGS_BATCH", 1000)
+    monkeypatch.setattr("surrogate.training.fit.trainer.LBFGS_BATCH", 1000)
     run = _trainer(tmp_path / "net.h5", loss, 100, train, batch=128, lbfgs=12)
     run._report()
     run.seconds = 61.0

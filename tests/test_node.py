@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 from surrogate.training import node
-from surrogate.training.export import export_model, kernel_source
+from surrogate.training.codegen.library import export_model, kernel_source
 from surrogate.training.node import (
     Fit,
     compare,

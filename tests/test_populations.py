@@ -10,6 +10,7 @@ from surrogate.training import populations as pop
 from surrogate.training.systems.network import MYR, YEAR
 
 import surrogate
+from surrogate import Status
 
 # electrons, H2 and T of the second cell, and the time steps, of wide(system, 3, seed=20)
 WIDE_CELL = [21.872266009069328, 9.808029786846527e-05, 213268.64641246008]
@@ -76,7 +77,7 @@ def test_hydro_is_what_gas_dynamics_hands_over(of):
     low, high = pop.DT_RANGES["hydro"]
     assert low < dt.min() < 1e-2 * dt.max() and dt.max() <= high
     after = cells.copy()
-    assert np.all(step(after, dt).status == 4)
+    assert np.all(step(after, dt).status == Status.SOLVER)
     change = np.abs(after / cells - 1)
     temp, minus = cells[:, -1], system.names.index("H-")
     is_quiet, is_ionised = change[:, -1] < 1e-3, cells[:, 0] > 0.1 * cells[:, :-1].sum(1)

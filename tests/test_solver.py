@@ -8,6 +8,7 @@ from surrogate.training.populations import relaxed, wide
 from surrogate.training.systems.network import MYR, YEAR, abundances
 
 from benchmarks.errors import relative_errors, worst_errors
+from surrogate import Status
 
 # Bari/CWI test set for initial value problem solvers (Mazzia & Magherini); reproduced with Radau at rtol 1e-11
 ROBER_T, ROBER_Y = 1e11, [0.2083340149701255e-7, 0.8333360770334713e-13, 0.9999999791665050]
@@ -45,7 +46,7 @@ def _advance(model, cells, dt, rtol, **options):
 def test_published_solution_is_met(name, t, expected, build):
     system, model = build(name)
     cells, report = _advance(model, system.initial[None, :], t, 1e-9, atol_frac=1e-22)
-    assert report.status[0] == 4
+    assert report.status[0] == Status.SOLVER
     np.testing.assert_allclose(cells[0], expected, rtol=1e-6)
 
 
@@ -96,7 +97,7 @@ def test_freeze_out_from_a_jacobian_of_5e9(gamma, c, build):
     system, model = build("freeze-out-constant")
     cells = system.initial[None, :].copy()
     report = model.stepper(rtol=1e-9, net=False).step(cells, np.log(5e4), params={"C": c, "gamma": gamma})
-    assert report.status[0] == 4
+    assert report.status[0] == Status.SOLVER
     assert cells[0, 0] == pytest.approx(-26.1586, abs=2e-6)
 
 
@@ -125,7 +126,7 @@ def test_wide_cells_conserve_stay_positive_and_never_fail(rtol, build, wide_cell
     system, model = build("ism-molecular")
     start, dt = wide_cells
     cells, report = _advance(model, start, dt, rtol)
-    assert (report.status == 4).all()
+    assert (report.status == Status.SOLVER).all()
     assert (cells[:, :-1] >= 0).all()
     assert (cells[:, -1] >= 2.73).all()
     laws = np.array(list(system.conserved.values()))
@@ -140,7 +141,7 @@ def test_one_million_years_in_steps_conserves(build, wide_cells):
     cells = wide_cells[0].copy()
     stepper = model.stepper(rtol=1e-2, threads=2, net=False)
     for _ in range(20):
-        assert (stepper.step(cells, MYR / 20).status == 4).all()
+        assert (stepper.step(cells, MYR / 20).status == Status.SOLVER).all()
     laws = np.array(list(system.conserved.values()))[:2]
     assert np.abs((cells @ laws.T) / (wide_cells[0] @ laws.T) - 1).max() < 1e-12
 
@@ -188,7 +189,7 @@ def test_relaxed_population_is_cheap(build):
     stepper = model.stepper(rtol=1e-2, net=False)
     cells, dt = relaxed(system, 2000, 5, lambda cells, age: stepper.step(cells, age))
     report = stepper.step(cells, dt)
-    assert (report.status == 4).all()
+    assert (report.status == Status.SOLVER).all()
     assert report.solver_steps / 2000 < 12
 
 
@@ -238,7 +239,7 @@ def test_bad_cells_do_not_disturb_their_neighbours(build, wide_cells):
     before = broken.copy()
     cells, report = _advance(model, broken, dt, 1e-2)
     good = np.setdiff1d(np.arange(64), list(bad))
-    assert (report.status[list(bad)] == 33).all()
+    assert (report.status[list(bad)] == Status.BAD_INPUT).all()
     assert np.array_equal(cells[list(bad)], before[list(bad)], equal_nan=True)
     assert np.array_equal(cells[good], whole[good])
 
@@ -248,7 +249,7 @@ def test_cell_that_exceeds_its_steps_fails_untouched(build, wide_cells):
     start, dt = wide_cells[0][:200], wide_cells[1][:200]
     whole, _ = _advance(model, start, dt, 1e-4)
     cells, report = _advance(model, start, dt, 1e-4, max_solver_steps=100)
-    failed = report.status == 34
+    failed = report.status == Status.FAILED
     assert 0 < failed.sum() < 200
     assert np.array_equal(cells[failed], start[failed])
     assert np.array_equal(cells[~failed], whole[~failed])
@@ -270,7 +271,7 @@ def test_tiny_and_huge_steps(build):
     start, _ = wide(system, 200, seed=3)
     for dt in (1e-3, 1e3 * YEAR, 1e4 * MYR):
         cells, report = _advance(model, start, dt, 1e-2)
-        assert (report.status == 4).all()
+        assert (report.status == Status.SOLVER).all()
         assert np.isfinite(cells).all()
 
 

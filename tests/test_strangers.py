@@ -11,24 +11,23 @@ import pytest
 import yaml
 from surrogate.training import get_system
 from surrogate.training.codegen.c import c_string, write_mechanism
-from surrogate.training.label_file import load_labels
-from surrogate.training.model_file import read_arrays, save_model, write_tensors
-from surrogate.training.system import Parameter, System, Variable
-from surrogate.training.systems import system_of
+from surrogate.training.labels import load_labels
+from surrogate.training.nets.model_file import read_arrays, save_model, write_tensors
+from surrogate.training.systems import Parameter, System, Variable, system_of
 from surrogate.training.systems.network import load_network
 
 from surrogate import cli
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
-from surrogate.training import calibrate as cal  # noqa: E402
-from surrogate.training.calibrate import load_trained  # noqa: E402
-from surrogate.training.encoding import Encoding  # noqa: E402
-from surrogate.training.export import export_model  # noqa: E402
-from surrogate.training.net_data import NetData, net_vectors  # noqa: E402
-from surrogate.training.nets import NetConfig, Router, Surrogate  # noqa: E402
+from surrogate.training.codegen.library import export_model  # noqa: E402
+from surrogate.training.fit.trainer import routing_rows  # noqa: E402
+from surrogate.training.nets import calibration as cal  # noqa: E402
+from surrogate.training.nets.calibration import load_trained  # noqa: E402
+from surrogate.training.nets.encoding import Encoding  # noqa: E402
+from surrogate.training.nets.experts import NetConfig, Router, Surrogate  # noqa: E402
+from surrogate.training.nets.net_data import NetData, net_vectors  # noqa: E402
 from surrogate.training.populations import box  # noqa: E402
-from surrogate.training.train import routing_rows  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

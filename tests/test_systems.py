@@ -10,11 +10,11 @@ import pytest
 import sympy as sp
 import yaml
 from surrogate.training import System, Variable, get_system, system_names
-from surrogate.training import system as system_module
 from surrogate.training.codegen import python_functions
-from surrogate.training.expressions import Basis, Lowering, Parser, fexp
+from surrogate.training.systems import system as system_module
+from surrogate.training.systems.expressions import Basis, Lowering, Parser, fexp
 from surrogate.training.systems.network import DATA, load_network
-from surrogate.training.tables import Table
+from surrogate.training.systems.tables import Table
 
 NETWORK = yaml.safe_load((DATA / "ism_network.yaml").read_text())
 
@@ -125,7 +125,7 @@ def test_table_is_monotone_and_meets_its_nodes():
         Table.monotone([0.0, 1.0, 1.7], [0, 1, 2])
 
 
-ZOO = Path(system_module.__file__).parent / "zoo"
+ZOO = Path(system_module.__file__).parent.parent / "zoo"
 
 
 @pytest.mark.parametrize("path", sorted(ZOO.glob("*.h5")), ids=lambda path: path.stem)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-TEXT = (Path(__file__).resolve().parent.parent / "bindings" / "src" / "tableau.h").read_text()
+TEXT = (Path(__file__).resolve().parent.parent / "bindings" / "kernel" / "tableau.h").read_text()
 METHODS = re.findall(r"static const tableau (\w+) = ({.*?\n});", TEXT, re.S)
 
 

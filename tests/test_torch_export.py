@@ -3,20 +3,21 @@
 import numpy as np
 import pytest
 from surrogate.training import get_system
-from surrogate.training.export import export_model, main
+from surrogate.training.codegen.library import export_model, main
 from surrogate.training.populations import box, wide
 
 import surrogate
+from surrogate import Status
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
-from surrogate.training import calibrate as cal  # noqa: E402
-from surrogate.training.architectures import ARCHITECTURES  # noqa: E402
-from surrogate.training.encoding import Encoding  # noqa: E402
-from surrogate.training.model_file import save_model  # noqa: E402
-from surrogate.training.nets import NetConfig, Router, Surrogate, sort_into_blocks  # noqa: E402
-from surrogate.training.torch_export import Predictor, export, export_torch, trace  # noqa: E402
-from surrogate.training.train import routing_rows  # noqa: E402
+from surrogate.training.fit.trainer import routing_rows  # noqa: E402
+from surrogate.training.nets import calibration as cal  # noqa: E402
+from surrogate.training.nets.architectures import ARCHITECTURES  # noqa: E402
+from surrogate.training.nets.encoding import Encoding  # noqa: E402
+from surrogate.training.nets.experts import NetConfig, Router, Surrogate, sort_into_blocks  # noqa: E402
+from surrogate.training.nets.model_file import save_model  # noqa: E402
+from surrogate.training.nets.torch_export import Predictor, export, export_torch, trace  # noqa: E402
 
 pytestmark = pytest.mark.torch
 #: as many steps as a real table, all of them within reach of an untrained net
@@ -73,11 +74,11 @@ def test_library_torch_torchscript_and_program_agree(ism, cells, tmp_path):
 
     state, dt = cells[0].numpy().copy(), cells[1].numpy()
     status = library.stepper(rtol=3e-3).step(state, dt).status
-    assert np.array_equal(status != 1, reference[2].numpy())
+    assert np.array_equal(status != Status.OUTSIDE, reference[2].numpy())
     error = library.torch()(*cells)[1].numpy()
-    assert np.array_equal((status == 0)[status != 1], (error <= 3e-3)[status != 1])
-    assert 0.2 < (status == 0).mean() < 0.9
-    taken = torch.from_numpy(status == 0)
+    assert np.array_equal((status == Status.NET)[status != Status.OUTSIDE], (error <= 3e-3)[status != Status.OUTSIDE])
+    assert 0.2 < (status == Status.NET).mean() < 0.9
+    taken = torch.from_numpy(status == Status.NET)
     ours = [x[taken] for x in reference]
     _compare((torch.from_numpy(state)[taken], *ours[1:]), ours, TABLE.nodes)
 
@@ -91,9 +92,9 @@ def test_library_and_torch_decide_alike_where_a_variable_is_signed(tmp_path):
     rtol = 1.02 * float(error[inside].median())  # between two steps of the table
     state = cells[0].numpy().copy()
     status = library.stepper(rtol=rtol).step(state, cells[1].numpy()).status
-    assert np.array_equal(status != 1, inside.numpy())
-    assert ((status == 0) == (inside & (error <= rtol)).numpy()).mean() > 0.999
-    taken = status == 0
+    assert np.array_equal(status != Status.OUTSIDE, inside.numpy())
+    assert ((status == Status.NET) == (inside & (error <= rtol)).numpy()).mean() > 0.999
+    taken = status == Status.NET
     np.testing.assert_allclose(state[taken], end.numpy()[taken], rtol=1e-5, atol=1e-6)
 
 
@@ -196,7 +197,7 @@ def test_a_shipped_model_has_a_net_for_torch(cells):
     end, error, inside = model.torch()(state, dt)
     solved = state.numpy().copy()
     report = model.stepper(rtol=0.1).step(solved, dt.numpy())
-    took = torch.from_numpy(report.status == 0)
+    took = torch.from_numpy(report.status == Status.NET)
     assert took.sum() > 500 and inside[took].all() and (error[took] <= 0.1).all()
     assert np.allclose(end.numpy()[took], solved[took], rtol=1e-3)
 

@@ -6,27 +6,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from surrogate.training import get_system
-from surrogate.training.export import export_model
+from surrogate.training.codegen.library import export_model
 from surrogate.training.populations import wide
 
 import surrogate
-from surrogate import cli
+from surrogate import Status, cli
 
 h5py = pytest.importorskip("h5py", reason="training needs h5py: pip install 'stiff-surrogate[training]'")
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
-from surrogate.training import calibrate as cal  # noqa: E402
-from surrogate.training import losses  # noqa: E402
-from surrogate.training.architectures import Residual  # noqa: E402
-from surrogate.training.encoding import Encoding, restore  # noqa: E402
-from surrogate.training.evaluate import Measured, accepted_share, measure, relative_errors  # noqa: E402
-from surrogate.training.fused import FusedGradient  # noqa: E402
+from surrogate.training.evaluation.measure import Measured, accepted_share, measure, relative_errors  # noqa: E402
+from surrogate.training.fit import losses  # noqa: E402
+from surrogate.training.fit.fused import FusedGradient  # noqa: E402
+from surrogate.training.fit.soap import BatchedSOAP  # noqa: E402
+from surrogate.training.fit.trainer import Pairs, TrainConfig, Trainer, fit_linear  # noqa: E402
 from surrogate.training.labels import make_labels  # noqa: E402
-from surrogate.training.model_file import load_model, read_tensors, save_model, write_tensors  # noqa: E402
-from surrogate.training.net_data import net_vectors  # noqa: E402
-from surrogate.training.nets import NetConfig, Surrogate  # noqa: E402
-from surrogate.training.soap import BatchedSOAP  # noqa: E402
-from surrogate.training.train import Pairs, TrainConfig, Trainer, fit_linear  # noqa: E402
+from surrogate.training.nets import calibration as cal  # noqa: E402
+from surrogate.training.nets.architectures import Residual  # noqa: E402
+from surrogate.training.nets.encoding import Encoding, restore  # noqa: E402
+from surrogate.training.nets.experts import NetConfig, Surrogate  # noqa: E402
+from surrogate.training.nets.model_file import load_model, read_tensors, save_model, write_tensors  # noqa: E402
+from surrogate.training.nets.net_data import net_vectors  # noqa: E402
 
 pytestmark = pytest.mark.torch
 NET = NetConfig(width=24, depth=2, regions=(2, 2))
@@ -40,7 +40,7 @@ def ism():
 def _pairs(system, n, seed):
     cells, dt = wide(system, n, seed)
     end = cells.copy()
-    assert (surrogate.load("ism-molecular").stepper(rtol=1e-4, net=False).step(end, dt).status == 4).all()
+    assert (surrogate.load("ism-molecular").stepper(rtol=1e-4, net=False).step(end, dt).status == Status.SOLVER).all()
     return Pairs(*(torch.from_numpy(x) for x in (cells, dt, end)))
 
 
@@ -202,14 +202,16 @@ def test_library_predicts_what_torch_predicts(library, trainer):
     check = trainer.check
     cells = check.state.numpy().copy()
     report = model.stepper(rtol=0.1).step(cells, check.dt.numpy())
-    taken = report.status == 0
+    taken = report.status == Status.NET
     assert taken.mean() > 0.3  # where its errors are too large to be repaired, even this net is not believed
     with trainer._averaged(), torch.no_grad():
         end, _ = trainer.surrogate(check.state, check.dt)
     error = np.abs(cells[taken] / end.numpy()[taken] - 1)
     assert np.quantile(error, 0.99) < 1e-5
     assert error.max() < 1e-3
-    assert np.array_equal(domain.holds(trainer.surrogate.encoding, check.state, check.dt), report.status != 1)
+    assert np.array_equal(
+        domain.holds(trainer.surrogate.encoding, check.state, check.dt), report.status != Status.OUTSIDE
+    )
 
 
 def test_selftest_replays_predictions(library, trainer, ism, tmp_path, monkeypatch):
@@ -219,7 +221,7 @@ def test_selftest_replays_predictions(library, trainer, ism, tmp_path, monkeypat
     vectors = net_vectors(ism, trainer.surrogate, domain, trusting, n=16)
     assert {len(v) for v in vectors.values()} == {16}
     vectors["net_end"][7, 3] *= 1.001
-    monkeypatch.setattr("surrogate.training.net_data.net_vectors", lambda *_: vectors)
+    monkeypatch.setattr("surrogate.training.nets.net_data.net_vectors", lambda *_: vectors)
     broken = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, trusting)))
     with pytest.raises(surrogate.ModelError, match="the net of .* stored predictions: error 0.00(09|1)"):
         broken.selftest()
@@ -263,7 +265,7 @@ def test_species_grow_from_nothing(ism, trainer, tmp_path):
     with trainer._averaged(), torch.no_grad():
         model = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, trusting)))
         ours = trainer.surrogate(start, check.dt)[0]
-    taken = model.stepper(rtol=0.1, fallback="none").step(cells, check.dt.numpy()).status == 0
+    taken = model.stepper(rtol=0.1, fallback="none").step(cells, check.dt.numpy()).status == Status.NET
     assert taken.mean() > 0.1
     np.testing.assert_allclose(cells[taken, k], ours[taken, k].numpy(), rtol=1e-3)
 
@@ -347,7 +349,7 @@ def test_net_gives_the_same_bits_for_any_number_of_cells(library, trainer, isa):
         pytest.skip(f"this CPU cannot run {isa}")
     start, dt = trainer.check.state.numpy()[:1000], trainer.check.dt.numpy()[:1000]
     whole = start.copy()
-    taken = stepper.step(whole, dt).status == 0
+    taken = stepper.step(whole, dt).status == Status.NET
     assert taken.mean() > 0.3
     for size in (1, 2, 3, 7, 32, 129):
         pieces = start.copy()
@@ -378,7 +380,7 @@ def test_cells_that_are_quick_to_solve_are_left_to_the_solver(library, trainer, 
     expected[cheap] = 4
     status = choosy.stepper(rtol=0.1).step(cells, dt).status
     assert (status == expected).mean() > 0.998  # single precision at the limit
-    assert np.array_equal(cells, np.where((status == 4)[:, None], solved, always))
+    assert np.array_equal(cells, np.where((status == Status.SOLVER)[:, None], solved, always))
     alone = choosy.stepper(rtol=0.1, fallback="none").step(start.copy(), dt).status
     assert np.array_equal(alone, model.stepper(rtol=0.1, fallback="none").step(start.copy(), dt).status)
     assert choosy.selftest() < 1e-10
@@ -393,7 +395,7 @@ def test_errors_of_short_steps_count_relative_to_the_change(library, trainer, is
     start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy()
     dt = dt * np.logspace(-4, 0, len(dt))
     predicted, cells, solved = start.copy(), start.copy(), start.copy()
-    taken = model.stepper(rtol=0.1).step(predicted, dt).status == 0
+    taken = model.stepper(rtol=0.1).step(predicted, dt).status == Status.NET
     rtol = 0.5
     model.stepper(rtol=rtol, net=False).step(solved, dt)
     status = careful.stepper(rtol=rtol).step(cells, dt).status
@@ -403,8 +405,10 @@ def test_errors_of_short_steps_count_relative_to_the_change(library, trainer, is
         expected = measure(trainer.surrogate, *map(torch.from_numpy, (start, dt)), trainer.check.end).predicted
     trusted = taken & (expected * np.maximum(4.0 / e_folds, 1.0) <= rtol)
     assert 0.05 < trusted[taken].mean() < (expected <= rtol)[taken].mean() - 0.05 < 0.9
-    assert (status == 0)[trusted].mean() > 0.99 and np.all(status[taken & ~trusted] == 2)  # steps of the table
-    assert np.array_equal(cells, np.where((status == 0)[:, None], predicted, solved))
+    assert (status == Status.NET)[trusted].mean() > 0.99 and np.all(
+        status[taken & ~trusted] == Status.ERROR
+    )  # steps of the table
+    assert np.array_equal(cells, np.where((status == Status.NET)[:, None], predicted, solved))
     assert careful.selftest() < 1e-10
 
 
@@ -444,10 +448,10 @@ def test_cells_outside_the_domain_go_to_the_solver(library, trainer):
         mine, theirs = cells.copy(), cells.copy()
         report = stepper.step(mine, dt)
         plain.step(theirs, dt)
-        assert (report.status == 1).all(), name
+        assert (report.status == Status.OUTSIDE).all(), name
         assert np.array_equal(mine, theirs), name
-    assert (stepper.step(start.copy(), dt, params={"zeta": 1e-15}).status == 1).all()
-    assert (stepper.step(start.copy(), 1e-6 * dt).status == 1).mean() > 0.9
+    assert (stepper.step(start.copy(), dt, params={"zeta": 1e-15}).status == Status.OUTSIDE).all()
+    assert (stepper.step(start.copy(), 1e-6 * dt).status == Status.OUTSIDE).mean() > 0.9
 
 
 def test_report_names_what_is_outside(library, trainer):
@@ -477,11 +481,11 @@ def test_tolerance_audit_and_switch(library, trainer):
     model, _ = library
     start, dt = trainer.check.state.numpy(), trainer.check.dt.numpy()
     assert set(model.stepper(rtol=1e-2).step(start.copy(), dt).status) <= {1, 2}
-    assert (model.stepper(rtol=0.1, net=False).step(start.copy(), dt).status == 4).all()
+    assert (model.stepper(rtol=0.1, net=False).step(start.copy(), dt).status == Status.SOLVER).all()
     report = model.stepper(rtol=0.1, audit=0.3).step(start.copy(), dt)
     assert 0.25 < report.counts["audit"] / (report.counts["audit"] + report.counts["net"]) < 0.35
     failed = model.stepper(rtol=1e-2, fallback="none").step(start.copy(), dt)
-    assert (failed.status == 34).all()
+    assert (failed.status == Status.FAILED).all()
 
 
 def test_training_goes_on_from_a_model(ism, trainer, tmp_path):

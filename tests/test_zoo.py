@@ -7,6 +7,7 @@ from surrogate.training.populations import draw, wide
 
 import surrogate
 from benchmarks.errors import relative_errors, worst_errors
+from surrogate import Status
 
 YEAR = 3.1536e7
 
@@ -59,7 +60,7 @@ def test_models_of_one_start_follow_it_and_solve_all_else(name):
     model.stepper(rtol=1e-6, net=False).step(truth, dt)
     assert report.counts["net"] > 900 and np.abs(cells / truth - 1)[:, -1].max() < 1e-2
     other, dt = wide(system, 100, seed=15)
-    assert (model.stepper(rtol=1e-2).step(other, dt).status == 1).all()
+    assert (model.stepper(rtol=1e-2).step(other, dt).status == Status.OUTSIDE).all()
 
 
 def test_selftests_pass():
@@ -83,7 +84,7 @@ def test_gas_denser_or_thinner_than_any_trained_is_solved(name, factor):
     edge = {10.0: 1e3, 0.1: 1e-2}[factor]
     cells[:, :-1] *= factor * edge / cells[:, :-1].sum(1, keepdims=True)
     report = surrogate.load(name).stepper(rtol=0.3).step(cells, dt)
-    assert (report.status == 1).all()
+    assert (report.status == Status.OUTSIDE).all()
 
 
 def test_net_takes_cells_in_single_precision():
@@ -128,6 +129,6 @@ def test_what_the_net_takes_of_cells_it_has_not_seen_is_within_the_tolerance(sta
     truth = cells.copy()
     model.stepper(rtol=1e-6, net=False).step(truth, dt)
     report = model.stepper(rtol=rtol).step(cells, dt)
-    taken = report.status == 0
-    assert (report.status < 32).all()
+    taken = report.status == Status.NET
+    assert (report.status < Status.MASKED).all()
     assert not taken.any() or (worst_errors(cells, truth)[taken] <= rtol).mean() >= 0.99

@@ -3,7 +3,9 @@
 Installed as ``surrogate.training``. Nothing here is needed to run a model.
 """
 
-from .system import Parameter, System, Variable
-from .systems import get_system, system_names
+from . import _moved
+from .systems import Parameter, System, Variable, get_system, system_names
+
+_moved.install(__name__)
 
 __all__ = ["Parameter", "System", "Variable", "get_system", "system_names"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-#: how the seal of a model library begins; the rest is in bindings/src/library.c
+#: how the seal of a model library begins; the rest is in bindings/engine/library.c
 SEAL = b"surrogate seal 1"
 #: for h5py.File: headers that carry checksums, all of them
 LIBVER = ("v110", "v110")

@@ -29,7 +29,7 @@ C_FLAGS = (
 )
 
 # How the generated mechanism is compiled: folders of simd.h, vecmath.h and mechfun.h, first match wins.
-ARITHMETIC = {"scalar": (HERE / "scalar",), "lane": (REPOSITORY / "bindings" / "src",)}
+ARITHMETIC = {"scalar": (HERE / "scalar",), "lane": (REPOSITORY / "bindings" / "kernel",)}
 
 COUNTS = ("status", "steps", "n_rhs", "n_jac", "n_restarts")
 

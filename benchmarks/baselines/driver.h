@@ -3,7 +3,7 @@
  *
  * Compiled once per system and opponent against the `mechanism.h` that the code generator writes, so that every
  * opponent runs the very right-hand side and Jacobian our own solver runs: as scalar C (headers in scalar/), or as
- * vectors of one lane (-DSURR_LANES=1, headers in bindings/src; -fno-strict-aliasing, since a vector and a double share
+ * vectors of one lane (-DSURR_LANES=1, headers in bindings/kernel; -fno-strict-aliasing, since a vector and a double share
  * storage). */
 #ifndef BASELINE_DRIVER_H
 #define BASELINE_DRIVER_H

@@ -17,42 +17,36 @@ module surrogate
   implicit none
   private
 
+  ! >>> codes: written by bindings/generate.py, do not edit
   integer(c_int32_t), parameter, public :: SURR_ABI_MAJOR = 1, SURR_ABI_MINOR = 0
-
-  integer(c_int32_t), parameter, public :: &
-    SURR_OK = 0, SURR_FLAGGED = 1, SURR_E_ARG = -1, SURR_E_ABI = -2, SURR_E_IO = -3, SURR_E_FORMAT = -4, &
-    SURR_E_CHECKSUM = -5, SURR_E_NOMEM = -6, SURR_E_FIELD = -7, SURR_E_UNITS = -8, SURR_E_STATE = -9, &
-    SURR_E_CELLS = -10, SURR_E_MPI = -11, SURR_E_BUSY = -12, SURR_E_UNSUPPORTED = -13
-
-  integer(c_int32_t), parameter, public :: &
-    SURR_CELL_NET = 0, SURR_CELL_OUTSIDE = 1, SURR_CELL_ERROR = 2, SURR_CELL_AUDIT = 3, SURR_CELL_SOLVER = 4, &
-    SURR_CELL_MASKED = 32, SURR_CELL_BAD_INPUT = 33, SURR_CELL_FAILED = 34, SURR_CELL_QUEUED = 35, &
-    SURR_CELL_STALLED = 36
-
-  integer(c_int32_t), parameter, public :: &
-    SURR_Q_NUMBER_DENSITY = 1, SURR_Q_MASS_DENSITY = 2, SURR_Q_MASS_FRACTION = 3, SURR_Q_PER_H = 4, &
-    SURR_Q_PER_H_TIMES_RHO = 5, SURR_Q_TEMPERATURE = 10, SURR_Q_T_OVER_MU = 11, SURR_Q_EINT_MASS = 12, &
-    SURR_Q_EINT_VOLUME = 13, SURR_Q_STATE = 15, SURR_Q_DENSITY = 20, SURR_Q_NH = 21, SURR_Q_PARAM = 30, &
-    SURR_Q_DT = 31, SURR_Q_MASK = 32, SURR_Q_COST = 33, SURR_Q_MAX_STEP = 34
-
+  integer(c_int32_t), parameter, public :: SURR_OK = 0, SURR_FLAGGED = 1, SURR_E_ARG = -1, SURR_E_ABI = -2, &
+      SURR_E_IO = -3, SURR_E_FORMAT = -4, SURR_E_CHECKSUM = -5, SURR_E_NOMEM = -6, SURR_E_FIELD = -7, &
+      SURR_E_UNITS = -8, SURR_E_STATE = -9, SURR_E_CELLS = -10, SURR_E_MPI = -11, SURR_E_BUSY = -12, &
+      SURR_E_UNSUPPORTED = -13
+  integer(c_int32_t), parameter, public :: SURR_CELL_NET = 0, SURR_CELL_OUTSIDE = 1, SURR_CELL_ERROR = 2, &
+      SURR_CELL_AUDIT = 3, SURR_CELL_SOLVER = 4, SURR_CELL_MASKED = 32, SURR_CELL_BAD_INPUT = 33, &
+      SURR_CELL_FAILED = 34, SURR_CELL_QUEUED = 35, SURR_CELL_STALLED = 36
+  integer(c_int32_t), parameter, public :: SURR_Q_NUMBER_DENSITY = 1, SURR_Q_MASS_DENSITY = 2, &
+      SURR_Q_MASS_FRACTION = 3, SURR_Q_PER_H = 4, SURR_Q_PER_H_TIMES_RHO = 5, SURR_Q_TEMPERATURE = 10, &
+      SURR_Q_T_OVER_MU = 11, SURR_Q_EINT_MASS = 12, SURR_Q_EINT_VOLUME = 13, SURR_Q_STATE = 15, SURR_Q_DENSITY = 20, &
+      SURR_Q_NH = 21, SURR_Q_PARAM = 30, SURR_Q_DT = 31, SURR_Q_MASK = 32, SURR_Q_MAX_STEP = 34, SURR_Q_COST = 33
   integer(c_int32_t), parameter, public :: SURR_F_COMPACT = 0, SURR_F_INDEXED = 1, SURR_F_INPUT = 2
   integer(c_int32_t), parameter, public :: SURR_F64 = 0, SURR_F32 = 1
-  integer(c_int32_t), parameter, public :: & ! as the names count: stat(0:SURR_NSTAT - 1), seconds(0:SURR_NPHASE - 1)
-    SURR_STAT_CELLS = 0, SURR_STAT_NET = 1, SURR_STAT_OUTSIDE = 2, SURR_STAT_ERROR = 3, SURR_STAT_AUDIT = 4, &
-    SURR_STAT_SOLVER = 5, SURR_STAT_UNTOUCHED = 6, SURR_STAT_STEPS = 7, SURR_NSTAT = 8
-  integer(c_int32_t), parameter, public :: SURR_NPHASE = 4, SURR_NAUDIT = 240, &
-       SURR_PHASE_GATHER = 0, SURR_PHASE_NET = 1, SURR_PHASE_SOLVER = 2, SURR_PHASE_SCATTER = 3
+  integer(c_int32_t), parameter, public :: SURR_STAT_CELLS = 0, SURR_STAT_NET = 1, SURR_STAT_OUTSIDE = 2, &
+      SURR_STAT_ERROR = 3, SURR_STAT_AUDIT = 4, SURR_STAT_SOLVER = 5, SURR_STAT_UNTOUCHED = 6, SURR_STAT_STEPS = 7
+  integer(c_int32_t), parameter, public :: SURR_NSTAT = 8, SURR_NPHASE = 4, SURR_NAUDIT = 240
+  integer(c_int32_t), parameter, public :: SURR_PHASE_GATHER = 0, SURR_PHASE_NET = 1, SURR_PHASE_SOLVER = 2, &
+      SURR_PHASE_SCATTER = 3
+  ! <<< codes
 
-  public :: surr_abi_check, surr_version, surr_last_error, surr_status_name
-  public :: surr_model_open, surr_model_register, surr_model_close, surr_model_selftest, surr_model_count
-  public :: surr_model_evaluate
-  public :: surr_model_field, surr_model_dt_range, surr_model_info
-  public :: surr_plan_create, surr_plan_free, surr_plan_units, surr_plan_field
-  public :: surr_plan_set_i, surr_plan_set_d, surr_plan_set_s, surr_plan_commit
-  public :: surr_work_create, surr_work_free, surr_work_seconds, surr_work_outside, &
-    surr_work_audit, surr_audit_quantile
-  public :: surr_plan_set_fallback, surr_step, surr_step_block, surr_step_cell
-  public :: surr_queue, surr_queue_block, surr_flush
+  ! >>> functions: written by bindings/generate.py, do not edit
+  public :: surr_abi_check, surr_version, surr_last_error, surr_status_name, surr_model_open, surr_model_register, &
+      surr_model_close, surr_model_selftest, surr_model_evaluate, surr_model_count, surr_model_field, &
+      surr_model_dt_range, surr_model_info, surr_plan_create, surr_plan_free, surr_plan_units, surr_plan_field, &
+      surr_plan_set_i, surr_plan_set_d, surr_plan_set_s, surr_plan_set_fallback, surr_plan_commit, surr_work_create, &
+      surr_work_free, surr_work_seconds, surr_work_outside, surr_work_audit, surr_audit_quantile, surr_step, &
+      surr_step_block, surr_step_cell, surr_queue, surr_queue_block, surr_flush
+  ! <<< functions
   public :: surr_error_text, surr_version_text, surr_status_text
   public :: surrogate_stepper, surrogate_fallback
 
@@ -98,6 +92,7 @@ module surrogate
     end function
   end interface
 
+  ! >>> interfaces: written by bindings/generate.py, do not edit
   interface
     function surr_abi_check(major, minor) bind(c) result(code)
       import :: c_int32_t
@@ -106,21 +101,21 @@ module surrogate
     end function
 
     function surr_version(buf, len) bind(c) result(code)
-      import :: c_int32_t, c_char
+      import :: c_char, c_int32_t
       character(kind=c_char), intent(out) :: buf(*)
       integer(c_int32_t), value :: len
       integer(c_int32_t) :: code
     end function
 
     function surr_last_error(buf, len) bind(c) result(code)
-      import :: c_int32_t, c_char
+      import :: c_char, c_int32_t
       character(kind=c_char), intent(out) :: buf(*)
       integer(c_int32_t), value :: len
       integer(c_int32_t) :: code
     end function
 
     function surr_status_name(status, buf, len) bind(c) result(code)
-      import :: c_int32_t, c_char
+      import :: c_char, c_int32_t
       integer(c_int32_t), value :: status
       character(kind=c_char), intent(out) :: buf(*)
       integer(c_int32_t), value :: len
@@ -128,7 +123,7 @@ module surrogate
     end function
 
     function surr_model_open(name_or_path, len, model) bind(c) result(code)
-      import :: c_int32_t, c_char, c_ptr
+      import :: c_char, c_int32_t, c_ptr
       character(kind=c_char), intent(in) :: name_or_path(*)
       integer(c_int32_t), value :: len
       type(c_ptr), intent(out) :: model
@@ -136,7 +131,7 @@ module surrogate
     end function
 
     function surr_model_register(entry_point) bind(c) result(code)
-      import :: c_int32_t, c_funptr
+      import :: c_funptr, c_int32_t
       type(c_funptr), value :: entry_point
       integer(c_int32_t) :: code
     end function
@@ -148,14 +143,14 @@ module surrogate
     end function
 
     function surr_model_selftest(model, max_error) bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_ptr
       type(c_ptr), value :: model
       real(c_double), intent(out) :: max_error
       integer(c_int32_t) :: code
     end function
 
     function surr_model_evaluate(model, n_cell, y, params, f, jacobian) bind(c) result(code)
-      import :: c_int32_t, c_int64_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_int64_t, c_ptr
       type(c_ptr), value :: model
       integer(c_int64_t), value :: n_cell
       real(c_double), intent(in) :: y(*), params(*)
@@ -174,17 +169,20 @@ module surrogate
     !> Fields are counted from 0.
     function surr_model_field(model, i, name, name_len, unit, unit_len, lower, upper, val, is_param) &
         bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_char, c_double
+      import :: c_char, c_double, c_int32_t, c_ptr
       type(c_ptr), value :: model
-      integer(c_int32_t), value :: i, name_len, unit_len
-      character(kind=c_char), intent(out) :: name(*), unit(*)
+      integer(c_int32_t), value :: i
+      character(kind=c_char), intent(out) :: name(*)
+      integer(c_int32_t), value :: name_len
+      character(kind=c_char), intent(out) :: unit(*)
+      integer(c_int32_t), value :: unit_len
       real(c_double), intent(out) :: lower, upper, val
       integer(c_int32_t), intent(out) :: is_param
       integer(c_int32_t) :: code
     end function
 
     function surr_model_dt_range(model, lower, upper) bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_ptr
       type(c_ptr), value :: model
       real(c_double), intent(out) :: lower, upper
       integer(c_int32_t) :: code
@@ -212,7 +210,7 @@ module surrogate
     end function
 
     function surr_plan_units(plan, length_cm, density_gcc, time_s) bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_ptr
       type(c_ptr), value :: plan
       real(c_double), value :: length_cm, density_gcc, time_s
       integer(c_int32_t) :: code
@@ -220,17 +218,18 @@ module surrogate
 
     !> Slots are counted from 0.
     function surr_plan_field(plan, name, name_len, quantity, extra_scale, flags, slot) bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_char, c_double
+      import :: c_char, c_double, c_int32_t, c_ptr
       type(c_ptr), value :: plan
       character(kind=c_char), intent(in) :: name(*)
-      integer(c_int32_t), value :: name_len, quantity, flags
+      integer(c_int32_t), value :: name_len, quantity
       real(c_double), value :: extra_scale
+      integer(c_int32_t), value :: flags
       integer(c_int32_t), intent(out) :: slot
       integer(c_int32_t) :: code
     end function
 
     function surr_plan_set_i(plan, key, key_len, v) bind(c) result(code)
-      import :: c_int32_t, c_int64_t, c_ptr, c_char
+      import :: c_char, c_int32_t, c_int64_t, c_ptr
       type(c_ptr), value :: plan
       character(kind=c_char), intent(in) :: key(*)
       integer(c_int32_t), value :: key_len
@@ -239,7 +238,7 @@ module surrogate
     end function
 
     function surr_plan_set_d(plan, key, key_len, v) bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_char, c_double
+      import :: c_char, c_double, c_int32_t, c_ptr
       type(c_ptr), value :: plan
       character(kind=c_char), intent(in) :: key(*)
       integer(c_int32_t), value :: key_len
@@ -248,16 +247,18 @@ module surrogate
     end function
 
     function surr_plan_set_s(plan, key, key_len, v, v_len) bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_char
+      import :: c_char, c_int32_t, c_ptr
       type(c_ptr), value :: plan
-      character(kind=c_char), intent(in) :: key(*), v(*)
-      integer(c_int32_t), value :: key_len, v_len
+      character(kind=c_char), intent(in) :: key(*)
+      integer(c_int32_t), value :: key_len
+      character(kind=c_char), intent(in) :: v(*)
+      integer(c_int32_t), value :: v_len
       integer(c_int32_t) :: code
     end function
 
     !> advance: c_funloc of a surrogate_fallback, or c_null_funptr.
     function surr_plan_set_fallback(plan, advance, context) bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_funptr
+      import :: c_funptr, c_int32_t, c_ptr
       type(c_ptr), value :: plan
       type(c_funptr), value :: advance
       type(c_ptr), value :: context
@@ -285,7 +286,7 @@ module surrogate
     end function
 
     function surr_work_seconds(work, seconds) bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_ptr
       type(c_ptr), value :: work
       real(c_double), intent(out) :: seconds(*)
       integer(c_int32_t) :: code
@@ -306,18 +307,18 @@ module surrogate
     end function
 
     function surr_audit_quantile(count, q, error) bind(c) result(code)
-      import :: c_int32_t, c_int64_t, c_double
+      import :: c_double, c_int32_t, c_int64_t
       integer(c_int64_t), intent(in) :: count(*)
       real(c_double), value :: q
       real(c_double), intent(out) :: error
       integer(c_int32_t) :: code
     end function
 
-    !> base(k) = c_loc(first element of slot k - 1); index: c_loc of integer(c_int32_t) cell numbers, from 1 on after
-    !> surr_plan_set_i(plan, 'index_base', 10, 1_c_int64_t); status: c_loc of integer(c_int8_t); stat: c_loc of
-    !> integer(c_int64_t).
+    !> base(k) = c_loc(first element of slot k - 1); index: c_loc of integer(c_int32_t) cell numbers, from 1 on
+    !> after surr_plan_set_i(plan, 'index_base', 10, 1_c_int64_t); status: c_loc of integer(c_int8_t); stat: c_loc
+    !> of integer(c_int64_t).
     function surr_step(plan, work, n_cell, dt, base, stride, dtype, index, status, stat) bind(c) result(code)
-      import :: c_int32_t, c_int64_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_int64_t, c_ptr
       type(c_ptr), value :: plan, work
       integer(c_int64_t), value :: n_cell
       real(c_double), value :: dt
@@ -330,7 +331,7 @@ module surrogate
 
     function surr_step_block(plan, work, n_cell, dt, q, cell_stride, slot_stride, index, status, stat) &
         bind(c) result(code)
-      import :: c_int32_t, c_int64_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_int64_t, c_ptr
       type(c_ptr), value :: plan, work
       integer(c_int64_t), value :: n_cell
       real(c_double), value :: dt
@@ -341,7 +342,7 @@ module surrogate
     end function
 
     function surr_step_cell(plan, work, dt, q, status) bind(c) result(code)
-      import :: c_int32_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_ptr
       type(c_ptr), value :: plan, work
       real(c_double), value :: dt
       real(c_double), intent(inout) :: q(*)
@@ -351,7 +352,7 @@ module surrogate
 
     !> As surr_step. The cells and the status bytes must be targets that stay where they are until the flush.
     function surr_queue(plan, work, n_cell, dt, base, stride, dtype, index, status, stat) bind(c) result(code)
-      import :: c_int32_t, c_int64_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_int64_t, c_ptr
       type(c_ptr), value :: plan, work
       integer(c_int64_t), value :: n_cell
       real(c_double), value :: dt
@@ -364,7 +365,7 @@ module surrogate
 
     function surr_queue_block(plan, work, n_cell, dt, q, cell_stride, slot_stride, index, status, stat) &
         bind(c) result(code)
-      import :: c_int32_t, c_int64_t, c_ptr, c_double
+      import :: c_double, c_int32_t, c_int64_t, c_ptr
       type(c_ptr), value :: plan, work
       integer(c_int64_t), value :: n_cell
       real(c_double), value :: dt
@@ -380,6 +381,7 @@ module surrogate
       integer(c_int32_t) :: code
     end function
   end interface
+  ! <<< interfaces
 
 contains
 

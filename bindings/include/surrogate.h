@@ -36,37 +36,42 @@ typedef struct surr_model surr_model; /* one system and its solver: immutable, s
 typedef struct surr_plan surr_plan;   /* model + the host's fields, units and policy: immutable once committed */
 typedef struct surr_work surr_work;   /* scratch memory and timers of one thread */
 
-/* ---- return codes ------------------------------------------------------------------------------------------------ */
-enum {
-    SURR_OK = 0,
-    SURR_FLAGGED = 1,     /* done; some cell could not be advanced (status 33 or 34) and was left as it was */
-    SURR_E_ARG = -1,      /* NULL, negative count, value out of range */
-    SURR_E_ABI = -2,      /* header and library, or library and model, disagree */
-    SURR_E_IO = -3,       /* no such model */
-    SURR_E_FORMAT = -4,   /* not a model library, or a damaged one */
-    SURR_E_CHECKSUM = -5, /* the stored test vectors are not reproduced */
-    SURR_E_NOMEM = -6,
-    SURR_E_FIELD = -7,       /* field unknown to the model, bound twice, or a required one not bound */
-    SURR_E_UNITS = -8,       /* no conversion between the host's quantity and the model's variable */
-    SURR_E_STATE = -9,       /* plan not committed, or changed after commit */
-    SURR_E_CELLS = -10,      /* "on_failure" is "error" and some cell could not be advanced: NO cell was modified */
-    SURR_E_MPI = -11,        /* another rank failed, or does not answer */
-    SURR_E_BUSY = -12,       /* one surr_work used by two threads at once */
-    SURR_E_UNSUPPORTED = -13 /* this machine, build or model cannot do what was asked for */
+/* ---- codes -------------------------------------------------------------------------------------------------------
+ * The table of them all, each with its meaning, is surrogate_codes.def: return codes SURR_OK, SURR_FLAGGED and SURR_E_*;
+ * status bytes SURR_CELL_* (below 32 the cell holds a valid state at t + dt, from 32 on it was left untouched);
+ * quantities SURR_Q_* of a field and its flags SURR_F_*; number types SURR_F64 and SURR_F32; what stat[] and seconds[]
+ * count, SURR_STAT_* and SURR_PHASE_*. */
+#define SURR_RETURN_CODE(NAME, VALUE, WORDS) NAME = VALUE,
+enum surr_return_code {
+#include "surrogate_codes.def"
 };
-
-/* ---- status byte per cell: < 32 the cell holds a valid state at t + dt, >= 32 the cell was left untouched -------- */
-enum {
-    SURR_CELL_NET = 0,        /* net, accepted */
-    SURR_CELL_OUTSIDE = 1,    /* solver: outside the trained domain */
-    SURR_CELL_ERROR = 2,      /* solver: predicted error above rtol */
-    SURR_CELL_AUDIT = 3,      /* solver: drawn for the audit */
-    SURR_CELL_SOLVER = 4,     /* solver: cheaper here than the net, or the model has none */
-    SURR_CELL_MASKED = 32,    /* the host's mask said so */
-    SURR_CELL_BAD_INPUT = 33, /* non-finite, negative or absurd input */
-    SURR_CELL_FAILED = 34,    /* the solver failed too: "max_solver_steps" reached, or no step is short enough */
-    SURR_CELL_QUEUED = 35,    /* waits for surr_flush, which gives it its status */
-    SURR_CELL_STALLED = 36    /* the solver made no progress, and was stopped long before "max_solver_steps" */
+#define SURR_CELL_STATUS(NAME, VALUE, WORDS) NAME = VALUE,
+enum surr_cell_status {
+#include "surrogate_codes.def"
+};
+#define SURR_QUANTITY(NAME, VALUE, KIND, UNIT, SLOT) NAME = VALUE,
+enum surr_quantity {
+#include "surrogate_codes.def"
+};
+#define SURR_FLAG(NAME, VALUE) NAME = VALUE,
+enum surr_flag {
+#include "surrogate_codes.def"
+};
+#define SURR_NUMBER_TYPE(NAME, VALUE) NAME = VALUE,
+enum surr_number_type {
+#include "surrogate_codes.def"
+};
+#define SURR_STAT(NAME, VALUE) NAME = VALUE,
+enum surr_stat {
+#include "surrogate_codes.def"
+};
+#define SURR_PHASE(NAME, VALUE, WORD) NAME = VALUE,
+enum surr_phase {
+#include "surrogate_codes.def"
+};
+#define SURR_SIZE(NAME, VALUE) NAME = VALUE,
+enum surr_size {
+#include "surrogate_codes.def"
 };
 
 /* ---- version and errors ------------------------------------------------------------------------------------------ */
@@ -103,35 +108,6 @@ SURR_API int32_t surr_model_dt_range(const surr_model *m, double *lower, double 
 SURR_API int32_t surr_model_info(const surr_model *m, char *json, int64_t len, int64_t *needed);
 
 /* ---- plan: what the host has ------------------------------------------------------------------------------------- */
-enum {
-    /* forms of a species; one form for all species of a plan */
-    SURR_Q_NUMBER_DENSITY = 1,  /* n_i                (KROME)                 */
-    SURR_Q_MASS_DENSITY = 2,    /* rho X_i            (Grackle, Quokka, AMReX) */
-    SURR_Q_MASS_FRACTION = 3,   /* X_i                (Phantom, Castro)       needs SURR_Q_DENSITY */
-    SURR_Q_PER_H = 4,           /* n_i / n_H          (Athena++ r)            needs SURR_Q_NH or SURR_Q_DENSITY */
-    SURR_Q_PER_H_TIMES_RHO = 5, /* rho n_i / n_H      (Athena++ s)            needs SURR_Q_DENSITY */
-    /* forms of the temperature */
-    SURR_Q_TEMPERATURE = 10, /* T                  (KROME)                 */
-    SURR_Q_T_OVER_MU = 11,   /* T / mu             (RAMSES T2)             */
-    SURR_Q_EINT_MASS = 12,   /* u                  (Grackle, Phantom, GIZMO) */
-    SURR_Q_EINT_VOLUME = 13, /* rho u              (Athena++, AMReX, pyro) */
-    /* any variable as it is, in the model's own unit: code units do not apply */
-    SURR_Q_STATE = 15,
-    /* inputs, never written; the name matters for SURR_Q_PARAM alone */
-    SURR_Q_DENSITY = 20,  /* rho; without it rho = sum of m_i n_i       */
-    SURR_Q_NH = 21,       /* hydrogen nuclei per volume; without it from rho */
-    SURR_Q_PARAM = 30,    /* a model parameter by name, in the model's own unit */
-    SURR_Q_DT = 31,       /* time step of each cell: overrides the dt argument */
-    SURR_Q_MASK = 32,     /* not zero: leave this cell alone */
-    SURR_Q_MAX_STEP = 34, /* longest step of the solver in this cell: overrides "max_step" */
-    /* output, never read, for cells of every status */
-    SURR_Q_COST = 33 /* step attempts of the solver: 0 where the net or nobody advanced the cell */
-};
-enum {
-    SURR_F_COMPACT = 0, /* element c of the call is base[c*stride]                    (RAMSES T2(1:nleaf))    */
-    SURR_F_INDEXED = 1, /* element c of the call is base[(index[c]-index_base)*stride] (RAMSES uold(ind_leaf)) */
-    SURR_F_INPUT = 2    /* read, never written; implied for what is neither state nor output */
-};
 SURR_API int32_t surr_plan_create(surr_model *m, surr_plan **out);
 SURR_API int32_t surr_plan_free(surr_plan *p); /* NULL is fine; memory goes with the last work made from it */
 /* Code units in cgs, all 1 by default. Lengths, densities and times in fields, and dt, are in these units:
@@ -165,27 +141,6 @@ SURR_API int32_t surr_plan_set_fallback(surr_plan *p,
 SURR_API int32_t surr_plan_commit(surr_plan *p);
 
 /* ---- the step ---------------------------------------------------------------------------------------------------- */
-enum { SURR_F64 = 0, SURR_F32 = 1 }; /* type of every field of a call */
-enum {                               /* stat[] of a call: how many cells, and how many of each status */
-       SURR_STAT_CELLS = 0,
-       SURR_STAT_NET = 1, /* of SURR_CELL_NET, and so on */
-       SURR_STAT_OUTSIDE = 2,
-       SURR_STAT_ERROR = 3,
-       SURR_STAT_AUDIT = 4,
-       SURR_STAT_SOLVER = 5,
-       SURR_STAT_UNTOUCHED = 6, /* of status 32 and above */
-       SURR_STAT_STEPS = 7,     /* step attempts of the solver, all cells together */
-       SURR_NSTAT = 8
-};
-enum { /* phases of a call: read, convert and check; net; solver; convert and write */
-       SURR_PHASE_GATHER = 0,
-       SURR_PHASE_NET = 1,
-       SURR_PHASE_SOLVER = 2,
-       SURR_PHASE_SCATTER = 3,
-       SURR_NPHASE = 4
-};
-enum { SURR_NAUDIT = 240 }; /* bins of errors, 20 per decade from 1e-8 on; the first and the last take what is beyond */
-
 SURR_API int32_t surr_work_create(const surr_plan *p, int64_t max_cells_hint, surr_work **out);
 SURR_API int32_t surr_work_free(surr_work *w); /* NULL is fine */
 /* Time spent in the last call: seconds[SURR_NPHASE], summed over threads. */

@@ -1,7 +1,8 @@
 /* surrogate_balance.h: evening out the solver's work over ranks, without MPI.
  *
- * For those who move cells between ranks themselves. With MPI use surrogate_mpi.h, or comm= in Python: both are made of
- * the functions below, in libsurrogate, and differ in the transport alone. A flush on every rank is
+ * For those who move cells between ranks themselves. With MPI use surrogate_mpi.h, or comm= in Python: both are the
+ * exchange below with a transport of their own, which is all that is left to write for messages of another kind. Step by
+ * step, a flush on every rank is
  *
  *     surr_queue_costs                   what each waiting cell will cost
  *     (all ranks tell each other their sums)
@@ -65,6 +66,55 @@ SURR_API int32_t surr_queue_solve(surr_work *w, int64_t n, const int64_t *which)
 SURR_API int32_t surr_cells_solve(surr_work *w, int64_t n, double *packed, int64_t *spent);
 /* Work on the cells of the last surr_flush, wherever they were solved. */
 SURR_API int32_t surr_queue_work(const surr_work *w, double *spent);
+
+/* ---- the exchange: all of the above but the messages --------------------------------------------------------------
+ * Who moves messages fills in a transport; on every rank, after cells have been queued and before surr_flush, follows
+ *
+ *     surr_exchange_run(exchange, work, &transport, &report);                  // COLLECTIVE
+ *
+ * The functions of a transport return SURR_OK or a negative code, which ends the exchange: then messages may be under way,
+ * what they need is kept for ever, and neither exchange nor transport may be used again. `context` comes back in every
+ * call. Messages are `n` doubles to or from a rank, which stay in place until they have been waited for; between two ranks
+ * they arrive in the order in which they were sent. Requests are numbered from 0 to below 2 n_rank, each in use once. */
+typedef struct surr_transport {
+    void *context;
+    int32_t rank; /* this one, from 0 */
+    /* COLLECTIVE: all[r] becomes what rank r has given as `own`. */
+    int32_t (*gather)(void *context, double own, double *all);
+    /* Begin to send, and to receive at most n; of a longer message nothing need arrive, and its count is 0. */
+    int32_t (*send)(void *context, int32_t request, int32_t rank, const double *x, int64_t n);
+    int32_t (*receive)(void *context, int32_t request, int32_t rank, double *x, int64_t n);
+    /* Waits for one of the requests first .. first + n - 1 that are open: which it is, and how many doubles came. */
+    int32_t (*wait)(void *context, int32_t first, int32_t n, int32_t *request, int64_t *count);
+    /* Lets messages move on; called now and then while there are cells to solve. */
+    void (*progress)(void *context);
+} surr_transport;
+
+typedef struct surr_exchange
+    surr_exchange;                    /* what is remembered from one exchange to the next; of one thread at a time */
+typedef struct surr_exchange_report { /* of one exchange on this rank */
+    double load_before, load_after;   /* largest over mean work of all ranks, as expected before and after moves */
+    double moved_work;                /* done here for others, less that done elsewhere for this rank */
+    double solver_seconds;
+    double plan_seconds, pack_seconds, wait_seconds; /* the first with the wait for the last rank */
+    int64_t cells, bytes, messages;                  /* sent from here: cells, and with them results of others */
+} surr_exchange_report;
+
+enum { SURR_MESSAGE_WORK = 250 }; /* work that is worth a message of some 10 us: the floor of the plans */
+
+/* node[n_rank]: where the ranks run, copied (NULL: all on one). min_gain > 0: ranks with less than 1 + this times the mean
+ * send nothing. interval: exchanges for which a plan is used. All alike on all ranks. */
+SURR_API int32_t surr_exchange_create(int32_t n_rank, const int32_t *node, double min_gain, int64_t interval,
+                                      surr_exchange **out);
+SURR_API int32_t surr_exchange_free(surr_exchange *e); /* NULL is fine */
+/* COLLECTIVE. Solves what waits in the works of all ranks, here or where there is less to do; what could not be solved
+ * goes on waiting for surr_flush. report may be NULL. */
+SURR_API int32_t surr_exchange_run(surr_exchange *e, surr_work *w, const surr_transport *t,
+                                   surr_exchange_report *report);
+/* The imbalance of the solver's work that was measured in a step, largest over mean, alike on all ranks: below 1 + min_gain
+ * the next runs do nothing and ask nobody, until another one is noted. */
+SURR_API int32_t surr_exchange_note(surr_exchange *e, double imbalance);
+SURR_API int32_t surr_exchange_is_due(const surr_exchange *e); /* 0: the next run will do nothing */
 
 /* For transports: makes this text (value, bound, advice) the thread's surr_last_error, and returns code. */
 SURR_API int32_t surr_set_error(int32_t code, const char *text);

@@ -1,13 +1,8 @@
-/* The transport of libsurrogate_mpi: the same exchange as surrogate/mpi.py, over the same plan (balance.c).
- *
- * A rank sends or receives cells, never both. Who sends keeps the messages going while it solves what it has kept; who
- * receives solves its own cells first, then the others' as they come. A rank that cannot solve what it got sends an
- * empty message back, and the owner solves it. */
+/* libsurrogate_mpi: the exchange of surrogate_balance.h over MPI, and a flush of all ranks together. */
 #include "surrogate_mpi.h"
 
 #include "surrogate_balance.h"
 
-#include <limits.h>
 #include <mpi.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,36 +10,21 @@
 #include <string.h>
 #include <time.h>
 
-enum { TAG_CELLS = 1, TAG_RESULTS = 2 };
+enum { TAG = 1 };
 enum { SCOPE_WORLD, SCOPE_NODE, SCOPE_OFF };
-enum { SECONDS_PLAN, SECONDS_PACK, SECONDS_WAIT, N_SECONDS };
-enum { MOVED_CELLS, MOVED_BYTES, MOVED_MESSAGES, N_MOVED };
-#define SLICE 4096  /* cells solved between two looks at the messages */
-#define FLOOR 250.0 /* work worth a message of some 10 us, in units of 0.4 us */
 
 struct surr_balancer {
     MPI_Comm all, node, peers; /* peers: those who share work */
-    int rank, n_rank;          /* among the peers */
-    int32_t *nodes;            /* of the peers, NULL: all on one */
+    int n_rank;                /* peers */
     int scope;
     double min_gain, timeout;
-    int64_t interval, age;
-    double *loads, planned; /* of the peers, when the plan was made; that of this rank */
-    int32_t n_move, *from, *to;
-    double *amount;
-    int64_t moved[N_MOVED];
-    double seconds[N_SECONDS];
-    int64_t others, elsewhere; /* work done here for others, elsewhere for this rank */
-    int is_dead;               /* a wait was given up: MPI may still write into what was not freed */
+    int64_t interval;
+    MPI_Request *requests; /* two for every peer */
+    surr_transport transport;
+    surr_exchange *exchange; /* NULL: to be made, of the options as they are */
+    surr_exchange_report report;
+    int is_dead; /* a wait was given up: MPI may still write into what was not freed */
 };
-
-/* One message out and its answer, or the other way round. */
-typedef struct parcel {
-    int64_t n;
-    int peer;
-    const int64_t *which;
-    double *out, *back;
-} parcel;
 
 static int32_t fail(int32_t code, const char *format, double value)
 {
@@ -55,15 +35,22 @@ static int32_t fail(int32_t code, const char *format, double value)
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
-/* Waits until all requests are done (any < 0), or one of them (its number in *any). */
-static int32_t wait_for(surr_balancer *b, int n, MPI_Request *requests, MPI_Status *statuses, int *any)
+/* Waits for one of these requests. A message that did not fit counts as empty. */
+static int32_t wait_for(surr_balancer *b, int n, MPI_Request *requests, int *which, MPI_Status *status)
 {
     const double start = MPI_Wtime();
     for (long rounds = 0;; rounds++) {
-        int flag = 0;
-        const int code =
-            any ? MPI_Testany(n, requests, any, &flag, statuses) : MPI_Testall(n, requests, &flag, statuses);
-        if (code != MPI_SUCCESS) return fail(SURR_E_MPI, "MPI failed with code %g while waiting for messages", code);
+        int flag = 0, kind = MPI_SUCCESS;
+        const int code = MPI_Testany(n, requests, which, &flag, status);
+        if (code != MPI_SUCCESS) MPI_Error_class(code, &kind);
+        if (kind == MPI_ERR_TRUNCATE && *which != MPI_UNDEFINED) {
+            MPI_Status_set_elements(status, MPI_DOUBLE, 0);
+            return SURR_OK;
+        }
+        if (code != MPI_SUCCESS) {
+            b->is_dead = 1;
+            return fail(SURR_E_MPI, "MPI failed with code %g while waiting for messages", code);
+        }
         if (flag) return SURR_OK;
         if (rounds < 1000) sched_yield();
         else nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL); /* there may be more ranks than cores */
@@ -77,17 +64,66 @@ static int32_t wait_for(surr_balancer *b, int n, MPI_Request *requests, MPI_Stat
     }
 }
 
-static int32_t wait_all(surr_balancer *b, int n, MPI_Request *requests, MPI_Status *statuses)
+static int32_t wait_for_one(surr_balancer *b, MPI_Request *request)
 {
-    return wait_for(b, n, requests, n ? statuses : MPI_STATUSES_IGNORE, NULL);
+    int which;
+    MPI_Status status;
+    return wait_for(b, 1, request, &which, &status);
 }
+
+/* ---- the transport ----------------------------------------------------------------------------------------------- */
+
+static int32_t gather(void *context, double own, double *all)
+{
+    surr_balancer *b = context;
+    MPI_Request request;
+    if (MPI_Iallgather(&own, 1, MPI_DOUBLE, all, 1, MPI_DOUBLE, b->peers, &request) != MPI_SUCCESS)
+        return surr_set_error(SURR_E_MPI, "MPI_Iallgather failed");
+    return wait_for_one(b, &request);
+}
+
+static int32_t send(void *context, int32_t request, int32_t rank, const double *x, int64_t n)
+{
+    surr_balancer *b = context;
+    const int code = MPI_Isend(x, (int)n, MPI_DOUBLE, rank, TAG, b->peers, &b->requests[request]);
+    return code == MPI_SUCCESS ? SURR_OK : fail(SURR_E_MPI, "MPI_Isend failed with code %g", code);
+}
+
+static int32_t receive(void *context, int32_t request, int32_t rank, double *x, int64_t n)
+{
+    surr_balancer *b = context;
+    const int code = MPI_Irecv(x, (int)n, MPI_DOUBLE, rank, TAG, b->peers, &b->requests[request]);
+    return code == MPI_SUCCESS ? SURR_OK : fail(SURR_E_MPI, "MPI_Irecv failed with code %g", code);
+}
+
+static int32_t wait(void *context, int32_t first, int32_t n, int32_t *request, int64_t *count)
+{
+    surr_balancer *b = context;
+    MPI_Status status;
+    int which, number;
+    int32_t code = wait_for(b, n, b->requests + first, &which, &status);
+    if (code != SURR_OK) return code;
+    MPI_Get_count(&status, MPI_DOUBLE, &number);
+    *request = which;
+    *count = number;
+    return SURR_OK;
+}
+
+static void progress(void *context)
+{
+    surr_balancer *b = context;
+    for (int i = 0, flag; i < 2 * b->n_rank; i++)
+        if (b->requests[i] != MPI_REQUEST_NULL) MPI_Request_get_status(b->requests[i], &flag, MPI_STATUS_IGNORE);
+}
+
+/* ---- agreement --------------------------------------------------------------------------------------------------- */
 
 static int32_t reduce(surr_balancer *b, MPI_Op op, int n, double *numbers)
 {
     MPI_Request request;
     if (MPI_Iallreduce(MPI_IN_PLACE, numbers, n, MPI_DOUBLE, op, b->all, &request) != MPI_SUCCESS)
         return surr_set_error(SURR_E_MPI, "MPI_Iallreduce failed");
-    return wait_all(b, 1, &request, MPI_STATUSES_IGNORE);
+    return wait_for_one(b, &request);
 }
 
 /* Whether all ranks say the same number: reduced beside *most, of which the largest is found. */
@@ -103,40 +139,52 @@ static int32_t agree(surr_balancer *b, double *most, int64_t number, int *alike)
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-/* The peers by node: the rank of the first peer on it. */
-static int32_t find_nodes(surr_balancer *b)
-{
-    int32_t leader;
-    int world_rank;
-    MPI_Comm_rank(b->all, &world_rank);
-    leader = world_rank;
-    MPI_Allreduce(MPI_IN_PLACE, &leader, 1, MPI_INT32_T, MPI_MIN, b->node);
-    MPI_Allgather(&leader, 1, MPI_INT32_T, b->nodes, 1, MPI_INT32_T, b->peers);
-    int several = 0;
-    for (int r = 1; r < b->n_rank; r++) several |= b->nodes[r] != b->nodes[0];
-    if (several) return SURR_OK;
-    free(b->nodes);
-    b->nodes = NULL;
-    return SURR_OK;
-}
-
-/* Room for the plans of these peers. */
+/* Messages to these peers; the exchange is made anew. */
 static int32_t set_peers(surr_balancer *b, MPI_Comm peers)
 {
     b->peers = peers;
-    MPI_Comm_rank(peers, &b->rank);
     MPI_Comm_size(peers, &b->n_rank);
-    const size_t n = (size_t)b->n_rank;
-    free(b->nodes), free(b->loads), free(b->from), free(b->to), free(b->amount);
-    b->nodes = malloc(n * sizeof *b->nodes);
-    b->loads = malloc(n * sizeof *b->loads);
-    b->from = malloc(n * sizeof *b->from);
-    b->to = malloc(n * sizeof *b->to);
-    b->amount = malloc(n * sizeof *b->amount);
-    b->age = INT64_MAX;
-    if (!b->nodes || !b->loads || !b->from || !b->to || !b->amount)
-        return fail(SURR_E_NOMEM, "no memory for plans of %g ranks", b->n_rank);
-    return find_nodes(b);
+    b->transport = (surr_transport){
+        .context = b, .gather = gather, .send = send, .receive = receive, .wait = wait, .progress = progress};
+    MPI_Comm_rank(peers, &b->transport.rank);
+    surr_exchange_free(b->exchange);
+    b->exchange = NULL;
+    free(b->requests);
+    b->requests = malloc(2 * (size_t)b->n_rank * sizeof *b->requests);
+    if (!b->requests) return fail(SURR_E_NOMEM, "no memory for messages of %g ranks", b->n_rank);
+    for (int i = 0; i < 2 * b->n_rank; i++) b->requests[i] = MPI_REQUEST_NULL;
+    return SURR_OK;
+}
+
+/* Where the peers run: the world rank of the first on each node. 0: all on one. */
+static int find_nodes(const surr_balancer *b, int32_t *nodes)
+{
+    int32_t leader;
+    int world_rank, several = 0;
+    MPI_Comm_rank(b->all, &world_rank);
+    leader = world_rank;
+    MPI_Allreduce(MPI_IN_PLACE, &leader, 1, MPI_INT32_T, MPI_MIN, b->node);
+    MPI_Allgather(&leader, 1, MPI_INT32_T, nodes, 1, MPI_INT32_T, b->peers);
+    for (int r = 1; r < b->n_rank; r++) several |= nodes[r] != nodes[0];
+    return several;
+}
+
+/* COLLECTIVE: the exchange, of the options that the ranks have agreed on. */
+static int32_t make_exchange(surr_balancer *b)
+{
+    int32_t *nodes = malloc((size_t)b->n_rank * sizeof *nodes);
+    double failed = !nodes;
+    int32_t code = reduce(b, MPI_MAX, 1, &failed);
+    if (code == SURR_OK && failed == 0.0) {
+        const int several = find_nodes(b, nodes);
+        surr_exchange_create(b->n_rank, several ? nodes : NULL, b->min_gain, b->interval, &b->exchange);
+        failed = !b->exchange;
+        code = reduce(b, MPI_MAX, 1, &failed);
+    }
+    free(nodes);
+    if (code == SURR_OK && failed == 0.0) return SURR_OK;
+    if (!b->is_dead) surr_exchange_free(b->exchange), b->exchange = NULL;
+    return code == SURR_OK ? fail(SURR_E_NOMEM, "no memory for plans of %g ranks, here or there", b->n_rank) : code;
 }
 
 int32_t surr_mpi_create(int32_t fortran_comm, surr_balancer **out)
@@ -172,7 +220,8 @@ int32_t surr_mpi_free(surr_balancer *b)
         MPI_Comm_free(&b->node);
         MPI_Comm_free(&b->all);
     }
-    free(b->nodes), free(b->loads), free(b->from), free(b->to), free(b->amount);
+    surr_exchange_free(b->exchange);
+    free(b->requests);
     free(b);
     return SURR_OK;
 }
@@ -208,232 +257,19 @@ int32_t surr_mpi_set_d(surr_balancer *b, const char *key, int32_t key_len, doubl
     else if (is_word(key, key_len, "interval")) b->interval = (int64_t)v;
     else if (is_word(key, key_len, "timeout")) b->timeout = v;
     else return surr_set_error(SURR_E_ARG, "unknown key: there are \"min_gain\", \"interval\" and \"timeout\"");
+    if (is_word(key, key_len, "timeout") || b->is_dead) return SURR_OK;
+    surr_exchange_free(b->exchange);
+    b->exchange = NULL;
     return SURR_OK;
 }
 
 int32_t surr_mpi_report(const surr_balancer *b, int64_t *moved, double *seconds)
 {
     if (!b) return surr_set_error(SURR_E_ARG, "the balancer is NULL: create one first");
-    if (moved) memcpy(moved, b->moved, sizeof b->moved);
-    if (seconds) memcpy(seconds, b->seconds, sizeof b->seconds);
+    const surr_exchange_report *r = &b->report;
+    if (moved) moved[0] = r->cells, moved[1] = r->bytes, moved[2] = r->messages;
+    if (seconds) seconds[0] = r->plan_seconds, seconds[1] = r->pack_seconds, seconds[2] = r->wait_seconds;
     return SURR_OK;
-}
-
-/* ---- the exchange ------------------------------------------------------------------------------------------------ */
-
-/* Makes the moves, or keeps those of the last flush. */
-static int32_t make_plan(surr_balancer *b, double load)
-{
-    if (b->age < b->interval) {
-        b->age++;
-        return SURR_OK;
-    }
-    MPI_Request request;
-    b->age = 1;
-    b->planned = load;
-    if (MPI_Iallgather(&load, 1, MPI_DOUBLE, b->loads, 1, MPI_DOUBLE, b->peers, &request) != MPI_SUCCESS)
-        return surr_set_error(SURR_E_MPI, "MPI_Iallgather failed");
-    int32_t code = wait_all(b, 1, &request, MPI_STATUSES_IGNORE);
-    if (code != SURR_OK) return code;
-    return surr_balance_plan(b->n_rank, b->loads, b->nodes, b->min_gain, FLOOR, &b->n_move, b->from, b->to, b->amount);
-}
-
-/* Solves cells of this rank and keeps messages going: many MPI libraries move them in their own calls alone. What fails
- * here goes on waiting, and the flush tells why. */
-static void solve_own(surr_work *w, int64_t n, const int64_t *which, int n_request, MPI_Request *requests)
-{
-    for (int64_t first = 0; first < n; first += SLICE) {
-        const int64_t some = n - first < SLICE ? n - first : SLICE;
-        if (surr_queue_solve(w, some, which + first) != SURR_OK) return;
-        for (int i = 0, flag; i < n_request; i++) MPI_Request_get_status(requests[i], &flag, MPI_STATUS_IGNORE);
-    }
-}
-
-static void spend(surr_balancer *b, int phase, double *start)
-{
-    const double now = MPI_Wtime();
-    b->seconds[phase] += now - *start;
-    *start = now;
-}
-
-/* Ends an exchange: what MPI may still use is not freed. */
-static int32_t finish(const surr_balancer *b, int32_t code, int n, parcel *parcels, MPI_Request *requests,
-                      MPI_Status *statuses, int64_t *list)
-{
-    for (int i = 0; parcels && i < n && !b->is_dead; i++) free(parcels[i].out), free(parcels[i].back);
-    if (!b->is_dead) free(requests);
-    free(parcels), free(statuses), free(list);
-    return code;
-}
-
-/* No more than fits into one message; a cell costs 1 or more. */
-static double limit(double amount, int32_t n_out)
-{
-    return amount < INT_MAX / n_out - 1 ? amount : INT_MAX / n_out - 1;
-}
-
-/* Packs and posts one parcel and its answer. Without memory it goes out empty. */
-static void post(surr_balancer *b, const surr_work *w, parcel *p, int32_t n_out, int32_t n_back, MPI_Request *send,
-                 MPI_Request *reply)
-{
-    p->out = malloc((size_t)(p->n * n_out + 1) * sizeof *p->out);
-    p->back = malloc((size_t)(p->n * n_back + 1) * sizeof *p->back);
-    if (!p->out || !p->back || surr_queue_take(w, p->n, p->which, p->out) != SURR_OK) p->n = 0;
-    MPI_Irecv(p->back, (int)(p->n * n_back), MPI_DOUBLE, p->peer, TAG_RESULTS, b->peers, reply);
-    MPI_Isend(p->out, (int)(p->n * n_out), MPI_DOUBLE, p->peer, TAG_CELLS, b->peers, send);
-    b->moved[MOVED_CELLS] += p->n;
-    b->moved[MOVED_BYTES] += p->n * n_out * (int64_t)sizeof(double);
-    b->moved[MOVED_MESSAGES]++;
-}
-
-static int32_t take_back(surr_balancer *b, surr_work *w, int n, const parcel *parcels, const MPI_Status *statuses,
-                         int32_t n_back)
-{
-    for (int i = 0; i < n; i++) {
-        int count = 0;
-        int64_t spent = 0;
-        MPI_Get_count(&statuses[i], MPI_DOUBLE, &count);
-        if (parcels[i].n == 0 || count != parcels[i].n * n_back) continue; /* then the flush solves them */
-        int32_t code = surr_queue_put(w, parcels[i].n, parcels[i].which, parcels[i].back, &spent);
-        if (code != SURR_OK) return code;
-        b->elsewhere += spent;
-    }
-    return SURR_OK;
-}
-
-static int32_t send_away(surr_balancer *b, surr_work *w, int64_t n_cell, const double *cost, double share, int first,
-                         int n)
-{
-    int32_t n_out, n_back;
-    double start = MPI_Wtime();
-    surr_queue_width(w, &n_out, &n_back);
-    parcel *parcels = calloc((size_t)n, sizeof *parcels);
-    MPI_Request *requests = malloc(2 * (size_t)n * sizeof *requests);
-    MPI_Status *statuses = malloc(2 * (size_t)n * sizeof *statuses);
-    int64_t *which = malloc((size_t)(n_cell + n) * sizeof *which), *count = which + n_cell;
-    double *amount = malloc((size_t)n * sizeof *amount);
-    int32_t code = SURR_E_NOMEM;
-    if (parcels && requests && statuses && which && amount) {
-        for (int i = 0; i < n; i++) amount[i] = limit(share * b->amount[first + i], n_out);
-        code = surr_balance_pick(n_cell, cost, n, amount, which, count);
-    }
-    free(amount);
-    if (code != SURR_OK) { /* nothing may be left open */
-        for (int i = 0; i < n; i++) {
-            MPI_Send(NULL, 0, MPI_DOUBLE, b->to[first + i], TAG_CELLS, b->peers);
-            MPI_Recv(NULL, 0, MPI_DOUBLE, b->to[first + i], TAG_RESULTS, b->peers, MPI_STATUS_IGNORE);
-        }
-        return finish(b, SURR_OK, 0, parcels, requests, statuses, which);
-    }
-    int64_t done = 0;
-    for (int i = 0; i < n; done += count[i++]) {
-        parcels[i] = (parcel){.n = count[i], .peer = b->to[first + i], .which = which + done};
-        post(b, w, &parcels[i], n_out, n_back, &requests[n + i], &requests[i]);
-    }
-    spend(b, SECONDS_PACK, &start);
-    solve_own(w, n_cell - done, which + done, 2 * n, requests);
-    start = MPI_Wtime();
-    code = wait_all(b, 2 * n, requests, statuses);
-    spend(b, SECONDS_WAIT, &start);
-    if (code == SURR_OK) code = take_back(b, w, n, parcels, statuses, n_back);
-    spend(b, SECONDS_PACK, &start);
-    return finish(b, code, n, parcels, requests, statuses, which);
-}
-
-/* Solves what has come from one rank and sends it back; empty if that cannot be. */
-static void answer(surr_balancer *b, surr_work *w, parcel *p, int32_t n_out, int32_t n_back, const MPI_Status *status,
-                   MPI_Request *reply)
-{
-    int count = 0;
-    int64_t spent = 0;
-    MPI_Get_count(status, MPI_DOUBLE, &count);
-    p->n = count / n_out;
-    if (surr_cells_solve(w, p->n, p->out, &spent) != SURR_OK) p->n = 0;
-    b->others += spent;
-    MPI_Isend(p->out, (int)(p->n * n_back), MPI_DOUBLE, p->peer, TAG_RESULTS, b->peers, reply);
-    b->moved[MOVED_BYTES] += p->n * n_back * (int64_t)sizeof(double);
-    b->moved[MOVED_MESSAGES]++;
-}
-
-/* Room for the cells of every move to this rank; 0 without memory. */
-static int receive_parcels(const surr_balancer *b, int32_t n_out, parcel *parcels)
-{
-    int n = 0;
-    for (int32_t m = 0; m < b->n_move; m++) {
-        if (b->to[m] != b->rank) continue;
-        const int64_t most = (int64_t)limit(b->amount[m], n_out) + 1;
-        parcels[n] = (parcel){.n = most, .peer = b->from[m], .out = malloc((size_t)(most * n_out) * sizeof(double))};
-        if (!parcels[n++].out) return 0;
-    }
-    return 1;
-}
-
-/* A rank without memory takes nothing: the messages are cut to nothing, which MPI calls an error, and answered so. */
-static void refuse(const surr_balancer *b)
-{
-    for (int32_t m = 0; m < b->n_move; m++) {
-        if (b->to[m] != b->rank) continue;
-        (void)MPI_Recv(NULL, 0, MPI_DOUBLE, b->from[m], TAG_CELLS, b->peers, MPI_STATUS_IGNORE);
-        MPI_Send(NULL, 0, MPI_DOUBLE, b->from[m], TAG_RESULTS, b->peers);
-    }
-}
-
-static int32_t help(surr_balancer *b, surr_work *w, int64_t n_cell, int n)
-{
-    int32_t n_out, n_back, code = SURR_OK;
-    surr_queue_width(w, &n_out, &n_back);
-    parcel *parcels = calloc((size_t)n, sizeof *parcels);
-    MPI_Request *requests = malloc(2 * (size_t)n * sizeof *requests);
-    MPI_Status *statuses = malloc((size_t)n * sizeof *statuses);
-    int64_t *own = malloc((size_t)(n_cell + 1) * sizeof *own);
-    if (!parcels || !requests || !statuses || !own || !receive_parcels(b, n_out, parcels)) {
-        refuse(b);
-        return finish(b, SURR_OK, n, parcels, requests, statuses, own);
-    }
-    for (int i = 0; i < n; i++)
-        MPI_Irecv(parcels[i].out, (int)(parcels[i].n * n_out), MPI_DOUBLE, parcels[i].peer, TAG_CELLS, b->peers,
-                  &requests[i]);
-    for (int64_t c = 0; c < n_cell; c++) own[c] = c;
-    solve_own(w, n_cell, own, n, requests);
-    for (int done = 0; done < n && code == SURR_OK; done++) {
-        int i;
-        double start = MPI_Wtime();
-        code = wait_for(b, n, requests, &statuses[0], &i);
-        spend(b, SECONDS_WAIT, &start);
-        if (code == SURR_OK) answer(b, w, &parcels[i], n_out, n_back, &statuses[0], &requests[n + done]);
-    }
-    double start = MPI_Wtime();
-    if (code == SURR_OK) code = wait_all(b, n, requests + n, statuses);
-    spend(b, SECONDS_WAIT, &start);
-    return finish(b, code, n, parcels, requests, statuses, own);
-}
-
-static int32_t exchange(surr_balancer *b, surr_work *w, int64_t n_cell, const double *cost, double load)
-{
-    double start = MPI_Wtime();
-    int32_t code = make_plan(b, load);
-    spend(b, SECONDS_PLAN, &start);
-    if (code != SURR_OK) return code;
-    int first = -1, n_send = 0, n_receive = 0;
-    for (int32_t m = 0; m < b->n_move; m++) {
-        if (b->from[m] == b->rank && n_send++ == 0) first = m;
-        n_receive += b->to[m] == b->rank;
-    }
-    if (n_send) return send_away(b, w, n_cell, cost, load < b->planned ? load / b->planned : 1.0, first, n_send);
-    return n_receive ? help(b, w, n_cell, n_receive) : SURR_OK;
-}
-
-/* What waits, and its cost; an error is kept for the others to know. */
-static int32_t ask_costs(surr_work *w, int64_t *n_cell, double **cost, double *load)
-{
-    *n_cell = 0, *load = 0.0, *cost = NULL;
-    int32_t code = surr_queue_size(w, n_cell);
-    if (code != SURR_OK) return code;
-    *cost = malloc((size_t)(*n_cell + 1) * sizeof **cost);
-    if (!*cost) return fail(SURR_E_NOMEM, "no memory for the costs of %g cells", (double)*n_cell);
-    code = surr_queue_costs(w, *cost);
-    for (int64_t c = 0; c < *n_cell; c++) *load += (*cost)[c];
-    return code;
 }
 
 /* A hash of what must be the same on all ranks, for the same bits and the same messages. */
@@ -451,7 +287,7 @@ static int64_t options_of(const surr_balancer *b, const surr_work *w)
 /* Imbalances and the errors of all ranks. */
 static int32_t conclude(surr_balancer *b, int32_t code, double own, double *before, double *after)
 {
-    const double here = own + (double)(b->others - b->elsewhere);
+    const double here = own + b->report.moved_work;
     double most[3] = {own, here, code < 0}, sum[2] = {own, here};
     int size;
     int32_t failed = reduce(b, MPI_MAX, 3, most);
@@ -467,30 +303,38 @@ static int32_t conclude(surr_balancer *b, int32_t code, double own, double *befo
     return code;
 }
 
+/* COLLECTIVE. What waits is advanced, here or elsewhere, if the ranks agree. */
+static int32_t share(surr_balancer *b, surr_work *w, double failed)
+{
+    int alike = 1, size;
+    MPI_Comm_size(b->all, &size);
+    int32_t code = size > 1 ? agree(b, &failed, failed > 0.0 ? 0 : options_of(b, w), &alike) : SURR_OK;
+    if (code != SURR_OK || failed > 0.0 || size == 1) return code;
+    if (!alike)
+        return surr_set_error(SURR_E_MPI,
+                              "the ranks differ in model, instruction set (\"isa\"), options of the plan (rtol, "
+                              "atol_frac, audit, max_solver_steps, net, fallback) or of the balancer: give "
+                              "the same on all. Every rank has advanced its own cells");
+    if (b->scope == SCOPE_OFF) return SURR_OK;
+    if (!b->exchange) code = make_exchange(b);
+    return code == SURR_OK ? surr_exchange_run(b->exchange, w, &b->transport, &b->report) : code;
+}
+
 int32_t surr_mpi_flush(surr_balancer *b, surr_work *w, double *imbalance_before, double *imbalance_after, int64_t *stat)
 {
     int64_t n_cell, own_stat[SURR_NSTAT] = {0};
-    double *cost, load, own = 0.0;
+    double own = 0.0, before = 1.0;
     if (!b) return surr_set_error(SURR_E_ARG, "the balancer is NULL: create one first");
     if (b->is_dead) return surr_set_error(SURR_E_MPI, "this balancer has given up another rank: end the run");
-    memset(b->moved, 0, sizeof b->moved);
-    memset(b->seconds, 0, sizeof b->seconds);
-    b->others = b->elsewhere = 0;
-    int32_t code = ask_costs(w, &n_cell, &cost, &load), moved = SURR_OK;
-    double failed = code < 0;
-    int size, alike = 1;
-    MPI_Comm_size(b->all, &size);
-    if (size > 1) moved = agree(b, &failed, code < 0 ? 0 : options_of(b, w), &alike);
-    if (moved == SURR_OK && !failed && !alike)
-        moved = surr_set_error(SURR_E_MPI,
-                               "the ranks differ in model, instruction set (\"isa\"), options of the plan (rtol, "
-                               "atol_frac, audit, max_solver_steps, net, fallback) or of the balancer: give "
-                               "the same on all. Every rank has advanced its own cells");
-    if (moved == SURR_OK && !failed && size > 1 && b->scope != SCOPE_OFF) moved = exchange(b, w, n_cell, cost, load);
-    free(cost);
+    b->report = (surr_exchange_report){.load_before = 1.0, .load_after = 1.0};
+    int32_t code = surr_queue_size(w, &n_cell), moved = share(b, w, code < 0);
     if (code == SURR_OK) code = surr_flush(w, own_stat);
     if (code >= 0) surr_queue_work(w, &own);
     if (stat) memcpy(stat, own_stat, sizeof own_stat);
     if (moved < 0) code = moved;
-    return b->is_dead ? code : conclude(b, code, own, imbalance_before, imbalance_after);
+    if (b->is_dead) return code;
+    code = conclude(b, code, own, &before, imbalance_after);
+    if (imbalance_before) *imbalance_before = before;
+    if (b->exchange) surr_exchange_note(b->exchange, before);
+    return code;
 }

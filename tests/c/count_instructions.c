@@ -30,6 +30,8 @@ int main(int n_arg, char **arg)
         for (int k = 0; k < N_STATE; k++)
             q[c][k] = gas[k] * (k < N_STATE - 1 ? 1.0 + 99.0 * c / N_CELL : 0.75 + 0.3 * c / N_CELL);
     if (surr_step_block(plan, work, N_CELL, atof(arg[4]), q[0], N_STATE, 1, NULL, NULL, stat) < 0) return 4;
-    printf("%ld %ld %ld\n", (long)stat[1], (long)(stat[2] + stat[3] + stat[4] + stat[5]), (long)stat[7]);
+    printf("%ld %ld %ld\n", (long)stat[SURR_STAT_NET],
+           (long)(stat[SURR_STAT_OUTSIDE] + stat[SURR_STAT_ERROR] + stat[SURR_STAT_AUDIT] + stat[SURR_STAT_SOLVER]),
+           (long)stat[SURR_STAT_STEPS]);
     return 0;
 }

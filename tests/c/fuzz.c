@@ -187,8 +187,8 @@ static void drive_calls(const surr_plan *plan, surr_work *work, const shape *s)
     int32_t code = call(0, plan, work, s, &l, &stepped, status, stat);
     check_neighbours(s, &l, &stepped, status, code);
     n_refused += code < 0;
-    n_cells += code < 0 ? 0 : stat[0];
-    n_untouched += code < 0 ? 0 : stat[6];
+    n_cells += code < 0 ? 0 : stat[SURR_STAT_CELLS];
+    n_untouched += code < 0 ? 0 : stat[SURR_STAT_UNTOUCHED];
     int32_t later = call(1, plan, work, s, &l, &queued, again, first);
     check_neighbours(s, &l, &queued, again, later);
     int32_t flushed = surr_flush(work, second);

@@ -57,12 +57,13 @@ static void expect(int slot, uint64_t bits, int32_t status)
     memcpy(q, before, sizeof q);
     code = surr_step_block(plan, work, N, 1.0, &q[0][0], N_SLOT, 1, NULL, got, stat);
     CHECK(code == (is_flagged ? SURR_FLAGGED : SURR_OK));
-    CHECK(stat[0] == N && stat[5] == N - (status >= 32) && stat[6] == (status >= 32));
+    CHECK(stat[SURR_STAT_CELLS] == N && stat[SURR_STAT_SOLVER] == N - (status >= SURR_CELL_MASKED) &&
+          stat[SURR_STAT_UNTOUCHED] == (status >= SURR_CELL_MASKED));
     for (int c = 0; c < N; c++) {
         if (c != BAD) CHECK(got[c] == SURR_CELL_SOLVER && memcmp(q[c], expected[c], sizeof q[c]) == 0);
     }
     CHECK(got[BAD] == status);
-    if (status >= 32) CHECK(memcmp(q[BAD], before[BAD], sizeof q[BAD]) == 0);
+    if (status >= SURR_CELL_MASKED) CHECK(memcmp(q[BAD], before[BAD], sizeof q[BAD]) == 0);
     if (n_failures) printf("  slot %d, bits %016llx\n", slot, (unsigned long long)bits);
 }
 

@@ -292,18 +292,20 @@ static surr_plan *nested_plan;
 static surr_work *nested_work;
 static int32_t nested_code;
 
-static void nested_solve(const surr_solver_options *options, int64_t n, double *y, const double *dt,
-                         const double *max_step, const double *params, uint8_t *status, int32_t *attempts)
+static void nested_solve(const surr_kernels *self, const surr_solver_options *options, int64_t n, double *y,
+                         const double *dt, const double *max_step, const double *params, uint8_t *status,
+                         int32_t *attempts)
 {
-    (void)options, (void)y, (void)dt, (void)max_step, (void)params;
+    (void)self, (void)options, (void)y, (void)dt, (void)max_step, (void)params;
     for (int64_t c = 0; c < n; c++) status[c] = SURR_CELL_SOLVER, attempts[c] = 1;
     double q = 1.0;
     nested_code = surr_step_cell(nested_plan, nested_work, 1.0, &q, NULL);
 }
 
-static void nested_evaluate(int64_t n, const double *y, const double *params, double *f, double *jacobian)
+static void nested_evaluate(const surr_kernels *self, int64_t n, const double *y, const double *params, double *f,
+                            double *jacobian)
 {
-    (void)y, (void)params, (void)jacobian;
+    (void)self, (void)y, (void)params, (void)jacobian;
     for (int64_t c = 0; c < n; c++) f[c] = 0.0;
 }
 

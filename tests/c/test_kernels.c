@@ -34,10 +34,10 @@ static int drive(const surr_model_desc *m, const surr_kernels *k, int64_t n, dou
         for (int p = 0; p < m->n_param; p++) params[c * m->n_param + p] = m->parameters[p].value;
         step[c] = dt;
     }
-    k->evaluate(n, y, params, f, J);
-    k->solve(&options, n, y, step, NULL, params, status, attempts);
+    k->evaluate(k, n, y, params, f, J);
+    k->solve(k, &options, n, y, step, NULL, params, status, attempts);
     for (int64_t c = 0; c < n; c++) {
-        if (status[c] != 4 || attempts[c] < 1) bad++;
+        if (status[c] != SURR_SOLVED || attempts[c] < 1) bad++;
         for (int j = 0; j < m->n_state; j++) bad += !isfinite(y[c * m->n_state + j]);
     }
     free(y), free(f), free(J), free(step), free(params), free(status), free(attempts);

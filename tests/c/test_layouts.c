@@ -30,7 +30,8 @@ static void test_answer_is_exact(surr_model *toy)
     int64_t stat[SURR_NSTAT];
     memcpy(expected, start, sizeof start);
     CHECK(surr_step_block(plan, work, N, DT, &expected[0][0], N_SLOT, 1, NULL, NULL, stat) == SURR_OK);
-    CHECK(stat[0] == N && stat[5] == N && stat[6] == 0 && stat[7] >= N);
+    CHECK(stat[SURR_STAT_CELLS] == N && stat[SURR_STAT_SOLVER] == N && stat[SURR_STAT_UNTOUCHED] == 0 &&
+          stat[SURR_STAT_STEPS] >= N);
     for (int c = 0; c < N; c++) {
         double left = exp(-start[c][3] * (2 * start[c][0] + start[c][1]) * DT);
         CHECK(fabs(expected[c][0] / (start[c][0] * left) - 1) < 1e-14);
@@ -180,7 +181,7 @@ static void test_threads_and_policy(surr_model *toy, int64_t threads, const char
         int64_t stat[SURR_NSTAT];
         memcpy(q, start, sizeof q);
         CHECK(surr_step_block(plan, work, n, DT, &q[0][0], N_SLOT, 1, NULL, NULL, stat) == SURR_OK);
-        CHECK(stat[0] == n && stat[5] == n);
+        CHECK(stat[SURR_STAT_CELLS] == n && stat[SURR_STAT_SOLVER] == n);
         CHECK(memcmp(q, expected, (size_t)n * sizeof q[0]) == 0);
         CHECK(memcmp((char *)q + n * (int64_t)sizeof q[0], (char *)start + n * (int64_t)sizeof q[0],
                      (size_t)(N - n) * sizeof q[0]) == 0);

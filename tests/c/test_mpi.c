@@ -44,11 +44,11 @@ static void flush_together(surr_plan *plan, surr_work *work, surr_balancer *b, i
     for (int c = first, n; c < last; c += n) {
         n = 100 + 37 * rank < last - c ? 100 + 37 * rank : last - c;
         CHECK(surr_queue_block(plan, work, n, 1.0, found[c], N_SLOT, 1, NULL, status + c, stat) >= 0);
-        sum += stat[0];
+        sum += stat[SURR_STAT_CELLS];
     }
     for (int c = first; c < last; c++) waiting += status[c] == SURR_CELL_QUEUED;
     CHECK(surr_mpi_flush(b, work, &imbalance[0], &imbalance[1], stat) >= 0);
-    CHECK(stat[0] == waiting && sum + waiting == last - first);
+    CHECK(stat[SURR_STAT_CELLS] == waiting && sum + waiting == last - first);
     CHECK(memcmp(found[first], expected[first], (size_t)(last - first) * sizeof found[0]) == 0);
     CHECK(memcmp(status + first, expected_status + first, (size_t)(last - first)) == 0);
 }
@@ -234,7 +234,7 @@ int main(int argc, char **argv)
         int64_t stat[SURR_NSTAT];
         memcpy(expected, start, sizeof expected);
         CHECK(surr_step_block(plan, work, N, 1.0, expected[0], N_SLOT, 1, NULL, expected_status, stat) == SURR_FLAGGED);
-        CHECK(net ? stat[1] > N / 3 && stat[1] < 2 * N / 3 : stat[1] == 0);
+        CHECK(net ? stat[SURR_STAT_NET] > N / 3 && stat[SURR_STAT_NET] < 2 * N / 3 : stat[SURR_STAT_NET] == 0);
         surr_work_free(work);
         surr_plan_free(plan);
         test_results(net ? with_net : toy);

@@ -58,7 +58,7 @@ static void queue_in_pieces(surr_plan *plan, surr_work *work, int length, int64_
         for (int j = 0; j < SURR_NSTAT; j++) sum[j] += stat[j];
         int64_t waiting = 0;
         for (int c = first; c < first + n; c++) waiting += queued.status[c] == SURR_CELL_QUEUED;
-        CHECK(stat[0] == n - waiting);
+        CHECK(stat[SURR_STAT_CELLS] == n - waiting);
         memset(index, 0xff, sizeof index), memset(base, 0, sizeof base), memset(stride, 0xff, sizeof stride);
         first += n;
         if (calls % 5 != 4 && first < N) continue;
@@ -79,13 +79,13 @@ static void test_queue_is_step(surr_model *model, int64_t threads, double rtol, 
     REQUIRE(surr_work_create(plan, 0, &other) == SURR_OK);
     queue_in_pieces(plan, other, length, sum);
     CHECK(memcmp(&stepped, &queued, sizeof stepped) == 0);
-    CHECK(memcmp(stat, sum, sizeof stat) == 0 && stat[6] > 50 && stat[7] > N);
+    CHECK(memcmp(stat, sum, sizeof stat) == 0 && stat[SURR_STAT_UNTOUCHED] > 50 && stat[SURR_STAT_STEPS] > N);
     for (int c = 0; c < N; c++)
         CHECK((stepped.cost[c] > 0.0) == (stepped.status[c] != SURR_CELL_NET && stepped.status[c] != SURR_CELL_MASKED &&
                                           stepped.status[c] != SURR_CELL_BAD_INPUT));
     CHECK(surr_work_audit(work, found) == SURR_OK && surr_work_audit(other, again) == SURR_OK);
     CHECK(memcmp(found, again, sizeof found) == 0);
-    CHECK(surr_flush(other, stat) == SURR_OK && stat[0] == 0); /* nothing waits any more */
+    CHECK(surr_flush(other, stat) == SURR_OK && stat[SURR_STAT_CELLS] == 0); /* nothing waits any more */
     surr_work_free(work);
     surr_work_free(other);
     surr_plan_free(plan);
@@ -180,7 +180,7 @@ static void test_host_solver(surr_model *toy, surr_model *with_net)
     int32_t code = surr_step_block(plan, work, 4, 10.0, q[0], 3, 1, NULL, status, stat);
     fesetround(FE_TONEAREST);
     CHECK(code == SURR_FLAGGED && h.n_calls == 1 && h.n_cells == 3 && h.rounding == FE_UPWARD);
-    CHECK(q[0][A] == 0 && q[0][B] == 4 && q[2][B] == 6 && q[3][A] == -1 && stat[7] == 0);
+    CHECK(q[0][A] == 0 && q[0][B] == 4 && q[2][B] == 6 && q[3][A] == -1 && stat[SURR_STAT_STEPS] == 0);
     CHECK(status[0] == SURR_CELL_SOLVER && status[3] == SURR_CELL_BAD_INPUT);
     CHECK(surr_queue_block(plan, work, 4, 10.0, waiting[0], 3, 1, NULL, NULL, NULL) == SURR_FLAGGED && h.n_calls == 1);
     h.work = work; /* it calls the engine again, with the work that calls it */

@@ -35,9 +35,10 @@
 /* SURR_CELL_SOLVER and SURR_CELL_FAILED of surrogate.h, which a model library does not see */
 enum { SOLVED = 4, FAILED = 34 };
 
-static void solve(const surr_solver_options *options, int64_t n, double *y, const double *dt, const double *max_step,
-                  const double *params, uint8_t *status, int32_t *attempts)
+static void solve(const surr_kernels *self, const surr_solver_options *options, int64_t n, double *y, const double *dt,
+                  const double *max_step, const double *params, uint8_t *status, int32_t *attempts)
 {
+    (void)self;
     for (int64_t c = 0; c < n; c++) {
         double rate = params[2 * c], cooling = params[2 * c + 1];
         double needed = 1.0 + rate * dt[c];
@@ -53,8 +54,10 @@ static void solve(const surr_solver_options *options, int64_t n, double *y, cons
     }
 }
 
-static void evaluate(int64_t n, const double *y, const double *params, double *f, double *jacobian)
+static void evaluate(const surr_kernels *self, int64_t n, const double *y, const double *params, double *f,
+                     double *jacobian)
 {
+    (void)self;
     for (int64_t c = 0; c < n; c++) {
         double rate = params[2 * c], cooling = params[2 * c + 1];
         double a = y[3 * c], b = y[3 * c + 1];
@@ -68,15 +71,15 @@ static void evaluate(int64_t n, const double *y, const double *params, double *f
     }
 }
 
-static void predict(double rtol, int64_t n, const double *y, const double *dt, const double *params, double *end,
-                    float *error, float *attempts)
+static void predict(const surr_kernels *self, double rtol, int64_t n, const double *y, const double *dt,
+                    const double *params, double *end, float *error, float *attempts)
 {
     const surr_solver_options options = {.max_attempts = INT32_MAX};
     uint8_t status;
     int32_t tries;
     for (int64_t c = 0; c < n; c++) {
         for (int k = 0; k < 3; k++) end[3 * c + k] = y[3 * c + k];
-        solve(&options, 1, end + 3 * c, dt + c, NULL, params + 2 * c, &status, &tries);
+        solve(self, &options, 1, end + 3 * c, dt + c, NULL, params + 2 * c, &status, &tries);
         end[3 * c] *= 1.01001;
         end[3 * c + 1] *= 0.998999;
         attempts[c] = y[3 * c + 2] > 1000.0 ? -4.0f : 1.0f; /* outside by T, variable 2 */

@@ -1,10 +1,10 @@
-"""A trained net as C: weights, statistics, routing, domain and calibration, for bindings/src/predict.h."""
+"""A trained net as C: weights, statistics, routing, domain and calibration, for bindings/kernel/predict.h."""
 
 import numpy as np
 
-from ..system import FRACTION_FLOOR, MAJOR_FRACTION
+from ..systems.system import FRACTION_FLOOR, MAJOR_FRACTION
 
-#: DENSE_PANEL of bindings/src/dense.h
+#: DENSE_PANEL of bindings/kernel/dense.h
 PANEL = 16
 
 

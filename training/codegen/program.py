@@ -4,7 +4,7 @@ import math
 
 import sympy as sp
 
-from ..expressions import fexp, flog, fsqrt, table, where_le, where_lt
+from ..systems.expressions import fexp, flog, fsqrt, table, where_le, where_lt
 
 
 class Program:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import sympy as sp
 
-from ..expressions import maximum
+from ..systems.expressions import maximum
 from .program import Printer, Program, literal
 
 

@@ -81,7 +81,7 @@ def _show():
 
 def run_export(options):
     """Compile a net's vector field: a model library that the solver integrates in C."""
-    from ..export import export_model
+    from ..codegen.library import export_model
 
     net, theta, attributes = load_net(options.file)
     system = learned_system(

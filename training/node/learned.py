@@ -6,8 +6,8 @@ import h5py
 import sympy as sp
 import torch
 
-from ..expressions import fexp, minimum
-from ..system import Parameter, System, Variable, symbol
+from ..systems.expressions import fexp, minimum
+from ..systems.system import Parameter, System, Variable, symbol
 from .net import Net
 
 #: beyond this, tanh is 1 to the last digit, and its exponential is still far from overflowing

@@ -20,7 +20,7 @@ EXPLICIT = {
 }
 
 #: (I/(h gamma) - J) u_i = f(x + sum_j a_ij u_j) + sum_j c_ij u_j/h; x_1 = x + sum_j a_sj u_j + u_s: (gamma, a, c) as in
-#: bindings/src/tableau.h
+#: bindings/kernel/tableau.h
 _A6 = (-7.502846399306121, 2.561846144803919, -11.627539656261098, -0.18268767659942256, 0.030198172008377946)
 ROSENBROCK = {
     # Steinebach 2023, BIT Numer. Math. 63, 27: order 5

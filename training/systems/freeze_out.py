@@ -6,10 +6,10 @@ import numpy as np
 import sympy as sp
 from sympy.core.symbol import Str
 
-from ..expressions import DIGITS, Lowering, fexp, flog, maximum, minimum, number, table
-from ..plasma import degrees_of_freedom
-from ..system import Parameter, System, Variable, symbol
-from ..tables import Table
+from .expressions import DIGITS, Lowering, fexp, flog, maximum, minimum, number, table
+from .plasma import degrees_of_freedom
+from .system import Parameter, System, Variable, symbol
+from .tables import Table
 
 #: Planck mass [GeV] and (hbar c)^2 c [cm^3/s GeV^2] (CODATA 2018)
 PLANCK_MASS, GEV2_CM3_S = 1.220890e19, 1.167330e-17

@@ -2,8 +2,8 @@
 
 import sympy as sp
 
-from ..expressions import fexp, number, where_lt
-from ..system import Parameter, System, Variable, symbol
+from .expressions import fexp, number, where_lt
+from .system import Parameter, System, Variable, symbol
 
 
 def _rate(x):

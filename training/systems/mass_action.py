@@ -2,8 +2,8 @@
 
 import sympy as sp
 
-from ..expressions import number
-from ..system import System, Variable, symbol
+from .expressions import number
+from .system import System, Variable, symbol
 
 
 def mass_action(name, species, reactions, initial, sample, references=()):

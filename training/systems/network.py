@@ -8,9 +8,9 @@ import sympy as sp
 import yaml
 from sympy.core.symbol import Str
 
-from ..expressions import Basis, Lowering, Parser, maximum, minimum, number, table
-from ..system import Parameter, System, Variable, symbol
-from ..tables import Table
+from .expressions import Basis, Lowering, Parser, maximum, minimum, number, table
+from .system import Parameter, System, Variable, symbol
+from .tables import Table
 
 DATA = Path(__file__).parent / "data"
 #: seconds in a year (365 days) and a million years, as used for time steps throughout

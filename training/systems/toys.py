@@ -2,8 +2,8 @@
 
 import sympy as sp
 
-from ..expressions import number
-from ..system import Parameter, System, Variable, symbol
+from .expressions import number
+from .system import Parameter, System, Variable, symbol
 
 _T = sp.Symbol("t", real=True)
 _TIME = Parameter("t", "", 0.0)

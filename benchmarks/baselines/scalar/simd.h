@@ -1,4 +1,4 @@
-/* A generated mechanism as plain scalar C: these three headers stand in for those of the same names in bindings/src.
+/* A generated mechanism as plain scalar C: these three headers stand in for those of the same names in bindings/kernel.
  *
  * With one-lane GNU vectors gcc 12 builds selections from integer masks and computes both sides of every branch; with
  * plain doubles and the C library's exp and log the right-hand side of ism-molecular takes 480 ns instead of 640 ns.

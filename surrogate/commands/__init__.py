@@ -1,0 +1,1 @@
+"""Commands of the command line that need nothing but the run time: one file each, see `surrogate.cli`."""

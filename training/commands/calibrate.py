@@ -1,0 +1,5 @@
+"""``surrogate calibrate``."""
+
+from ..nets.calibration import main
+
+__all__ = ["main"]

@@ -1,0 +1,5 @@
+"""``surrogate evaluate``."""
+
+from ..evaluation.measure import main
+
+__all__ = ["main"]

@@ -1,0 +1,5 @@
+"""``surrogate export``."""
+
+from ..codegen.library import main
+
+__all__ = ["main"]

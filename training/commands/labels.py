@@ -1,0 +1,5 @@
+"""``surrogate labels``."""
+
+from ..labels.make import main
+
+__all__ = ["main"]

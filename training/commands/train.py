@@ -1,0 +1,5 @@
+"""``surrogate train``."""
+
+from ..fit.trainer import main
+
+__all__ = ["main"]

@@ -1,0 +1,1 @@
+"""Fitting nets: training pairs, losses, optimisers, the loop."""

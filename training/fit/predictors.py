@@ -1,0 +1,60 @@
+"""What the solver would cost and the net would err by, told for each cell by small perceptrons before either runs.
+
+The gauges and judges of a `Surrogate` learn when its experts have finished: from the features, log10 of the attempts
+that the solver needs, and log10 of the error of the expert's prediction.
+"""
+
+import torch
+
+from ..codegen.library import solver_model
+from .losses import pinball
+from .soap import BatchedSOAP, cosine_schedule
+
+#: cells per region that they learn from, iterations, and cells per iteration
+CELLS, ITERATIONS, BATCH = 65536, 2000, 256
+#: quantiles of the error and of the attempts that are learned; by trial more is accepted than with the median of errors
+ERROR_LEVEL, ATTEMPTS_LEVEL = 0.9, 0.5
+#: tolerance at which attempts are counted
+RTOL = 1e-2
+
+
+def fit_judge(judge, inputs, targets, level):
+    """Let judges or gauges learn a quantile, by pinball loss.
+
+    Parameters
+    ----------
+    judge : Residual
+    inputs : Tensor of shape (n_experts, n, n_in), float32
+        Standardised features.
+    targets : Tensor of shape (n_experts, n), float32
+    level : float
+        0..1.
+    """
+    parameters, (n_experts, n) = list(judge.parameters()), targets.shape
+    optimizer = BatchedSOAP(parameters, lr=1e-2)
+    own = torch.arange(n_experts, device=inputs.device).unsqueeze(1)
+    for i in range(ITERATIONS):
+        optimizer.param_groups[0]["lr"] = 1e-2 * cosine_schedule(i / ITERATIONS)
+        rows = torch.randint(n, (n_experts, BATCH), device=inputs.device)
+        loss = pinball(targets[own, rows] - judge(inputs[own, rows])[..., 0], level) / BATCH
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def solver_attempts(system, state, dt, threads=1):
+    """Attempts of the solver at `RTOL`, at least 1, for the system's default parameters.
+
+    Parameters
+    ----------
+    system : System
+    state : Tensor of shape (n, n_vars), float64
+    dt : Tensor of shape (n,), float64
+
+    Returns
+    -------
+    Tensor of shape (n,), float64
+    """
+    stepper = solver_model(system).stepper(rtol=RTOL, net=False, threads=threads)
+    report = stepper.step(state.numpy().copy(), dt.numpy())
+    return torch.from_numpy(report.cost).clamp_min(1.0)

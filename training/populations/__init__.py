@@ -1,0 +1,43 @@
+"""Populations of cells and time steps with fixed seeds, shared by training, tests and benchmarks."""
+
+from .registry import (
+    DT_RANGES,
+    POPULATIONS,
+    RUNS,
+    SEEDS_PER_SET,
+    SINGLE,
+    SPLITS,
+    X,
+    Y,
+    box,
+    check_population,
+    draw,
+    draw_dts,
+    draw_params,
+    hydro,
+    relaxed,
+    seed_of,
+    single,
+    wide,
+)
+
+__all__ = [
+    "DT_RANGES",
+    "POPULATIONS",
+    "RUNS",
+    "SEEDS_PER_SET",
+    "SINGLE",
+    "SPLITS",
+    "X",
+    "Y",
+    "box",
+    "check_population",
+    "draw",
+    "draw_dts",
+    "draw_params",
+    "hydro",
+    "relaxed",
+    "seed_of",
+    "single",
+    "wide",
+]
