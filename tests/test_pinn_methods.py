@@ -1,5 +1,7 @@
 """Methods of physics-informed training: pieces against closed forms, one small run of each, systems without labels."""
 
+import importlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -253,6 +255,25 @@ def test_command_lines(tmp_path, capsys):
     assert (tmp_path / "methods.png").exists()
     main(["single", "toy-constant"])
     assert "windows" in capsys.readouterr().out
+
+
+def test_rows_of_the_record_are_kept(tmp_path, monkeypatch):
+    script = importlib.import_module("benchmarks.label_free")
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    (tmp_path / "label_free.json").write_text(json.dumps({"rows": {"of another": {"kept": True}}}))
+    script.main(["--only", "toy-constant", "--seeds", "1", "--json", str(tmp_path / "label_free.json")])
+    rows = json.loads((tmp_path / "label_free.json").read_text())["rows"]
+    assert list(rows) == ["of another", "toy-constant"]
+    assert script.reaches(rows["toy-constant"])
+    assert (tmp_path / "label_free.png").exists()
+
+
+@pytest.mark.benchmark
+def test_quick_table(tmp_path, capsys):
+    record, script = tmp_path / "record.json", importlib.import_module("benchmarks.pinn_methods")
+    script.main(["--quick", "--json", str(record), "--only", "vanilla", "drawn, Gauss-Newton"])
+    assert {"methods", "operators", "posterior", "term", "kernels", "machine"} < json.loads(record.read_text()).keys()
+    assert "nan" not in capsys.readouterr().out.lower()
 
 
 @pytest.mark.parametrize(

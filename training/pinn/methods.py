@@ -73,9 +73,9 @@ class Effort:
     width: int = 20
     depth: int = 2
     points: int = 200
-    adam: int = 1000
+    adam: int = 500
     lr: float = 3e-3
-    quasi_newton: int = 1000
+    quasi_newton: int = 700
     windows: int = 5
 
 

@@ -18,6 +18,11 @@ def functions(name):
     return system, *torch_functions(system)
 
 
+@cache
+def _scalar_functions(name):
+    return python_functions(get_system(name))
+
+
 @dataclass(frozen=True)
 class Problem:
     """A system over `span` from `start`, as dx/ds = g(s, x).
@@ -108,6 +113,12 @@ class Problem:
         a, b = self.ends
         return torch.exp(np.log(a) + w * np.log(b / a)) if self.log_points else a + w * (b - a)
 
+    @cached_property
+    def check(self):
+        """Points between those of training, and y there: 501 s and an ndarray of shape (501, n_vars)."""
+        s = self.points(501, 0.001, 1.0)
+        return s, self.reference(s.numpy())
+
     def reference(self, s):
         """y at ascending `s`, by SciPy's Radau at 1e-11; ndarray of shape (len(s), n_vars)."""
         times = np.clip(self.times(torch.as_tensor(s)).numpy(), *self.span)
@@ -128,7 +139,7 @@ def integrate(name, parameters, start, first, times, rtol=1e-11):
     """States at ascending `times` from `start` at `first`, by SciPy's Radau with our right-hand side and Jacobian."""
     from scipy.integrate import solve_ivp
 
-    rhs, jacobian, _ = python_functions(get_system(name))
+    rhs, jacobian, _ = _scalar_functions(name)
     n, parameters = len(start), np.asarray(parameters)
     run = solve_ivp(
         lambda t, y: rhs(t, y, parameters),
@@ -150,6 +161,7 @@ def _scalar(name):
     return Problem(name, (np.exp(-15.0), 1.0), (1.0,), (1.0,), log_points=True, values={"C": 1e3})
 
 
+@cache
 def make_problem(name):
     """One of `PROBLEMS`."""
     if name not in PROBLEMS:
