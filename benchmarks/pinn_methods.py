@@ -1,6 +1,6 @@
 """Which way of physics-informed training solves which stiff system, at which error and cost?
 
-    python -m benchmarks.pinn_methods                  # half an hour of CPU time, the first time; takes up where it stopped
+    python -m benchmarks.pinn_methods    # half an hour of CPU time, the first time; takes up where it stopped
 
 Scalar stiff equations at C = 1000, freeze-out, two toys and Robertson's reactions; one net, 200 points, 500
 iterations of Adam and 700 of a quasi-Newton method in double precision for every method, without labels. Error: mean
