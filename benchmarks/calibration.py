@@ -9,7 +9,7 @@ beyond a tolerance. Shifted populations differ from all training cells in one re
 
 import numpy as np
 from surrogate.training import get_system
-from surrogate.training.nets.calibration import load_trained
+from surrogate.training.nets.trained import load_trained
 
 import surrogate
 from surrogate import Status

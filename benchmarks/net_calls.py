@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from surrogate._engine import ffi, lib
 from surrogate.training import get_system
-from surrogate.training.nets.calibration import load_trained
+from surrogate.training.nets.trained import load_trained
 from surrogate.training.populations import draw
 
 import surrogate

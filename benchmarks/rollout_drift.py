@@ -10,7 +10,7 @@ the solver what the net does not vouch for. 50 and 99 % error after 1 ... 1000 s
 import numpy as np
 import torch
 from surrogate.training import get_system
-from surrogate.training.nets.calibration import load_trained
+from surrogate.training.nets.trained import load_trained
 from surrogate.training.populations import draw
 from surrogate.training.systems.network import YEAR
 

@@ -19,7 +19,9 @@ from dataclasses import replace
 
 import numpy as np
 from surrogate.training.codegen.library import export_model
-from surrogate.training.nets.calibration import CHEAP, Calibration, Domain, from_plain, load_trained
+from surrogate.training.nets.calibration import CHEAP, Calibration, from_plain
+from surrogate.training.nets.domain import Domain
+from surrogate.training.nets.trained import load_trained
 
 import surrogate
 from surrogate import Status

@@ -10,9 +10,10 @@ one dt for all cells, from 1 yr (shorter than any in training: the step leaves s
 import numpy as np
 import torch
 from scipy.stats import binned_statistic_2d
-from surrogate.training.codegen.library import solver_model
-from surrogate.training.evaluation.measure import QUANTILES, measure, score
-from surrogate.training.nets.calibration import load_trained
+from surrogate.training.evaluation.measure import measure
+from surrogate.training.evaluation.score import QUANTILES, score
+from surrogate.training.labels.solver import solver_model
+from surrogate.training.nets.trained import load_trained
 from surrogate.training.systems.network import YEAR
 
 from .cases import draw_case, make_case

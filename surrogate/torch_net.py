@@ -12,7 +12,7 @@ from typing import Any
 from surrogate.errors import ModelError
 
 #: where the extra ``training`` keeps what reads the model files of this package
-SHIPPED_FILES, PREDICTOR = "surrogate.training.codegen.library", "surrogate.training.nets.torch_export"
+SHIPPED_FILES, PREDICTOR = "surrogate.training.nets.model_file", "surrogate.training.nets.torch_export"
 
 
 def load(name: str, path: Path | None, info: Mapping[str, Any], device, is_shipped: bool):

@@ -169,7 +169,7 @@ def training():
         short = {"width": 16, "minutes": 1, "regions": (2, 2, 1)}
         yield from short_training(out, short)
         import torch
-        from surrogate.training.codegen.library import shipped_files
+        from surrogate.training.nets.model_file import shipped_files
         from surrogate.training.nets.torch_export import load_predictor
 
         for model in MODELS:
@@ -182,7 +182,9 @@ def training():
 
 def short_training(out, short):
     """Forty iterations of a small trainer."""
-    from surrogate.training.fit.trainer import TrainConfig, Trainer, read_pairs
+    from surrogate.training.fit.config import TrainConfig
+    from surrogate.training.fit.pairs import read_pairs
+    from surrogate.training.fit.trainer import Trainer
     from surrogate.training.nets.experts import NetConfig
 
     system = get_system("ism-atomic")

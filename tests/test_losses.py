@@ -8,9 +8,14 @@ from surrogate.training.systems.mass_action import mass_action
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
+from surrogate.training.commands.train import main  # noqa: E402
 from surrogate.training.fit import losses  # noqa: E402
-from surrogate.training.fit.losses import Balance, LossConfig, Physics  # noqa: E402
-from surrogate.training.fit.trainer import Pairs, TrainConfig, Trainer, main  # noqa: E402
+from surrogate.training.fit.config import TrainConfig  # noqa: E402
+from surrogate.training.fit.losses import Physics  # noqa: E402
+from surrogate.training.fit.pairs import Pairs  # noqa: E402
+from surrogate.training.fit.terms import LossConfig  # noqa: E402
+from surrogate.training.fit.trainer import Trainer  # noqa: E402
+from surrogate.training.fit.weights import LossWeights  # noqa: E402
 from surrogate.training.nets.encoding import Encoding  # noqa: E402
 from surrogate.training.nets.experts import NetConfig  # noqa: E402
 
@@ -124,7 +129,7 @@ def test_semigroup_and_rollout_vanish_for_a_flow_alone(cells):
 
 def test_balance_follows_the_statistics_of_the_gradients():
     w = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
-    balance = Balance(LossConfig(supervised=1.0, residual=1.0, adaptive=True))
+    balance = LossWeights(LossConfig(supervised=1.0, residual=1.0, adaptive=True))
     terms = {"supervised": (w * torch.tensor([3.0, -8.0])).sum(), "residual": (w * torch.tensor([0.1, 0.3])).sum()}
     loss = balance(terms, [w], 0)
     weight = 0.9 + 0.1 * 8.0 / 0.2
@@ -175,7 +180,7 @@ def test_terms_combine_and_finish_with_lbfgs(tmp_path, monkeypatch):
     run._finish()
     run._save()
     again = _trainer(tmp_path / "net.h5", loss, 0, train, batch=128, lbfgs=12)
-    assert (again.n_lbfgs, again.balance.weights) == (10, run.balance.weights)
+    assert (again.n_lbfgs, again.weights.weights) == (10, run.weights.weights)
     last = again.run()
     assert again.n_lbfgs == 12
     assert last["quantiles"][0] < run.history[0]["quantiles"][0] - 0.02

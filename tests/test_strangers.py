@@ -21,12 +21,14 @@ from surrogate import cli
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
 from surrogate.training.codegen.library import export_model  # noqa: E402
-from surrogate.training.fit.trainer import routing_rows  # noqa: E402
+from surrogate.training.fit.prepare import routing_rows  # noqa: E402
 from surrogate.training.nets import calibration as cal  # noqa: E402
-from surrogate.training.nets.calibration import load_trained  # noqa: E402
+from surrogate.training.nets.domain import Domain  # noqa: E402
 from surrogate.training.nets.encoding import Encoding  # noqa: E402
 from surrogate.training.nets.experts import NetConfig, Router, Surrogate  # noqa: E402
-from surrogate.training.nets.net_data import NetData, net_vectors  # noqa: E402
+from surrogate.training.nets.net_data import NetData  # noqa: E402
+from surrogate.training.nets.trained import load_trained  # noqa: E402
+from surrogate.training.nets.vectors import net_vectors  # noqa: E402
 from surrogate.training.populations import box  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -80,7 +82,7 @@ def net_file(robertson, tmp_path_factory):
         "out_std": torch.full((2, 3), 0.1),
     }
     net = Surrogate(encoding, router, config, statistics)
-    domain, calibration = cal.Domain.of(encoding, state, dt), cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
+    domain, calibration = Domain.of(encoding, state, dt), cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
     path = tmp_path_factory.mktemp("net") / "net.h5"
     save_model(
         path,

@@ -12,8 +12,9 @@ import yaml
 from surrogate.training import System, Variable, get_system, system_names
 from surrogate.training.codegen import python_functions
 from surrogate.training.systems import system as system_module
-from surrogate.training.systems.expressions import Basis, Lowering, Parser, fexp
+from surrogate.training.systems.expressions import Basis, Lowering, fexp
 from surrogate.training.systems.network import DATA, load_network
+from surrogate.training.systems.parser import Parser
 from surrogate.training.systems.tables import Table
 
 NETWORK = yaml.safe_load((DATA / "ism_network.yaml").read_text())

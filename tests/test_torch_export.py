@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from surrogate.training import get_system
-from surrogate.training.codegen.library import export_model, main
+from surrogate.training.codegen.library import export_model
+from surrogate.training.commands.export import main
 from surrogate.training.populations import box, wide
 
 import surrogate
@@ -11,9 +12,10 @@ from surrogate import Status
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
-from surrogate.training.fit.trainer import routing_rows  # noqa: E402
+from surrogate.training.fit.prepare import routing_rows  # noqa: E402
 from surrogate.training.nets import calibration as cal  # noqa: E402
 from surrogate.training.nets.architectures import ARCHITECTURES  # noqa: E402
+from surrogate.training.nets.domain import Domain  # noqa: E402
 from surrogate.training.nets.encoding import Encoding  # noqa: E402
 from surrogate.training.nets.experts import NetConfig, Router, Surrogate, sort_into_blocks  # noqa: E402
 from surrogate.training.nets.model_file import save_model  # noqa: E402
@@ -37,7 +39,7 @@ def _untrained(system, cells, dt, kind="residual", regions=(3, 2), seed=0):
         "out_std": torch.full((n, len(system.variables)), 0.2, dtype=torch.float64),
     }
     surrogate_ = Surrogate(encoding, router, NetConfig(16, 2, regions, kind=kind), statistics)
-    return surrogate_, cal.Domain.of(encoding, cells[: len(cells) // 20], dt[: len(cells) // 20]), TABLE
+    return surrogate_, Domain.of(encoding, cells[: len(cells) // 20], dt[: len(cells) // 20]), TABLE
 
 
 @pytest.fixture(scope="module")

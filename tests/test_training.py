@@ -15,18 +15,25 @@ from surrogate import Status, cli
 h5py = pytest.importorskip("h5py", reason="training needs h5py: pip install 'stiff-surrogate[training]'")
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'stiff-surrogate[training]'")
 
-from surrogate.training.evaluation.measure import Measured, accepted_share, measure, relative_errors  # noqa: E402
+from surrogate.training.evaluation.measure import Measured, measure, relative_errors  # noqa: E402
+from surrogate.training.evaluation.score import accepted_share  # noqa: E402
+from surrogate.training.fit import calibrate as fitting  # noqa: E402
 from surrogate.training.fit import losses  # noqa: E402
+from surrogate.training.fit.config import TrainConfig  # noqa: E402
 from surrogate.training.fit.fused import FusedGradient  # noqa: E402
+from surrogate.training.fit.pairs import Pairs  # noqa: E402
+from surrogate.training.fit.prepare import fit_linear  # noqa: E402
 from surrogate.training.fit.soap import BatchedSOAP  # noqa: E402
-from surrogate.training.fit.trainer import Pairs, TrainConfig, Trainer, fit_linear  # noqa: E402
+from surrogate.training.fit.trainer import Trainer  # noqa: E402
 from surrogate.training.labels import make_labels  # noqa: E402
 from surrogate.training.nets import calibration as cal  # noqa: E402
 from surrogate.training.nets.architectures import Residual  # noqa: E402
+from surrogate.training.nets.domain import Domain  # noqa: E402
 from surrogate.training.nets.encoding import Encoding, restore  # noqa: E402
 from surrogate.training.nets.experts import NetConfig, Surrogate  # noqa: E402
-from surrogate.training.nets.model_file import load_model, read_tensors, save_model, write_tensors  # noqa: E402
-from surrogate.training.nets.net_data import net_vectors  # noqa: E402
+from surrogate.training.nets.model_file import read_tensors, save_model, write_tensors  # noqa: E402
+from surrogate.training.nets.trained import load_model  # noqa: E402
+from surrogate.training.nets.vectors import net_vectors  # noqa: E402
 
 pytestmark = pytest.mark.torch
 NET = NetConfig(width=24, depth=2, regions=(2, 2))
@@ -58,7 +65,7 @@ def trainer(ism, tmp_path_factory):
 def library(ism, trainer, tmp_path_factory):
     """The trained net as a model library that accepts every cell of its domain from rtol 0.1 up."""
     check = trainer.check
-    domain = cal.Domain.of(trainer.surrogate.encoding, check.state, check.dt)
+    domain = Domain.of(trainer.surrogate.encoding, check.state, check.dt)
     trusting = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
     with trainer._averaged():
         path = export_model(ism, tmp_path_factory.mktemp("library"), net=(trainer.surrogate, domain, trusting))
@@ -168,7 +175,7 @@ def test_calibration_keeps_its_coverage_on_fresh_cells(noise):
         incurred = 10 ** rng.normal(-2.0, 0.8, n)
         return incurred / factor * 10 ** rng.normal(0, noise, n), incurred
 
-    calibration = cal.calibrate([draw(20000, 3.0), draw(20000, 1.0)])
+    calibration = fitting.calibrate([draw(20000, 3.0), draw(20000, 1.0)])
     for factor in (1.0, 3.0):
         predicted, incurred = draw(100_000, factor)
         for rtol in (1e-1, 1e-2, 3e-3):
@@ -181,13 +188,13 @@ def test_calibration_keeps_its_coverage_on_fresh_cells(noise):
 def test_a_population_without_misses_limits_no_other():
     rng = np.random.default_rng(6)
     easy, hard = (np.full(5000, 1e-4), np.full(5000, 1e-5)), (10 ** rng.uniform(-4, -2, 5000), np.full(5000, 1e-3))
-    assert (cal.calibrate([easy, hard])(hard[0]) <= 1e-2).mean() > 0.95  # all but a step of the grid
-    assert (cal.calibrate([easy, hard])(np.array([0.1])) > 1).all()  # larger than any that was seen
+    assert (fitting.calibrate([easy, hard])(hard[0]) <= 1e-2).mean() > 0.95  # all but a step of the grid
+    assert (fitting.calibrate([easy, hard])(np.array([0.1])) > 1).all()  # larger than any that was seen
 
 
 def test_hopeless_predictions_are_never_accepted():
     rng = np.random.default_rng(5)
-    calibration = cal.calibrate([(10 ** rng.normal(-3, 1, 5000), 10 ** rng.normal(-1, 1, 5000))])
+    calibration = fitting.calibrate([(10 ** rng.normal(-3, 1, 5000), 10 ** rng.normal(-1, 1, 5000))])
     assert (calibration(np.logspace(-9, 2, 50)) > 1e-2).all()
 
 
@@ -221,7 +228,7 @@ def test_selftest_replays_predictions(library, trainer, ism, tmp_path, monkeypat
     vectors = net_vectors(ism, trainer.surrogate, domain, trusting, n=16)
     assert {len(v) for v in vectors.values()} == {16}
     vectors["net_end"][7, 3] *= 1.001
-    monkeypatch.setattr("surrogate.training.nets.net_data.net_vectors", lambda *_: vectors)
+    monkeypatch.setattr("surrogate.training.nets.vectors.net_vectors", lambda *_: vectors)
     broken = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, trusting)))
     with pytest.raises(surrogate.ModelError, match="the net of .* stored predictions: error 0.00(09|1)"):
         broken.selftest()
@@ -260,7 +267,7 @@ def test_species_grow_from_nothing(ism, trainer, tmp_path):
     assert torch.equal(encoding.apply_change(start, check.dt * 0, target)[:, k], start[:, k])
 
     trusting = cal.Calibration(-5.0, 0.5, np.full(13, -1.01), 0.99)
-    domain = cal.Domain.of(encoding, start, check.dt)
+    domain = Domain.of(encoding, start, check.dt)
     cells = start.numpy().copy()
     with trainer._averaged(), torch.no_grad():
         model = surrogate.load(export_model(ism, tmp_path, net=(trainer.surrogate, domain, trusting)))
@@ -417,7 +424,7 @@ def test_outliers_do_not_open_the_domain(ism, trainer):
     encoding, (cells, dt) = trainer.surrogate.encoding, (torch.from_numpy(x) for x in wide(ism, 20_000, 8))
     cells[0, :9] *= 1e5 / cells[0, :9].sum()
     cells[1, 8] = 0.0
-    domain = cal.Domain.of(encoding, cells, dt)
+    domain = Domain.of(encoding, cells, dt)
     assert list(domain.holds(encoding, cells[:3], dt[:3])) == [False, False, True]
     assert domain.holds(encoding, cells, dt).mean() > 0.99
 
@@ -430,9 +437,9 @@ def test_few_cells_left_to_the_net_are_calibrated_with_all_others():
 
     large, small = population(3000, 500, 1), population(3000, 2900, 2)
     all_inside = [np.ones(len(p.worst), bool) for p in (large, small)]
-    parts = cal.left_to_the_net([large, small], all_inside, 2.5, 1.0)
+    parts = fitting.left_to_the_net([large, small], all_inside, 2.5, 1.0)
     assert [len(p) for p, _ in parts] == [2500, 2600]
-    assert [len(p) for p, _ in cal.left_to_the_net([large, small], all_inside, 0.0, 1.0)] == [3000, 3000]
+    assert [len(p) for p, _ in fitting.left_to_the_net([large, small], all_inside, 0.0, 1.0)] == [3000, 3000]
 
 
 def test_cells_outside_the_domain_go_to_the_solver(library, trainer):

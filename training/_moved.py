@@ -9,28 +9,37 @@ from importlib.machinery import ModuleSpec
 #: what each former module held is now in these
 MOVED = {
     "architectures": ("nets.architectures",),
-    "calibrate": ("nets.calibration", "commands.calibrate"),
-    "checks": ("systems.checks",),
+    "calibrate": (
+        "nets.calibration",
+        "fit.calibrate",
+        "nets.trained",
+        "nets.domain",
+        "evaluation.measure",
+        "commands.calibrate",
+    ),
+    "checks": ("systems.checks", "nets.checks"),
     "domain": ("nets.domain",),
     "encoding": ("nets.encoding",),
-    "evaluate": ("evaluation.measure", "commands.evaluate"),
-    "export": ("codegen.library", "commands.export"),
-    "expressions": ("systems.expressions",),
+    "evaluate": ("evaluation.score", "evaluation.measure", "commands.evaluate"),
+    "export": ("codegen.library", "labels.solver", "nets.model_file", "codegen.model", "commands.export"),
+    "expressions": ("systems.expressions", "systems.parser"),
     "fused": ("fit.fused",),
     "history": ("fit.history",),
     "judge": ("fit.predictors",),
     "label_file": ("labels.file",),
-    "losses": ("fit.losses",),
-    "model_file": ("nets.model_file",),
-    "net_data": ("nets.net_data",),
+    "losses": ("fit.losses", "fit.terms", "fit.weights"),
+    "model_file": ("nets.model_file", "nets.trained"),
+    "net_data": ("nets.net_data", "nets.vectors"),
     "pictures": ("evaluation.pictures",),
     "plasma": ("systems.plasma",),
     "soap": ("fit.soap",),
     "system": ("systems.system",),
     "tables": ("systems.tables",),
     "torch_export": ("nets.torch_export",),
-    "train": ("fit.trainer", "commands.train"),
+    "train": ("fit.trainer", "fit.pairs", "fit.config", "fit.prepare", "fit.averages", "commands.train"),
 }
+#: what is called otherwise there
+RENAMED = {"Balance": "LossWeights", "fit_judge": "fit_predictor"}
 
 
 class Finder:
@@ -59,8 +68,9 @@ class Finder:
 def _look_up(former, places, name):
     for place in places if not name.startswith("__") else ():
         module = importlib.import_module(place)
-        if hasattr(module, name):
-            return getattr(module, name)
+        for candidate in (name, RENAMED.get(name, name)):
+            if hasattr(module, candidate):
+                return getattr(module, candidate)
     raise AttributeError(f"{former} has moved to {', '.join(places)}, which have no {name!r}")
 
 

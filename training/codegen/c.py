@@ -1,10 +1,12 @@
 """C mechanism of a system: right-hand side, Jacobian, sparse LU, for GNU vectors in which a lane is a cell."""
 
+from ..systems.system import System
 from .lu import SparseLU, carriers
 from .program import Printer, Program, literal
 
 
 class _CPrinter(Printer):
+    language = "c"
     call = {
         "exp": "vd_exp({0})",
         "log": "vd_log({0})",
@@ -23,7 +25,7 @@ class _CPrinter(Printer):
         return f"vd_set({literal(value)})"
 
 
-def write_mechanism(system):
+def write_mechanism(system: System) -> str:
     """Source text of ``mechanism.h``.
 
     It defines ``mechanism_rhs``, ``mechanism_jacobian``, ``mechanism_factor`` and ``mechanism_solve`` over

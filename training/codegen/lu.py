@@ -10,9 +10,9 @@ class SparseLU:
     diagonally dominant in the sense that matters as soon as the step is short enough, and the code reports the
     smallest ratio of a pivot to the entry it started from, so that a breakdown is seen and the step shortened.
 
-    Along a linear invariant c (c J = 0) the matrix is ``diagonal`` alone, and where that lies below the round-off of J
+    Along a conservation law c (c J = 0) the matrix is ``diagonal`` alone, and where that lies below the round-off of J
     nothing is left of it. No increment of the solver's has a part along c. So the row of one variable that carries the
-    invariant is replaced by ``diagonal`` c, a sum of rows, and its right-hand side by 0. These rows come last in the
+    law is replaced by ``diagonal`` c, a sum of rows, and its right-hand side by 0. These rows come last in the
     order.
 
     Parameters
@@ -21,7 +21,7 @@ class SparseLU:
     entries : sequence of (int, int)
         Non-zero positions of J.
     conserved : sequence of sequence of float
-        Linear invariants.
+        Conservation laws.
     can_vanish : sequence of bool
         Whether a variable may be absent, zero for good.
 
@@ -30,7 +30,7 @@ class SparseLU:
     size : int
         Stored entries, fill-in included.
     carried : dict of int to dict of int to float
-        Weights of an invariant by the variable that carries it; its own weight is 1.
+        Weights of a law by the variable that carries it; its own weight is 1.
     """
 
     def __init__(self, n, entries, conserved=(), can_vanish=None):
@@ -100,9 +100,9 @@ class SparseLU:
 
 
 def carriers(conserved):
-    """Linear combinations of invariants of which each has a variable of its own that carries it, with weight 1.
+    """Linear combinations of laws of which each has a variable of its own that carries it, with weight 1.
 
-    Variables that occur in few invariants are preferred.
+    Variables that occur in few laws are preferred.
     """
     if not len(conserved):
         return {}

@@ -4,7 +4,7 @@ import math
 
 import sympy as sp
 
-from ..systems.expressions import fexp, flog, fsqrt, table, where_le, where_lt
+from ..systems.expressions import Opaque, fexp, flog, fsqrt, table, where_le, where_lt
 
 
 class Program:
@@ -63,10 +63,11 @@ class Printer:
     """Prints an expression; a target fills in the vocabulary.
 
     Subclasses define `call`, a dict of format strings for ``exp log sqrt sin cos min max where_lt where_le table``,
-    and `constant`.
+    `constant`, and `language`, the key of the text that a function brings along (`expressions.Opaque`).
     """
 
     call: dict
+    language: str
 
     def __init__(self, rename=None):
         self.rename = rename or {}
@@ -99,6 +100,8 @@ class Printer:
         for kind, name in ((fexp, "exp"), (flog, "log"), (fsqrt, "sqrt"), (sp.sin, "sin"), (sp.cos, "cos")):
             if isinstance(e, kind):
                 return self.call[name].format(self(e.args[0]))
+        if isinstance(e, Opaque) and self.language in e.code:
+            return f"({e.code[self.language].format(*map(self, e.args))})"
         raise ValueError(f"no code for {type(e).__name__} in {e}")
 
     def _sum(self, e):

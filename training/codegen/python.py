@@ -1,15 +1,21 @@
-"""Right-hand side and Jacobian as torch and numba functions."""
+"""Right-hand side and Jacobian as torch and numba functions.
+
+The torch functions are text that imports torch when it is executed: nothing else here does.
+"""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import sympy as sp
 
 from ..systems.expressions import maximum
+from ..systems.system import System
 from .program import Printer, Program, literal
 
 
 class _TorchPrinter(Printer):
+    language = "torch"
     call = {
         "exp": "torch.exp({0})",
         "log": "torch.log({0})",
@@ -29,6 +35,7 @@ class _TorchPrinter(Printer):
 
 
 class _ScalarPrinter(Printer):
+    language = "python"
     call = {
         "exp": "exp({0})",
         "log": "log({0})",
@@ -74,17 +81,17 @@ def _scalar_sources(system):
     return sources
 
 
-def python_functions(system):
+def python_functions(system: System) -> tuple[Callable, Callable, Callable]:
     """Plain scalar functions ``rhs``, ``jacobian`` and ``gross`` of ``(t, y, p)``; see `numba_functions`.
 
     ``gross`` is the sum of the magnitudes of the terms that cancel in the right-hand side.
     """
-    namespace = {"np": np, "exp": _exp, "log": _log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos}
+    namespace = {"np": np, "math": math, "exp": _exp, "log": _log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos}
     namespace |= {f"table_{k}": _scalar_table(t) for k, t in system.tables.items()}
     return tuple(_compile(code, dict(namespace), name) for name, code in _scalar_sources(system).items())
 
 
-def numba_functions(system):
+def numba_functions(system: System) -> tuple[Callable, Callable]:
     """Compiled scalar functions ``rhs(t, y, p)`` and ``jacobian(t, y, p)``.
 
     Parameters
@@ -100,7 +107,15 @@ def numba_functions(system):
     import numba
 
     jit = numba.njit(error_model="numpy")
-    namespace = {"np": np, "exp": jit(_exp), "log": jit(_log), "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos}
+    namespace = {
+        "np": np,
+        "math": math,
+        "exp": jit(_exp),
+        "log": jit(_log),
+        "sqrt": math.sqrt,
+        "sin": math.sin,
+        "cos": math.cos,
+    }
     namespace |= {f"table_{k}": jit(_scalar_table(t)) for k, t in system.tables.items()}
     sources = _scalar_sources(system)
     return tuple(jit(_compile(sources[name], dict(namespace), name)) for name in ("rhs", "jacobian"))
@@ -128,7 +143,7 @@ def _scalar_table(t):
     return evaluate
 
 
-def torch_functions(system):
+def torch_functions(system: System) -> tuple[Callable, Callable]:
     """Batched, differentiable torch functions ``rhs(y, p, t=0)`` and ``jacobian(y, p, t=0)``.
 
     Returns
@@ -137,22 +152,18 @@ def torch_functions(system):
         ``y`` of shape (n_cells, n_vars) and ``p`` of shape (n_cells, n_params) or (n_params,), any float dtype and
         device; return tensors of shape (n_cells, n_vars) and (n_cells, n_vars, n_vars).
     """
-    import torch
-
     n = len(system.variables)
-    namespace = {"torch": torch}
-    for k, t in system.tables.items():
-        namespace[f"table_{k}"] = _torch_table(torch, t)
+    namespace = {f"table_{k}": _torch_table(t) for k, t in system.tables.items()}
     head = ["    c = y.new_tensor"]
     head += [f"    {s.name}_ = y[..., {i}]" for i, s in enumerate(system.symbols)]
     head += [
         f"    {s.name}_ = p[..., {i}]{' + t' if s.name == 't' else ''}" for i, s in enumerate(system.parameter_symbols)
     ]
     derived = system.derived
-    rhs = ["def rhs(y, p, t=0.0):", *head, f"    f = [None]*{n}"]
+    rhs = ["import torch", "def rhs(y, p, t=0.0):", *head, f"    f = [None]*{n}"]
     rhs += _body(system, [f"f[{i}]" for i in range(n)], list(system.rhs), _TorchPrinter())
     rhs += ["    return torch.stack([torch.broadcast_to(v, y.shape[:-1]) for v in f], -1)"]
-    jac = ["def jacobian(y, p, t=0.0):", *head, f"    J = [c(0.0)]*{n * n}"]
+    jac = ["import torch", "def jacobian(y, p, t=0.0):", *head, f"    J = [c(0.0)]*{n * n}"]
     jac += _body(
         system, [f"J[{i * n + j}]" for i, j in derived.jacobian], list(derived.jacobian.values()), _TorchPrinter()
     )
@@ -163,9 +174,9 @@ def torch_functions(system):
     return tuple(_compile(code, dict(namespace), name) for code, name in ((rhs, "rhs"), (jac, "jacobian")))
 
 
-def _torch_table(torch, t):
+def _torch_table(t):
     def evaluate(x, order):
-        coeffs = torch.as_tensor(t.coeffs, dtype=x.dtype, device=x.device)
+        coeffs = x.new_tensor(t.coeffs)
         i = ((x - t.lower) / t.width).long().clamp(0, len(t.coeffs) - 1)
         u = x - (t.lower + i.to(x.dtype) * t.width)  # an integer tensor times a float would be float32
         c = coeffs[i]

@@ -1,4 +1,4 @@
-"""What training makes small: one function per term of the loss, and the weights of the terms.
+"""What training makes small: the mathematics of the terms of the loss. `terms` is their table.
 
 An error of a variable is in units that all terms share: dex where the variable has a floor, units of its scale where it
 is signed. All but `supervised` work without labels: they need the equations, or nothing but the net.
@@ -6,7 +6,6 @@ is signed. All but `supervised` work without labels: they need the equations, or
 
 import math
 import warnings
-from dataclasses import asdict, dataclass
 
 import torch
 from torch.nn.functional import smooth_l1_loss
@@ -19,45 +18,6 @@ N_ROLLOUT = 3
 EARLY = 0.1
 #: largest error of a variable, in e-foldings: I - dt J may be nearly singular
 LIMIT = 10.0
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights of the terms of the loss; a term of weight zero is not computed.
-
-    Attributes
-    ----------
-    supervised : float
-        Distance to labels.
-    residual : float
-        Violation of the equations, see `residual`.
-    semigroup : float
-        Two steps in succession against one, see `semigroup`.
-    rollout : float
-        `N_ROLLOUT` steps in succession against the label.
-    adaptive : bool
-        Rebalance the other weights against the first term's gradient, see `Balance`.
-    """
-
-    supervised: float = 1.0
-    residual: float = 0.0
-    semigroup: float = 0.0
-    rollout: float = 0.0
-    adaptive: bool = False
-
-    def __post_init__(self):
-        if not self.weights or min(self.weights.values()) < 0:
-            raise ValueError(f"{self}: give at least one term a positive weight, and none a negative one")
-
-    @property
-    def weights(self):
-        """Weight by name of the terms that count."""
-        return {k: float(w) for k, w in asdict(self).items() if k != "adaptive" and w}
-
-    @property
-    def needs_labels(self):
-        """Whether some term compares with labels."""
-        return bool(self.supervised or self.rollout)
 
 
 def robust(error, beta):
@@ -218,52 +178,3 @@ def _difference(encoding, state, end, reference):
     total = encoding.total_density(state)
     error = encoding.reduce(end, total) - encoding.reduce(reference, total)
     return torch.where(encoding.counts(reference.detach(), total), error, 0.0)
-
-
-@torch.no_grad()
-def limit_gradients(parameters, typical, factor=5.0):
-    """Scale a gradient to at most `factor` times the typical norm, and drop one that is not finite.
-
-    A single cell whose invariants can hardly be restored, or whose I - dt J is nearly singular, has a gradient beyond
-    all bounds. Returns the typical norm, updated.
-    """
-    gradients = [p.grad for p in parameters]
-    norm = float(torch.nn.utils.get_total_norm(gradients))
-    if not math.isfinite(norm):
-        torch._foreach_zero_(gradients)
-        return typical
-    typical = norm if typical is None else typical
-    scale = min(1.0, factor * typical / (norm + 1e-300))
-    torch._foreach_mul_(gradients, scale)
-    return 0.99 * typical + 0.01 * scale * norm
-
-
-class Balance:
-    """Weights of the terms, rebalanced by the statistics of their gradients if asked to.
-
-    Every `every` iterations the weight of each term but the first moves a tenth of the way towards
-    max |gradient of the first| / mean |gradient of this one|, over all parameters of the net.
-
-    References
-    ----------
-    .. [1] Wang, Teng & Perdikaris 2021, SIAM J. Sci. Comput. 43, A3055, doi:10.1137/20M1318043
-    """
-
-    def __init__(self, config, every=100):
-        self.weights, self.adaptive, self.every = config.weights, config.adaptive, every
-
-    def __call__(self, terms, parameters, iteration):
-        """The loss: weighted sum of `terms`, a dict of scalars."""
-        if self.adaptive and len(terms) > 1 and iteration % self.every == 0:
-            self._update(terms, parameters)
-        return sum(self.weights[name] * term for name, term in terms.items())
-
-    def _update(self, terms, parameters):
-        size = {
-            name: torch.cat([g.abs().flatten() for g in torch.autograd.grad(term, parameters, retain_graph=True)])
-            for name, term in terms.items()
-        }
-        first, *others = terms
-        for name in others:
-            target = float(size[first].max() / size[name].mean().clamp_min(1e-30))
-            self.weights[name] = 0.9 * self.weights[name] + 0.1 * target

@@ -1,4 +1,5 @@
-"""What the solver would cost and the net would err by, told for each cell by small perceptrons before either runs.
+"""Gauges and judges: small perceptrons that tell for each cell, before either runs, what the solver would cost and what
+the net would err by.
 
 The gauges and judges of a `Surrogate` learn when its experts have finished: from the features, log10 of the attempts
 that the solver needs, and log10 of the error of the expert's prediction.
@@ -6,7 +7,8 @@ that the solver needs, and log10 of the error of the expert's prediction.
 
 import torch
 
-from ..codegen.library import solver_model
+from ..labels.solver import solver_model
+from ..systems import System
 from .losses import pinball
 from .soap import BatchedSOAP, cosine_schedule
 
@@ -18,31 +20,32 @@ ERROR_LEVEL, ATTEMPTS_LEVEL = 0.9, 0.5
 RTOL = 1e-2
 
 
-def fit_judge(judge, inputs, targets, level):
+def fit_predictor(predictor, inputs: torch.Tensor, targets: torch.Tensor, level: float) -> None:
     """Let judges or gauges learn a quantile, by pinball loss.
 
     Parameters
     ----------
-    judge : Residual
+    predictor : Residual
+        Of all experts.
     inputs : Tensor of shape (n_experts, n, n_in), float32
         Standardised features.
     targets : Tensor of shape (n_experts, n), float32
     level : float
         0..1.
     """
-    parameters, (n_experts, n) = list(judge.parameters()), targets.shape
+    parameters, (n_experts, n) = list(predictor.parameters()), targets.shape
     optimizer = BatchedSOAP(parameters, lr=1e-2)
     own = torch.arange(n_experts, device=inputs.device).unsqueeze(1)
     for i in range(ITERATIONS):
         optimizer.param_groups[0]["lr"] = 1e-2 * cosine_schedule(i / ITERATIONS)
         rows = torch.randint(n, (n_experts, BATCH), device=inputs.device)
-        loss = pinball(targets[own, rows] - judge(inputs[own, rows])[..., 0], level) / BATCH
+        loss = pinball(targets[own, rows] - predictor(inputs[own, rows])[..., 0], level) / BATCH
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
 
-def solver_attempts(system, state, dt, threads=1):
+def solver_attempts(system: System, state: torch.Tensor, dt: torch.Tensor, threads: int = 1) -> torch.Tensor:
     """Attempts of the solver at `RTOL`, at least 1, for the system's default parameters.
 
     Parameters

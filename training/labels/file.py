@@ -15,6 +15,7 @@ import scipy
 import surrogate
 
 from ..files import LIBVER, UNREADABLE, check_dataset, checksum, digest_of, fixed, plain, replacing
+from ..systems import System
 
 FORMAT, FORMAT_VERSION = "stiff-surrogate labels", 2
 #: the version that has no checksums, which is read without them
@@ -50,7 +51,13 @@ class Labels:
     meta: dict
 
 
-def load_labels(path, *, system=None, splits=None, partial=False):
+def load_labels(
+    path: str | os.PathLike,
+    *,
+    system: System | None = None,
+    splits: tuple[str, ...] | None = None,
+    partial: bool = False,
+) -> Labels:
     """Open a label file.
 
     Parameters

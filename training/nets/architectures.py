@@ -3,9 +3,15 @@
 Each is a module made from (config, n_in, n_out, n_experts) and called as ``net(x, experts)`` with standardised inputs
 of shape (n_stacks, n, n_in), where `experts` says which expert each stack belongs to; it returns (n_stacks, n, n_out).
 Every parameter has three dimensions, the first of which counts experts: that is what `BatchedSOAP` likes.
+
+`ARCHITECTURES` is the one table of them; one from elsewhere is named MODULE:NAME and becomes an entry under that name.
 """
 
+from collections.abc import Callable
+
 import torch
+
+from ..named import find_named
 
 #: number of products that a DeepONet sums for each output
 RANK = 32
@@ -102,4 +108,17 @@ class DeepOperator(torch.nn.Module):
         return (branch.unflatten(-1, (-1, RANK)) * trunk.unsqueeze(-2)).sum(-1) + self.bias[experts]
 
 
-ARCHITECTURES = {"residual": Residual, "dgm": DeepGalerkin, "deeponet": DeepOperator}
+ARCHITECTURES: dict[str, Callable[..., torch.nn.Module]] = {
+    "residual": Residual,
+    "dgm": DeepGalerkin,
+    "deeponet": DeepOperator,
+}
+
+
+def find_architecture(kind: str) -> Callable[..., torch.nn.Module]:
+    """An architecture by name, or one of yours, MODULE:NAME, which is imported."""
+    if kind not in ARCHITECTURES:
+        if ":" not in str(kind):
+            raise ValueError(f"kind is {kind!r}: choose from {', '.join(ARCHITECTURES)}, or give MODULE:NAME")
+        ARCHITECTURES[kind] = find_named(kind, "kind")
+    return ARCHITECTURES[kind]

@@ -5,6 +5,8 @@ so that each part has cells that are alike, and a cell belongs to the domain if 
 of its own part.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +22,7 @@ CUT_SAMPLE, CUT_PLACES = 50_000, 15
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """Parts of the space of features, and proportions of the conserved quantities.
+    """Parts of the space of features, and proportions of what the laws keep.
 
     Attributes
     ----------
@@ -51,7 +53,7 @@ class Domain:
     part_upper: np.ndarray
 
     @classmethod
-    def of(cls, encoding, state, dt, trim=TRIM, margin=1e-6):
+    def of(cls, encoding, state: torch.Tensor, dt: torch.Tensor, trim: float = TRIM, margin: float = 1e-6) -> Domain:
         """The domain of the given cells: what they are found in, rather than the few that went furthest.
 
         Temperature, density and the like leave out the share `trim` of the cells at either end: few of one population,
@@ -80,7 +82,7 @@ class Domain:
             np.ceil(1e4 * (part_upper + pad)) / 1e4,
         )
 
-    def holds(self, encoding, state, dt):
+    def holds(self, encoding, state: torch.Tensor, dt: torch.Tensor) -> np.ndarray:
         """Whether cells are inside, bool of shape (n,)."""
         return Inside(self)(encoding, state, dt).numpy()
 
@@ -106,7 +108,7 @@ class Inside(torch.nn.Module):
 
 
 def law_ratios(encoding, state):
-    """Proportions of conserved quantities: (is signed, values of shape (n, n_laws)), tensors."""
+    """Proportions of what the laws keep: (is signed, values of shape (n, n_laws)), tensors."""
     laws = encoding.laws
     signed = (laws < 0).any(1) & (laws > 0).any(1)
     value, carried = state @ laws.T, state @ laws.abs().T + 1e-300

@@ -2,7 +2,7 @@
 
 Variables with a floor (densities, temperature) enter as logarithms, species as fractions of the total density beside
 the total itself; signed ones as they are. A net predicts changes, which a factor that vanishes with dt multiplies: no
-time, no change. Linear invariants are restored as in the solver: y_k *= 1 + (A^T z)_k.
+time, no change. Conservation laws are restored as in the solver: y_k *= 1 + (A^T z)_k.
 """
 
 import numpy as np
@@ -103,11 +103,11 @@ class Encoding(torch.nn.Module):
         return torch.where(self.log, torch.log1p(ratio), change / self.unit).max(1).values
 
     def apply_change(self, state, dt, change):
-        """New state from a predicted change, invariants restored; shape (n, n_vars), float64."""
+        """New state from a predicted change, laws restored; shape (n, n_vars), float64."""
         return self.decode(state, dt, change)[0]
 
     def decode(self, state, dt, change):
-        """New state, and whether the change was close enough to the invariants to be repaired, bool of shape (n,)."""
+        """New state, and whether the change was close enough to the laws to be repaired, bool of shape (n,)."""
         step = change.double() * self.gate(dt)
         factor = 10.0 ** step.clamp(-30, 30)  # what is that far off shall not break the gradients of the others
         least = torch.where(self.total, FRACTION_FLOOR * self.total_density(state), 0.0)
@@ -118,13 +118,13 @@ class Encoding(torch.nn.Module):
         return end * (1 + repair), ((repair.abs() < 0.5) & end.isfinite()).all(1)
 
 
-def restore(end, laws, invariants):
-    """Repair `end` so that ``end @ laws.T == invariants``, every component in proportion to itself."""
-    return end * (1 + correction(end, laws, invariants))
+def restore(end: torch.Tensor, laws: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """Repair `end` so that ``end @ laws.T == kept``, every component in proportion to itself."""
+    return end * (1 + correction(end, laws, kept))
 
 
-def correction(end, laws, invariants):
-    """Relative change of every component that restores the invariants, shape of `end`."""
+def correction(end: torch.Tensor, laws: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """Relative change of every component that restores what the laws keep, shape of `end`."""
     weighted = end.unsqueeze(1) * laws
     gram = weighted @ laws.T
     square = gram.diagonal(dim1=1, dim2=2)
@@ -132,5 +132,5 @@ def correction(end, laws, invariants):
     scale = torch.where(absent, 1.0, square).sqrt()
     tiny = 1e-14  # two laws that a single species carries are one: no solver may stop at that
     gram = gram / (scale.unsqueeze(1) * scale.unsqueeze(2)) + torch.diag_embed(absent.to(end.dtype) + tiny)
-    z = torch.linalg.solve_ex(gram, ((invariants - end @ laws.T) / scale).unsqueeze(2))[0].squeeze(2) / scale
+    z = torch.linalg.solve_ex(gram, ((kept - end @ laws.T) / scale).unsqueeze(2))[0].squeeze(2) / scale
     return z @ laws

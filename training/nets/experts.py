@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .architectures import ARCHITECTURES, Residual
+from .architectures import ARCHITECTURES, Residual, find_architecture
+from .net_data import NetData
 
 #: width and depth of the perceptrons that predict what the solver would cost, and what the net would err by
 GAUGE, JUDGE = {"width": 16, "depth": 1}, {"width": 48, "depth": 2}
@@ -25,7 +26,7 @@ class NetConfig:
     linear : bool
         Whether a perceptron corrects a linear fit, made once.
     kind : str
-        One of `ARCHITECTURES`.
+        One of `ARCHITECTURES`, or one of your own, MODULE:NAME.
     """
 
     width: int = 96
@@ -38,8 +39,7 @@ class NetConfig:
         object.__setattr__(self, "regions", tuple(self.regions) + (1,) * (3 - len(self.regions)))
         if self.width < 1 or self.depth < 0 or min(self.regions) < 1:
             raise ValueError(f"{self}: width and regions must be positive, depth not negative")
-        if self.kind not in ARCHITECTURES:
-            raise ValueError(f"kind is {self.kind!r}: choose from {', '.join(ARCHITECTURES)}")
+        find_architecture(self.kind)
 
     @property
     def n_experts(self):
@@ -127,7 +127,7 @@ class Surrogate(torch.nn.Module):
 
     Beside each expert stand two small perceptrons that see the features alone: its gauge says log10 of the attempts
     that the solver would need, its judge log10 of the error to expect of the expert, the largest |y/y_ref - 1| over
-    variables; see judge.py.
+    variables; see `fit.predictors`.
     With ``config.linear`` the buffers `slope` (n_experts, n_in, n_vars) and `offset` (n_experts, 1, n_vars) give a
     linear function of the standardised features that is added to the change; zeros until they are fitted.
     """
@@ -179,13 +179,17 @@ class Surrogate(torch.nn.Module):
         -------
         end : Tensor of shape (n, n_vars), float64
         error : Tensor of shape (n,)
-            Infinite where the prediction violates the invariants too much to be repaired.
+            Infinite where the prediction violates the laws too much to be repaired.
         """
         end, judgement, good = self.flow(state, dt)
         return end, torch.where(good, 10.0 ** judgement[:, 0], torch.inf)
 
+    def net_data(self, system, domain, calibration) -> NetData:
+        """What C is generated from, with what the net may be trusted with."""
+        return NetData.of(system, self, domain, calibration)
+
     def flow(self, state, dt):
-        """New state, what judge and gauge say (n, 2), whether the invariants could be restored (n,)."""
+        """New state, what judge and gauge say (n, 2), whether the laws could be restored (n,)."""
         features = self.encoding.features(state, dt)
         change, judgement = self.predict_change(features, self.router(features))
         end, good = self.encoding.decode(state, dt, change)

@@ -7,15 +7,19 @@ PyTorch is imported only where tensors are asked for: compiling a model file doe
 """
 
 import json
+import os
 import warnings
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from ..files import LIBVER, UNREADABLE, check_dataset, digest_of, fixed, plain, replacing
-from ..systems.checks import check_sizes, real
 
+#: trained and calibrated models that are part of the package
+ZOO = Path(__file__).resolve().parent.parent / "zoo"
 #: raised when files of an older version can no longer be read
 FORMAT = 7
 #: the last format without a digest: read, with a warning
@@ -81,7 +85,7 @@ def _unit_of(array):
     return unit if used.max() / unit < 2**24 else None
 
 
-def read_arrays(path):
+def read_arrays(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
     """What `write_tensors` wrote: (nested dict of ndarrays, attributes).
 
     Raises
@@ -167,7 +171,7 @@ def _nest(arrays):
     return nested
 
 
-def read_tensors(path):
+def read_tensors(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
     """As `read_arrays`, with tensors."""
     import torch
 
@@ -184,69 +188,16 @@ def state_of(surrogate):
     return {k.replace(".", "/"): v for k, v in state.items()}
 
 
-def save_model(path, surrogate, vectors=None, **metadata):
+def save_model(
+    path: str | os.PathLike, surrogate, vectors: dict[str, np.ndarray] | None = None, **metadata: Any
+) -> None:
     """Write a trained surrogate with its configuration and `metadata` (system, hash, metrics, command).
 
-    `vectors` are predictions to test a compiled model with, see `net_data.net_vectors`.
+    `vectors` are predictions to test a compiled model with, see `vectors.net_vectors`.
     """
     nested = _nest(state_of(surrogate)) | ({"vectors": vectors} if vectors else {})
     attributes = {"net": asdict(surrogate.config), "dt_lower": surrogate.encoding.dt_lower, **metadata}
     write_tensors(path, nested, attributes, packed=True)
-
-
-def load_model(path, system):
-    """Read a trained surrogate.
-
-    Parameters
-    ----------
-    path : path
-    system : System
-        Must be the one it was trained for.
-
-    Returns
-    -------
-    surrogate : Surrogate
-    metadata : dict
-
-    Raises
-    ------
-    ValueError
-        If the file is not a model of this system.
-    """
-    tensors, metadata = read_tensors(path)
-    tensors.pop("vectors", None)
-    if not system.has_hash(metadata.get("system_hash")):
-        raise ValueError(
-            f"{path} was trained for {metadata.get('system')!r} with hash {metadata.get('system_hash')}, "
-            f"not for this {system.name!r} ({system.hash}); train again"
-        )
-    try:
-        surrogate, missing = _rebuild(system, tensors, metadata)
-    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"{path} holds no net of {system.name}: {type(error).__name__} {reason}") from error
-    if missing:
-        what = "the linear part that its net is to have" if "slope" in missing else missing[0]
-        raise ValueError(f"{path} lacks {what}; train again")
-    return surrogate, metadata
-
-
-def _rebuild(system, tensors, metadata):
-    from .encoding import Encoding
-    from .experts import NetConfig, Router, Surrogate
-
-    flat = dict(flatten(tensors, separator="."))
-    check_sizes(metadata["net"], len(tensors["mean"]), sum(t.numel() for t in flat.values()))
-    config = NetConfig(**metadata["net"])
-    place = tensors["router"]
-    router = Router(place["rows"], [place[f"edges{level}"] for level in range(len(place) - 1)])
-    statistics = {k: tensors[k] for k in ("mean", "std", "out_std")}
-    encoding = Encoding(system, (real(metadata["dt_lower"], "dt_lower", 1e-300), None))
-    surrogate = Surrogate(encoding, router, config, statistics)
-    state = {k: v for k, v in flat.items() if not k.startswith(("router", "mean", "std", "out_std"))}
-    missing = surrogate.load_state_dict(state, strict=False).missing_keys
-    given = {"mean", "std", "out_std"}
-    return surrogate, [k for k in missing if k not in given and not k.startswith(("encoding.", "router."))]
 
 
 def flatten(nested, prefix="", separator="/"):
@@ -256,3 +207,8 @@ def flatten(nested, prefix="", separator="/"):
             yield from flatten(value, f"{prefix}{key}{separator}", separator)
         else:
             yield f"{prefix}{key}", value
+
+
+def shipped_files() -> dict[str, Path]:
+    """Model files of the models that are part of the package, by name."""
+    return {path.stem: path for path in sorted(ZOO.glob("*.h5"))}

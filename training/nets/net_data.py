@@ -1,14 +1,17 @@
 """A trained and calibrated net as plain arrays: what generating C needs, without PyTorch."""
 
-import copy
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from os import PathLike
+from typing import Any
 
 import numpy as np
 
-from ..systems.checks import check_decision, check_vectors, check_weights
-
-#: predictions that a model library keeps, to test itself with
-N_VECTORS = 16
+from ..systems.system import System
+from .checks import check_decision, check_vectors, check_weights
+from .model_file import flatten, read_arrays, state_of
 
 ACCEPTS_NOTHING = (
     "this net accepts nothing: at no tolerance up to 0.1 did its errors prove sure enough, and the solver takes every "
@@ -16,7 +19,7 @@ ACCEPTS_NOTHING = (
 )
 
 
-def accepts_nothing(metadata):
+def accepts_nothing(metadata: Mapping[str, Any]) -> bool:
     """Whether the metadata of a calibrated model file say that nothing is left to its net."""
     shares = [share for result in metadata.get("held_out", {}).values() for share in result["accepted"].values()]
     return min(metadata["calibration"]["nodes"]) > 0 or (bool(shares) and not any(shares))
@@ -41,17 +44,17 @@ class NetData:
     metadata : dict
         With ``net``, ``dt_lower``, ``domain`` and ``calibration``, as in a model file.
     vectors : dict of str to ndarray
-        Predictions for `surr_model_selftest`, see `net_vectors`.
+        Predictions for `surr_model_selftest`, see `vectors.net_vectors`.
     """
 
-    arrays: dict
-    metadata: dict
-    vectors: dict
+    arrays: dict[str, np.ndarray]
+    metadata: dict[str, Any]
+    vectors: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, system, surrogate, domain, calibration):
+    def of(cls, system: System, surrogate, domain, calibration) -> NetData:
         """From a `Surrogate` with its `Domain` and `Calibration`."""
-        from .model_file import state_of
+        from .vectors import net_vectors
 
         metadata = {
             "net": asdict(surrogate.config),
@@ -63,7 +66,7 @@ class NetData:
         return cls(arrays, metadata, net_vectors(system, surrogate, domain, calibration))
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: str | PathLike) -> NetData:
         """From a calibrated model file.
 
         Raises
@@ -71,15 +74,13 @@ class NetData:
         ValueError
             If it is not calibrated, or no model file.
         """
-        from .model_file import flatten, read_arrays
-
         nested, metadata = read_arrays(path)
         if "calibration" not in metadata:
             raise ValueError(f"{path} is not calibrated: run `surrogate calibrate` on it first")
         vectors = nested.pop("vectors", {})
         return cls(dict(flatten(nested)), metadata | {"domain": in_parts(metadata["domain"])}, vectors)
 
-    def check(self, system):
+    def check(self, system: System) -> None:
         """Raise ValueError unless this is a net of `system` for which there are C kernels."""
         try:
             kind = self.metadata["net"]["kind"]
@@ -95,47 +96,3 @@ class NetData:
             raise ValueError(
                 f"what should be a net of {system.name} is none: {type(error).__name__} {error}"
             ) from error
-
-
-def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS):
-    """Predictions in double precision for `surr_model_selftest`, of at most `n` cells.
-
-    `cells` are states and time steps to choose from, tensors; if not given, random ones.
-
-    Cells of the domain whose outcome single precision cannot turn: well inside a step of the calibration, predicted
-    alike by both precisions, not close to what counts as beyond repair.
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``net_y``, ``net_dt``, ``net_param``, ``net_end``, ``net_error``, a row per cell.
-    """
-    import torch
-
-    from ..populations.registry import box, check_population, wide
-
-    if cells is None:
-        try:
-            check_population("wide", system)
-            drawn = wide(system, 100 * n, seed=3)
-        except ValueError:
-            drawn = box(system, 100 * n, 3, (surrogate.encoding.dt_lower, 10.0 ** domain.upper[-1]))
-        cells = (torch.from_numpy(x) for x in drawn)
-    state, dt = cells
-    exact = copy.deepcopy(surrogate).double()
-    with torch.no_grad():
-        end, predicted = exact(state, dt)
-        single, _ = surrogate(state, dt)
-        exact.encoding.laws = exact.encoding.laws[:0]
-        bare, _ = exact(state, dt)
-    place = (torch.log10(predicted) - calibration.lower) / calibration.width
-    good = torch.from_numpy(domain.holds(surrogate.encoding, state, dt)) & ((place - place.round()).abs() > 0.01)
-    good &= ((single / end - 1).abs() < 1e-5).all(1) & ((end / bare - 1).abs() < 0.4).all(1)
-    chosen = good.nonzero()[:n, 0]
-    return {
-        "net_y": state[chosen].numpy(),
-        "net_dt": dt[chosen].numpy(),
-        "net_param": np.tile(system.parameter_values, (len(chosen), 1)),
-        "net_end": end[chosen].numpy(),
-        "net_error": calibration(predicted[chosen].numpy()),
-    }

@@ -12,13 +12,16 @@ prediction falls on a step of the calibration table.
 
 import copy
 import warnings
+from os import PathLike
 from pathlib import Path
 
 import torch
 
 from ..files import replacing
-from .calibration import Calibration, calibrated, doubt, from_plain, load_trained
+from ..systems import System
+from .calibration import Calibration, calibrated, doubt, from_plain
 from .domain import Domain, Inside
+from .trained import load_trained
 
 
 class Predictor(torch.nn.Module):
@@ -76,9 +79,11 @@ class Predictor(torch.nn.Module):
         return torch.ones(n, n_vars, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
 
 
-def load_predictor(path, system=None):
-    """A calibrated model file: (system, `Predictor`); `system` as in `calibrate.load_trained`."""
-    system, surrogate, metadata = load_trained(path, system)
+def load_predictor(
+    path: str | PathLike, system: str | None = None, kind: str | None = None
+) -> tuple[System, Predictor]:
+    """A calibrated model file: (system, `Predictor`); `system` and `kind` as in `trained.load_trained`."""
+    system, surrogate, metadata = load_trained(path, system, kind)
     parts = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
     return system, Predictor(surrogate, *parts)
 

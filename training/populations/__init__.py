@@ -1,33 +1,29 @@
-"""Populations of cells and time steps with fixed seeds, shared by training, tests and benchmarks."""
+"""Populations of cells and time steps with fixed seeds, shared by training, tests and benchmarks.
 
-from .registry import (
-    DT_RANGES,
-    POPULATIONS,
-    RUNS,
-    SEEDS_PER_SET,
-    SINGLE,
-    SPLITS,
-    X,
-    Y,
-    box,
-    check_population,
-    draw,
-    draw_dts,
-    draw_params,
-    hydro,
-    relaxed,
-    seed_of,
-    single,
-    wide,
-)
+Four for interstellar networks: `wide`, `relaxed`, `hydro`, and `single` of one start alone; and `box` for any other
+system. `draw` takes them by name, and those of others as MODULE:NAME.
+"""
+
+from .box import box
+from .composition import X, Y
+from .hydro import RUNS, hydro
+from .population import Population
+from .registry import DT_RANGES, POPULATION_HELP, POPULATIONS, check_population, draw, find_population
+from .relaxed import relaxed
+from .sampling import draw_dts, draw_params
+from .seeds import SEEDS_PER_SET, SPLITS, seed_of
+from .single import SINGLE, single
+from .wide import wide
 
 __all__ = [
     "DT_RANGES",
     "POPULATIONS",
+    "POPULATION_HELP",
     "RUNS",
     "SEEDS_PER_SET",
     "SINGLE",
     "SPLITS",
+    "Population",
     "X",
     "Y",
     "box",
@@ -35,6 +31,7 @@ __all__ = [
     "draw",
     "draw_dts",
     "draw_params",
+    "find_population",
     "hydro",
     "relaxed",
     "seed_of",

@@ -1,12 +1,15 @@
 """The systems that ship with the library, by name."""
 
 import importlib
-import os
-import sys
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from typing import Any
 
+from ..named import importable_from_here
 from .freeze_out import freeze_out, freeze_out_constant
 from .hodgkin_huxley import hodgkin_huxley
+from .importers import is_readable
 from .mass_action import pollu, robertson
 from .network import load_network
 from .system import System
@@ -30,25 +33,29 @@ _SYSTEMS = {
 
 
 #: what `get_system` takes, for command lines
-SYSTEM_HELP = f"{', '.join(_SYSTEMS)}; or your own, MODULE:FUNCTION"
+SYSTEM_HELP = f"{', '.join(_SYSTEMS)}; or your own: a file of reactions, or MODULE:FUNCTION"
 
 
 #: the option ``--system`` of commands on model files
-SYSTEM_OPTION = {"metavar": "MODULE:FUNCTION", "help": "your own system, for a model file that names one"}
+SYSTEM_OPTION = {
+    "metavar": "SYSTEM",
+    "help": "your own system, MODULE:FUNCTION or FILE, for a model file that names one",
+}
 
 
-def system_names():
+def system_names() -> tuple[str, ...]:
     """Names that `get_system` knows."""
     return tuple(_SYSTEMS)
 
 
-def get_system(name, **options):
+def get_system(name: str, **options: Any) -> System:
     """Build a system by name.
 
     Parameters
     ----------
     name : str
-        One of `system_names`, or ``"module:function"``, a function of yours that returns a `System`.
+        One of `system_names`; or the path of a file of reactions, see `importers`; or ``"module:function"``, a function
+        of yours that returns a `System`.
     **options
         Passed to the system's own function, e.g. ``preset="literal"`` or ``cosmic_rays=False`` for a network.
 
@@ -58,14 +65,18 @@ def get_system(name, **options):
     """
     if not isinstance(name, str):
         raise TypeError(f"the name of a system is {name!r}: give a text")
+    if is_readable(name):
+        return load_network(Path(name).stem, Path(name).absolute(), None, **options)
     if ":" in name:
         return _call_user(name, options)
     if name not in _SYSTEMS:
-        raise ValueError(f"no system {name!r}; choose from {', '.join(_SYSTEMS)}, or give module:function")
+        raise ValueError(
+            f"no system {name!r}; choose from {', '.join(_SYSTEMS)}, or give the path of a file or module:function"
+        )
     return _SYSTEMS[name](**options)
 
 
-def system_of(metadata, path, given=None):
+def system_of(metadata: Mapping[str, Any], path: Any, given: str | None = None) -> System:
     """The system of a model file: `given`, as for `get_system`, or the one it names, if that ships with the library.
 
     A file is data and does not have its reader's code run: what it names outside the library is imported only if the
@@ -82,15 +93,11 @@ def system_of(metadata, path, given=None):
 
 def _call_user(name, options):
     module, _, function = name.partition(":")
-    sys.path.append(os.getcwd())  # where a user's modules are, also for an installed command
     try:
-        system = getattr(importlib.import_module(module), function)(**options)
+        with importable_from_here():  # the function may import more
+            system = getattr(importlib.import_module(module), function)(**options)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"system {name!r}: give module:function, importable from here ({error})") from error
-    finally:
-        sys.path.reverse()  # the last one, which is ours
-        sys.path.remove(os.getcwd())
-        sys.path.reverse()
     if not isinstance(system, System):
         raise ValueError(f"system {name!r}: the function returned {type(system).__name__}, not a System")
     return system

@@ -1,12 +1,21 @@
 """Systems of elementary reactions with constant coefficients, and two that are in every stiff test set."""
 
+from collections.abc import Sequence
+
 import sympy as sp
 
 from .expressions import number
 from .system import System, Variable, symbol
 
 
-def mass_action(name, species, reactions, initial, sample, references=()):
+def mass_action(
+    name: str,
+    species: Sequence[str],
+    reactions: Sequence[tuple[str, float | str]],
+    initial: dict[str, float],
+    sample: tuple[float, float],
+    references: tuple[str, ...] = (),
+) -> System:
     """dy/dt from ``(equation, coefficient)`` pairs such as ``("A + B -> C", 0.5)``.
 
     Parameters

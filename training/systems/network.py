@@ -1,14 +1,17 @@
-"""Reaction networks with heating and cooling, read from YAML."""
+"""Reaction networks, with heating and cooling or at constant temperature, from files that `importers` read."""
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import sympy as sp
-import yaml
 from sympy.core.symbol import Str
 
-from .expressions import Basis, Lowering, Parser, maximum, minimum, number, table
+from .expressions import Basis, Lowering, maximum, minimum, number, table
+from .importers import read_network
+from .parser import Parser
 from .system import Parameter, System, Variable, symbol
 from .tables import Table
 
@@ -17,43 +20,44 @@ DATA = Path(__file__).parent / "data"
 YEAR, MYR = 3.1536e7, 3.1536e13
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain data alone. Aliases, with which a short file is a large one, are refused."""
-
-    def compose_node(self, parent, index):
-        if self.check_event(yaml.AliasEvent):
-            raise ValueError("aliases (*name) are not read: write it out")
-        return super().compose_node(parent, index)
-
+#: keys of a species that are no elements
+NOT_ELEMENTS = ("name", "charge", "mass")
+#: what a network need not have, and what it has without heating and cooling: the temperature stays
+OPTIONAL = {"definitions": (), "parameters": {}, "constants": {}}
+NO_HEAT = {"constants": {}, "tables": {}, "definitions": (), "heating": (), "cooling": (), "metals": None}
 
 #: what reading data of an unknown shape can raise
-_ODD = (KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, UnicodeError, yaml.YAMLError)
+_ODD = (KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, UnicodeError)
 
 
 def load_network(
-    name,
-    network="ism_network.yaml",
-    thermal="ism_thermal.yaml",
-    preset="corrected",
-    species=None,
-    cosmic_rays=True,
-    metals="fs_cie",
-):
+    name: str,
+    network: str | os.PathLike = "ism_network.yaml",
+    thermal: str | os.PathLike | None = "ism_thermal.yaml",
+    preset: str = "corrected",
+    species: Sequence[str] | None = None,
+    cosmic_rays: bool = True,
+    metals: str = "fs_cie",
+) -> System:
     """Build the `System` of a reaction network with a temperature equation.
 
     Parameters
     ----------
     name : str
-    network, thermal : str or path
-        YAML files; relative names are looked up in the package data. Their format is explained at their top.
+    network : str or path
+        A file in one of the formats of `importers`; a relative name is looked up in the package data. The format of
+        YAML files is explained at the top of those.
+    thermal : str or path, optional
+        Heating and cooling. With None the section ``thermal`` of the network's own file; without that, too, the
+        temperature stays as it is.
     preset : str
-        Choice of rate variants and parameter values, one of the network's ``presets``.
+        Choice of rate variants and parameter values, one of the network's ``presets``, if it has any.
     species : sequence of str, optional
         Keep these only; reactions that involve others are dropped.
     cosmic_rays : bool
         Whether the reactions C1, C2, ... are kept.
     metals : str
-        One of the ``metals`` models of the thermal file.
+        One of the ``metals`` models of the thermal file, if it has any.
 
     Returns
     -------
@@ -65,9 +69,10 @@ def load_network(
     ValueError
         For unknown presets, species, models or names in expressions, or reactions that do not conserve.
     """
-    files = f"{network} with {thermal}"
+    files = f"{network}{f' with {thermal}' if thermal else ''}"
     try:
-        net, heat = (yaml.load((DATA / path).read_text(encoding="utf-8"), _Loader) for path in (network, thermal))
+        net = OPTIONAL | read_network(DATA / network)
+        heat = read_network(DATA / thermal) if thermal else NO_HEAT | net.get("thermal", {})
         return _build(name, net, heat, preset, species, cosmic_rays, metals)
     except OSError as error:
         raise ValueError(f"{files} cannot be read: {error}") from error
@@ -81,9 +86,11 @@ def load_network(
 
 
 def _build(name, net, heat, preset, species, cosmic_rays, metals):
-    _require(preset, net["presets"], "preset", name)
-    _require(metals, heat["metals"], "metal model", name)
-    chosen = net["presets"][preset]
+    presets = net.get("presets", {preset: {}})
+    _require(preset, presets, "preset", name)
+    if heat["metals"] is not None:
+        _require(metals, heat["metals"], "metal model", name)
+    chosen = presets[preset]
     every = {s["name"]: s for s in net["species"]}
     for s in species or ():
         _require(s, every, "species", name)
@@ -99,7 +106,7 @@ def _build(name, net, heat, preset, species, cosmic_rays, metals):
         Parameter(k, p["unit"], float(values[k]), float(p["lower"]), float(p["upper"]))
         for k, p in net["parameters"].items()
     )
-    conserved = {law: tuple(float(s[law]) for s in kept.values()) + (0.0,) for law in ("H", "He", "charge")}
+    conserved = {law: tuple(float(s.get(law, 0)) for s in kept.values()) + (0.0,) for law in laws_of(every.values())}
     return System(
         name=name,
         variables=(*(_species(s) for s in kept.values()), _temperature(net["temperature"])),
@@ -112,6 +119,11 @@ def _build(name, net, heat, preset, species, cosmic_rays, metals):
         dt_range=(0.0, 1e4 * MYR),
         references=tuple(dict.fromkeys(r["ref"] for r in net["reactions"] if builder.is_kept(r, cosmic_rays))),
     )
+
+
+def laws_of(species):
+    """What reactions conserve: the elements that the species are made of, in the order in which they occur, charge."""
+    return (*dict.fromkeys(key for s in species for key in s if key not in NOT_ELEMENTS), "charge")
 
 
 def _require(key, choices, what, where):
@@ -130,7 +142,7 @@ def _species(s):
         sample=(1e-8, 1e3),
         role="species",
         mass=float(s["mass"]),
-        n_hydrogen=int(s["H"]),
+        n_hydrogen=int(s.get("H", 0)),
     )
 
 
@@ -230,20 +242,23 @@ class _Builder:
         return list(rhs.values()), heating
 
     def _check_balance(self, key, reactants, products):
-        for law in ("H", "He", "charge"):
-            before, after = (sum(self.every[s][law] for s in side) for side in (reactants, products))
+        for law in laws_of(self.every.values()):
+            before, after = (sum(self.every[s].get(law, 0) for s in side) for side in (reactants, products))
             if before != after:
                 raise ValueError(f"reaction {key} changes {law} from {before} to {after}; check its equation")
 
     def energy(self, photo, heat, metals):
         """dT/dt."""
         self.add_definitions(heat["definitions"])
+        losses = (*heat["cooling"], *(heat["metals"][metals] if heat["metals"] is not None else ()))
+        if photo == 0 and not heat["heating"] and not losses:
+            return sp.Integer(0)
         total, per_cell = (sp.Symbol(n, real=True) for n in ("n_total", "kelvin_per_erg"))
         factor = (self.constants["gamma"] - 1) / self.constants["k_boltzmann"]
         self.definitions.append((total, sp.Add(*(symbol(s) for s in self.kept))))
         self.definitions.append((per_cell, factor / total))
         terms = [(1, {"photo": photo}), *((1, term) for term in heat["heating"])]
-        terms += [(-1, term) for term in (*heat["cooling"], *heat["metals"][metals])]
+        terms += [(-1, term) for term in losses]
         rhs = sp.Integer(0)
         for sign, term in terms:
             for name, text in term.items():
@@ -255,7 +270,7 @@ class _Builder:
         return rhs
 
 
-def abundances(system, n_total, fractions):
+def abundances(system: System, n_total: float, fractions: dict[str, float]) -> np.ndarray:
     """Number densities [cm^-3] from fractions of the total by name, electrons from neutrality; T is left 0.
 
     Parameters

@@ -1,5 +1,7 @@
 """The one description of an ODE system that everything else is derived from."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +11,7 @@ import sympy as sp
 
 from .checks import check_system
 from .expressions import where_lt
+from .tables import Table
 
 #: fractions of the total density below this are all alike to a net
 FRACTION_FLOOR = 1e-12
@@ -46,7 +49,7 @@ class Variable:
     upper: float = np.inf
     floor: float = -np.inf
     scale: float | str | None = None
-    sample: tuple = (0.0, 1.0)
+    sample: tuple[float, float] = (0.0, 1.0)
     initial: float = 0.0
     role: str = "other"
     mass: float = 0.0
@@ -76,7 +79,7 @@ class Parameter:
     upper: float = np.inf
 
 
-def symbol(name):
+def symbol(name: str) -> sp.Symbol:
     """The SymPy symbol of a variable, parameter or definition (``e-`` and the like become identifiers)."""
     for old, new in (("++", "pp"), ("+", "p"), ("-", "m")):
         name = name.replace(old, new)
@@ -107,15 +110,15 @@ class System:
     """
 
     name: str
-    variables: tuple
-    rhs: tuple
-    parameters: tuple = ()
-    definitions: tuple = ()
-    tables: dict = field(default_factory=dict)
-    declared: dict = field(default_factory=dict)
-    constants: dict = field(default_factory=dict)
-    dt_range: tuple = (0.0, np.inf)
-    references: tuple = ()
+    variables: tuple[Variable, ...]
+    rhs: tuple[sp.Expr, ...]
+    parameters: tuple[Parameter, ...] = ()
+    definitions: tuple[tuple[sp.Symbol, sp.Expr], ...] = ()
+    tables: dict[str, Table] = field(default_factory=dict)
+    declared: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    constants: dict[str, float] = field(default_factory=dict)
+    dt_range: tuple[float, float] = (0.0, np.inf)
+    references: tuple[str, ...] = ()
 
     def __post_init__(self):
         if len(self.rhs) != len(self.variables):
@@ -130,41 +133,41 @@ class System:
         check_system(self)
 
     @property
-    def symbols(self):
+    def symbols(self) -> tuple[sp.Symbol, ...]:
         """Symbols of the variables."""
         return tuple(symbol(v.name) for v in self.variables)
 
     @property
-    def parameter_symbols(self):
+    def parameter_symbols(self) -> tuple[sp.Symbol, ...]:
         """Symbols of the parameters."""
         return tuple(symbol(p.name) for p in self.parameters)
 
     @property
-    def time(self):
+    def time(self) -> sp.Symbol | None:
         """Symbol of the explicit time, or None."""
         return next((s for s in self.parameter_symbols if s.name == "t"), None)
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """Names of the variables."""
         return tuple(v.name for v in self.variables)
 
     @property
-    def initial(self):
+    def initial(self) -> np.ndarray:
         """Default initial state, ndarray of shape (n_vars,)."""
         return np.array([v.initial for v in self.variables])
 
     @property
-    def parameter_values(self):
+    def parameter_values(self) -> np.ndarray:
         """Default parameters, ndarray of shape (n_params,)."""
         return np.array([p.value for p in self.parameters])
 
     @property
-    def total_units(self):
+    def total_units(self) -> list[str]:
         """Units of the variables whose scale is "total": each has a total of its own."""
         return list(dict.fromkeys(v.unit for v in self.variables if v.scale == "total"))
 
-    def sample(self, n, seed):
+    def sample(self, n: int, seed: int) -> np.ndarray:
         """Random states over the typical ranges, ndarray of shape (n, n_vars)."""
         u = np.random.default_rng(seed).random((n, len(self.variables)))
         lower, upper = np.array([v.sample for v in self.variables], float).T
@@ -173,7 +176,7 @@ class System:
         return np.where(log, safe * (np.where(log, upper, 1.0) / safe) ** u, lower + (upper - lower) * u)
 
     @cached_property
-    def terms(self):
+    def terms(self) -> tuple[dict[sp.Expr, sp.Expr], ...]:
         """rhs as {term: coefficient} per variable; one column of the stoichiometric matrix per distinct term."""
         result = []
         for expr in self.rhs:
@@ -185,18 +188,18 @@ class System:
         return tuple(result)
 
     @property
-    def production(self):
+    def production(self) -> tuple[sp.Expr, ...]:
         """Terms that increase each variable (all rates are taken positive)."""
         return tuple(sp.Add(*(c * t for t, c in row.items() if c > 0)) for row in self.terms)
 
     @property
-    def loss(self):
+    def loss(self) -> tuple[sp.Expr, ...]:
         """Terms that decrease each variable, as a positive quantity: rhs = production - loss."""
         return tuple(sp.Add(*(-c * t for t, c in row.items() if c < 0)) for row in self.terms)
 
     @cached_property
-    def conserved(self):
-        """Linear invariants, {name: weights}: sum(weights * y) is constant.
+    def conserved(self) -> dict[str, tuple[float, ...]]:
+        """Conservation laws, linear, {name: weights}: sum(weights * y) is constant.
 
         They span the left null space of the stoichiometric matrix of `terms`; declared laws (elements, charge)
         come first under their names and raise ValueError if the equations violate them.
@@ -221,22 +224,22 @@ class System:
         return laws
 
     @property
-    def restored_laws(self):
+    def restored_laws(self) -> list[tuple[float, ...]]:
         """Rows of `conserved` over densities alone: what the solver and the net can restore by scaling components."""
         return [w for w in self.conserved.values() if all(x == 0 or v.floor == 0 for x, v in zip(w, self.variables))]
 
     @cached_property
-    def derived(self):
+    def derived(self) -> Derived:
         """Derivatives by the chain rule through `definitions`; see `Derived`."""
         return Derived(self)
 
     @cached_property
-    def hash(self):
+    def hash(self) -> str:
         """SHA-256 over everything that changes a result; numbers as the doubles that they become, for versions of SymPy
         differ in the digits beyond."""
         return self._digest("\n".join(_canonical(e) for e in (*self.rhs, *(e for _, e in self.definitions))))
 
-    def has_hash(self, digest):
+    def has_hash(self, digest: str | None) -> bool:
         """Whether a file's hash is of this system: `hash`, or the one before it, of this version of SymPy alone."""
         former = sp.srepr((tuple(self.rhs), tuple(e for _, e in self.definitions)))
         return digest in (self.hash, self._digest(former))

@@ -1,0 +1,157 @@
+"""Fitting what a predicted error is worth: from held-out labels to the calibration of a model file."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import beta
+
+from ..evaluation.measure import label_tensors, measure
+from ..evaluation.score import score
+from ..labels import load_labels
+from ..nets.calibration import CHANGE, CHEAP, Calibration, as_plain, doubt_of, from_plain
+from ..nets.domain import Domain
+from ..nets.model_file import save_model
+from ..nets.net_data import ACCEPTS_NOTHING, accepts_nothing
+from ..nets.trained import load_trained
+from ..nets.vectors import net_vectors
+
+#: cells from which on the coverage of a population is a question of its own
+FEWEST = 1000
+#: tolerances at which the share accepted is told
+TOLD = (0.1, 1e-2, 1e-3)
+
+
+def calibrate(
+    populations: Sequence[tuple[np.ndarray, np.ndarray]],
+    coverage: float = 0.99,
+    confidence: float = 0.95,
+    lower: float = -5.0,
+    upper: float = 1.0,
+    n_nodes: int = 481,
+) -> Calibration:
+    """Choose for each tolerance the largest predicted error that keeps the coverage in every population.
+
+    Learn-then-test with an exact binomial bound: going up from small predictions, a tolerance r admits the largest
+    prefix of cells for which the Clopper-Pearson upper bound of the share beyond r stays below 1 - coverage.
+
+    Parameters
+    ----------
+    populations : list of (predicted, incurred) arrays
+        Predicted and incurred error per calibration cell.
+
+    Returns
+    -------
+    Calibration
+    """
+    tolerances = np.logspace(-4, 0, 81) * (1 - 1e-6)  # so that rtol=0.1 is not below the node of 0.1 in any precision
+    limit = np.full(len(tolerances), np.inf)
+    for predicted, incurred in populations:
+        order = np.argsort(predicted)
+        predicted, incurred = predicted[order], incurred[order]
+        seen = np.arange(1, len(order) + 1)
+        for t, r in enumerate(tolerances):
+            bad = np.cumsum(incurred > r)
+            bound = beta.ppf(confidence, bad + 1, np.maximum(seen - bad, 1))
+            passing = np.flatnonzero(bound <= 1 - coverage)
+            if not len(passing):
+                limit[t] = 0.0
+            elif passing[-1] < len(order) - 1:  # a population that passes as a whole limits nothing
+                limit[t] = min(limit[t], predicted[passing[-1]])
+    limit = np.maximum.accumulate(np.minimum(limit, max(predicted.max() for predicted, _ in populations)))
+    grid = np.linspace(lower, upper, n_nodes)
+    nodes = np.empty(n_nodes)
+    for i, g in enumerate(grid):  # the smallest tolerance that accepts this prediction
+        accepting = np.flatnonzero(limit >= 10**g)
+        nodes[i] = np.log10(tolerances[accepting[0]]) if len(accepting) else 3.0
+    return Calibration(float(lower), float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage)
+
+
+def left_to_the_net(populations, inside, cheap, change):
+    """(`doubt`, incurred error) of the cells of each population that are in the domain and not cheap (`Calibration`).
+
+    A population that has fewer than `FEWEST` of them is counted with all others together.
+
+    Parameters
+    ----------
+    populations : list of Measured
+    inside : list of ndarray of bool
+        Which of their cells are in the domain.
+    """
+    parts = [
+        [x[holds & (p.attempts >= cheap)] for x in (doubt_of(p, change), p.worst)]
+        for p, holds in zip(populations, inside)
+    ]
+    many = [p for p in parts if len(p[0]) >= FEWEST]
+    return many if len(many) == len(parts) else [*many, tuple(map(np.concatenate, zip(*parts)))]
+
+
+def calibrate_file(
+    model: str,
+    paths: Sequence[str],
+    training: Sequence[str] = (),
+    coverage: float = 0.99,
+    cheap: float = CHEAP,
+    change: float = CHANGE,
+    system: str | None = None,
+    kind: str | None = None,
+) -> None:
+    """Calibrate a model file in place, and print what it would accept.
+
+    Parameters
+    ----------
+    model : path
+    paths : sequence of path
+        Files of labels of the split "calibrate", one per population.
+    training : sequence of path
+        Labels of the training, to find the domain anew.
+    coverage, cheap, change : float
+        See `Calibration`.
+    system, kind : str, optional
+        As for `load_trained`.
+    """
+    system, surrogate, metadata = load_trained(model, system, kind)
+    files = [load_labels(path, system=system, splits=("calibrate",)) for path in paths]
+    labels = [label_tensors(file, 1) for file in files]
+    domain = from_plain(Domain, metadata["domain"])
+    if training:
+        known = [label_tensors(load_labels(path, system=system, splits=("train",))) for path in training]
+        domain = Domain.of(surrogate.encoding, *(torch.cat([x[i] for x in known]) for i in (0, 1)))
+    inside = [domain.holds(surrogate.encoding, state, dt) for state, dt, _ in labels]
+    populations = [measure(surrogate, *x) for x in labels]
+    left = left_to_the_net(populations, inside, cheap, change)
+    if not sum(len(predicted) for predicted, _ in left):
+        raise ValueError(
+            f"no cell of these labels takes {cheap:g} attempts: nothing is left to the net. Give "
+            "cells that are harder to solve, or a smaller --cheap"
+        )
+    calibration = replace(calibrate(left, coverage), cheap=cheap, change=change)
+    names, held_out = [file.meta["population"] for file in files], {}
+    for path, name, measured, holds in zip(paths, names, populations, inside):
+        key = name if names.count(name) == 1 else f"{name}, {Path(path).stem}"
+        held_out[key] = _held_out(path, surrogate.encoding, calibration, measured, holds)
+    metadata.pop("net"), metadata.pop("dt_lower")
+    some = tuple(torch.cat([x[i][:1000] for x in labels]) for i in (0, 1))
+    vectors = net_vectors(system, surrogate, domain, calibration, some)
+    metadata |= {"domain": as_plain(domain), "calibration": as_plain(calibration), "held_out": held_out}
+    save_model(model, surrogate, vectors, **metadata)
+    if accepts_nothing(metadata):
+        print(f"{model}: {ACCEPTS_NOTHING}")
+
+
+def _held_out(path, encoding, calibration, measured, holds):
+    """What a model file says about a population; printed as well."""
+    is_cheap = holds & (measured.attempts < calibration.cheap)
+    bound = np.where(holds, calibration.bound(measured), np.inf)
+    shares = {f"{r:g}": round(float((bound <= r).mean()), 4) for r in TOLD}
+    print(
+        f"{path}: {holds.mean():.3f} is in the domain, {is_cheap.mean():.3f} quick to solve, "
+        f"would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}"
+    )
+    return {
+        "log10_error": score(encoding, measured)["quantiles"],
+        "accepted": shares,
+        "cheap": round(float(is_cheap.mean()), 4),
+    }
