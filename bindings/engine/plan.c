@@ -16,7 +16,7 @@ int32_t surr_plan_create(surr_model *m, surr_plan **out)
     if (!out) return surr_fail(SURR_E_ARG, "out is NULL: give the address of a surr_plan pointer");
     *out = NULL;
     if (!m) return surr_fail(SURR_E_ARG, "model is NULL: open one first");
-    size_t room = (size_t)m->desc->n_state + (size_t)m->desc->n_param + 6;
+    size_t room = (size_t)m->desc->n_state + (size_t)m->desc->n_param + (size_t)count_nameless();
     surr_plan *p = calloc(1, sizeof *p + room * sizeof p->slots[0]);
     if (!p) return surr_fail(SURR_E_NOMEM, "no memory for a plan");
     atomic_init(&p->refs, 1);
@@ -27,7 +27,7 @@ int32_t surr_plan_create(surr_model *m, surr_plan **out)
     p->index_bytes = 4;
     p->isa = ISA_AUTO;
     p->max_attempts = 100000;
-    p->density_slot = p->nh_slot = p->dt_slot = p->mask_slot = p->max_step_slot = p->cost_slot = -1;
+    clear_nameless_slots(p);
     *out = p;
     return SURR_OK;
 }

@@ -48,7 +48,7 @@ struct surr_plan {
     uint64_t fingerprint; /* of all that a result depends on but the cell */
 
     int32_t n_slot;
-    slot slots[]; /* room for every variable, every parameter and the six others */
+    slot slots[]; /* room for every variable, every parameter and the quantities without a name */
 };
 
 surr_plan *plan_retain(const surr_plan *p);

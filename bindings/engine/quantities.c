@@ -37,6 +37,19 @@ int32_t *nameless_slot(surr_plan *p, int32_t quantity)
     return r && r->slot != offsetof(surr_plan, none_slot) ? (int32_t *)((char *)p + r->slot) : NULL;
 }
 
+void clear_nameless_slots(surr_plan *p)
+{
+    for (int i = 0; i < N_ROW; i++)
+        if (nameless_slot(p, rows[i].quantity)) *nameless_slot(p, rows[i].quantity) = -1;
+}
+
+int32_t count_nameless(void)
+{
+    int32_t n = 0;
+    for (int i = 0; i < N_ROW; i++) n += rows[i].slot != offsetof(surr_plan, none_slot);
+    return n;
+}
+
 double unit_of(const surr_plan *p, int32_t quantity)
 {
     const double velocity = p->length / p->time;

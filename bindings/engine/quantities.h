@@ -10,5 +10,8 @@ static inline int is_variable(enum quantity_kind kind) { return kind <= KIND_STA
 double unit_of(const surr_plan *p, int32_t quantity);
 /* Where the slot number of a quantity without a name is kept, NULL for the others. */
 int32_t *nameless_slot(surr_plan *p, int32_t quantity);
+/* None of them is bound yet. */
+void clear_nameless_slots(surr_plan *p);
+int32_t count_nameless(void);
 
 #endif

@@ -8,6 +8,7 @@
  * bindings/NOTES.md. */
 #ifndef SURR_TABLEAU_H
 #define SURR_TABLEAU_H
+#include <math.h>
 
 #define STAGES_MAX 8
 

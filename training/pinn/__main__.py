@@ -1,4 +1,4 @@
-"""Command line: ``python -m surrogate.training.pinn stiffness|forward|inverse``."""
+"""Command line: ``python -m surrogate.training.pinn stiffness|forward|inverse|methods|single``."""
 
 import argparse
 import sys
@@ -6,10 +6,14 @@ import sys
 import numpy as np
 import torch
 
-from . import stiffness
+from . import single, stiffness
 from .equations import COSMOLOGIES, STIFF
+from .methods import METHODS, Effort
+from .pictures import draw_methods
+from .problems import PROBLEMS
 from .residuals import RULES
 from .solve import PUBLISHED, Config, solve_forward, solve_inverse
+from .table import print_studies, print_table, run_all, run_studies, summarise
 
 
 def run_stiffness(options):
@@ -53,6 +57,38 @@ def run_inverse(options):
         print(f"{name}: C {np.mean(found):.7f}, spread {np.std(found):.1e} over {len(found)} initialisations")
 
 
+def run_methods(options):
+    """Error and CPU time of every method on every problem, and a picture; takes up where it stopped."""
+    from tqdm import tqdm
+
+    def bar(jobs):
+        return tqdm(jobs, disable=None, leave=False)
+
+    effort = Effort() if options.adam is None else Effort(adam=options.adam, quasi_newton=options.adam)
+    seeds = range(options.seed, options.seed + options.seeds)
+    summary = summarise(run_all(options.only, options.problem, seeds, options.to, effort, bar))
+    print_table(summary)
+    studies = {} if options.no_studies else run_studies(options.to, effort, progress=bar)
+    if studies:
+        print_studies(studies)
+    picture = f"{options.to}/methods.png"
+    draw_methods(summary, studies.get("kernels", {})).savefig(picture, dpi=100)
+    print(f"\npicture: {picture}")
+
+
+def run_single(options):
+    """Solve one start for all times without labels, and compare with SciPy's Radau at 1e-11."""
+    for name in options.system:
+        solution = single.solve_single(name, options.accuracy, options.ratio, seed=options.seed)
+        m = single.measure(name, solution)
+        print(f"{name}: {m['windows']} windows, {m['weights']} weights, {m['cpu_s']:.1f} CPU s")
+        print("  log10 relative error at 50/75/90/99/100 %: " + "/".join(f"{q:.2f}" for q in m["quantiles"]))
+        print(
+            f"  mean error over the largest value {m['mean']:.1e}"
+            + f"; published: {m['published']}" * bool(m["published"])
+        )
+
+
 def _config(options):
     published = PUBLISHED if options.published else Config()
     given = {"rule": options.rule, "output": options.output, "adam": options.adam}
@@ -81,10 +117,25 @@ def main(arguments=None):
         command.add_argument("--rule", choices=RULES, help="weights of the residuals (default jacobian)")
         command.add_argument("--output", choices=("hard", "linear", "sigmoid"))
         command.add_argument("--repeats", type=int, default=1, help="initialisations")
+    _add_methods(commands)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    {"stiffness": run_stiffness, "forward": run_forward, "inverse": run_inverse}[options.command](options)
+    runs = (run_stiffness, run_forward, run_inverse, run_methods, run_single)
+    {run.__name__.removeprefix("run_"): run for run in runs}[options.command](options)
     return 0
+
+
+def _add_methods(commands):
+    methods = commands.add_parser("methods", help=run_methods.__doc__)
+    methods.add_argument("--only", nargs="+", choices=METHODS, metavar="METHOD", default=list(METHODS))
+    methods.add_argument("--problem", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
+    methods.add_argument("--seeds", type=int, default=3, help="initialisations")
+    methods.add_argument("--to", default="build/pinn", metavar="DIR", help="finished runs (default build/pinn)")
+    methods.add_argument("--no-studies", action="store_true", help="the table alone")
+    one = commands.add_parser("single", help=run_single.__doc__)
+    one.add_argument("system", nargs="+", choices=single.CASES)
+    one.add_argument("--accuracy", type=float, default=3e-7, help="residual to be left in a window, at most")
+    one.add_argument("--ratio", type=float, default=10.0, help="of the times between which a window is, at most")
 
 
 if __name__ == "__main__":

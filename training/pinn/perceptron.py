@@ -4,20 +4,23 @@ import math
 
 import torch
 
-#: activation and its derivative
+#: frequency of the sine layers of Sitzmann et al. 2020 (arXiv:2006.09661)
+OMEGA = 30.0
+#: activation and its derivative, of (h, activation)
 ACTIVATIONS = {
     "tanh": (torch.tanh, lambda h, a: 1 - a**2),
     "gelu": (
         torch.nn.functional.gelu,
         lambda h, a: torch.special.ndtr(h) + h * torch.exp(-0.5 * h**2) / math.sqrt(2 * math.pi),
     ),
+    "sine": (lambda h: torch.sin(OMEGA * h), lambda h, a: OMEGA * torch.cos(OMEGA * h)),
 }
 
 
-def make_weights(n_in, width, depth, n_stacks=1, seed=0, dtype=torch.float64):
+def make_weights(n_in, width, depth, n_stacks=1, seed=0, dtype=torch.float64, n_out=1):
     """Weights and biases of `n_stacks` perceptrons with `depth` hidden layers, Glorot-normal; list of tensors."""
     generator = torch.Generator().manual_seed(seed)
-    sizes, parameters = [n_in] + [width] * depth + [1], []
+    sizes, parameters = [n_in] + [width] * depth + [n_out], []
     for a, b in zip(sizes, sizes[1:]):
         draws = torch.randn(n_stacks, a, b, generator=generator, dtype=torch.float64)
         parameters += [(draws * math.sqrt(2 / (a + b))).to(dtype), torch.zeros(n_stacks, 1, b, dtype=dtype)]
@@ -25,20 +28,25 @@ def make_weights(n_in, width, depth, n_stacks=1, seed=0, dtype=torch.float64):
 
 
 def evaluate(parameters, features, tangents, activation):
-    """Output and its derivative, each of shape (n_stacks, n).
+    """First output and its derivative, each of shape (n_stacks, n); see `propagate`."""
+    return tuple(v[..., 0] for v in propagate(parameters, features, tangents, activation))
+
+
+def propagate(parameters, features, tangents, activation):
+    """Outputs and their derivatives, each of shape (n_stacks, n, n_out).
 
     Parameters
     ----------
-    features, tangents : Tensor of shape (n, n_in)
+    features, tangents : Tensor of shape (n, n_in) or (n_stacks, n, n_in)
         Inputs and their derivatives by x.
     """
     function, derivative = ACTIVATIONS[activation]
     n_stacks = len(parameters[0])
-    a, da = (t.expand(n_stacks, *t.shape) for t in (features, tangents))
+    a, da = (t.expand(n_stacks, *t.shape[-2:]) for t in (features, tangents))
     for k in range(0, len(parameters), 2):
         h, dh = torch.baddbmm(parameters[k + 1], a, parameters[k]), torch.bmm(da, parameters[k])
         if k + 2 == len(parameters):
-            return h[..., 0], dh[..., 0]
+            return h, dh
         a = function(h)
         da = derivative(h, a) * dh
 

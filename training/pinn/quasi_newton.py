@@ -37,24 +37,26 @@ def minimise(function, x, iterations, target=0.0, report=None):
         return cache[key]
 
     value, g = call(x)
-    inverse, fresh, previous = np.eye(len(x)), True, None
+    inverse, fresh, previous, failed = _first(g), True, None, 0
     for i in range(iterations):
         if value <= target:
             break
         direction = -inverse @ g
         if direction @ g >= 0:  # round-off has made it indefinite
-            inverse, fresh, direction = np.eye(len(x)), True, -g
+            inverse, fresh = _first(g), True
+            direction = -inverse @ g
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             step = line_search(
                 lambda p: call(p)[0], lambda p: call(p)[1], x, direction, g, value, previous, maxiter=30
             )[0]
         if step is None:
-            if fresh:
+            failed = failed + 1 if fresh else 0
+            if failed > 6:
                 break
-            inverse, fresh = np.eye(len(x)), True
+            inverse, fresh = _first(g) * 1e-3**failed, True
             continue
-        s = step * direction
+        failed, s = 0, step * direction
         new_value, new_g = call(x + s)
         y = new_g - g
         if y @ s > 0:
@@ -64,6 +66,11 @@ def minimise(function, x, iterations, target=0.0, report=None):
         if report:
             report(i, value)
     return x, value
+
+
+def _first(g):
+    """A step of length 1 at most, as the line search shortens it about a thousandfold and no more."""
+    return np.eye(len(g)) / max(1.0, np.sqrt(g @ g))
 
 
 def _update(inverse, s, y, step, g, fresh):
