@@ -42,8 +42,9 @@ def left_out(record):
     return "".join(f"\n\nLeft out: {name} ({reason})." for name, reason in record.get("left_out", {}).items())
 
 
-def solver_cost(ours=("ours", "ours (AVX2)", "ours (SSE4)"), their_rtols=(1e-3, 1e-4, 1e-6)):
+def solver_cost():
     """Cost and error of our solver and its opponents."""
+    ours, their_rtols = ("ours", "ours (AVX2)", "ours (SSE4)"), (1e-3, 1e-4, 1e-6)
     record = read("solver_cost")
     head, rows = ["solver", "rtol"], []
     for name in record["populations"]:
@@ -60,28 +61,33 @@ def solver_cost(ours=("ours", "ours (AVX2)", "ours (SSE4)"), their_rtols=(1e-3, 
     return origin(record) + table(head, rows) + left_out(record)
 
 
-def solver_cost_short():
-    """The same without our slower builds, opponents at 1e-4."""
-    return solver_cost(("ours",), (1e-4,))
+#: what the whole step is compared with, and what a column says of it
+OTHERS = {
+    "ours": "over our solver",
+    "lsodes-21": "over LSODES",
+    "cvode-dense": "over CVODE",
+    "lsodes-krome": "over KROME's LSODES",
+    "published way": "the published way",
+}
+
+
+def accuracy_rows(record, populations, others, with_aims=True):
+    """Rows of the whole step: cost, error, share of the net, and how much more the others cost at that error."""
+    for name in populations:
+        case = record["populations"][name]
+        for step in (r for r in case["rows"] if r["solver"] == "step" and r["rtol"] in (1e-1, 1e-2)):
+            faster = case["speedups"][f"{step['rtol']:g}"]
+            aims = case["aims"] if with_aims and step["rtol"] == 1e-2 else {}
+            texts = [number(faster.get(o)) + (f" (aim {aims[o]})" if o in aims else "") for o in others]
+            costs = [f"{step['us']:.2f}", f"{step['errors'][P99]:.1e}", f"{100 * step['shares'].get('net', 0):.1f} %"]
+            yield [name, f"{step['rtol']:g}", *costs, *texts]
 
 
 def accuracy_vs_cost():
     """The whole step against all others at equal error."""
     record = read("accuracy_vs_cost")
-    others = ("ours", "lsodes-21", "cvode-dense", "lsodes-krome", "published way")
-    rows = []
-    for name, case in record["populations"].items():
-        for step in (r for r in case["rows"] if r["solver"] == "step" and r["rtol"] in (1e-1, 1e-2)):
-            faster = case["speedups"][f"{step['rtol']:g}"]
-            aim = " (aim {})".format
-            texts = [
-                number(faster.get(o)) + (aim(case["aims"][o]) if o in case["aims"] and step["rtol"] == 1e-2 else "")
-                for o in others
-            ]
-            costs = [f"{step['us']:.2f}", f"{step['errors'][P99]:.1e}", f"{100 * step['shares'].get('net', 0):.1f} %"]
-            rows.append([name, f"{step['rtol']:g}", *costs, *texts])
-    head = ["cells", "rtol", "step [us]", "99 % error", "net", "over our solver", "over LSODES", "over CVODE"]
-    head += ["over KROME's LSODES", "the published way"]
+    head = ["cells", "rtol", "step [us]", "99 % error", "net", *OTHERS.values()]
+    rows = accuracy_rows(record, record["populations"], OTHERS)
     published = ", ".join(map(str, record["published"]))
     return (
         origin(record)
@@ -89,6 +95,13 @@ def accuracy_vs_cost():
         + f"\n\nPublished, over KROME, for four models: {published}."
         + left_out(record)
     )
+
+
+def accuracy_vs_cost_short():
+    """The same for the three populations, without the published way."""
+    record, others = read("accuracy_vs_cost"), [name for name in OTHERS if name != "published way"]
+    head = ["cells", "rtol", "step [us]", "99 % error", "by the net", *(OTHERS[name] for name in others)]
+    return origin(record) + table(head, accuracy_rows(record, ("wide", "relaxed", "hydro"), others, False))
 
 
 def aims():

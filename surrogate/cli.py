@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("SURROGATE_TRACEBACK"):
             raise
         if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
-            return say_what_is_missing(name, error.name, {"-h", "--help"} & {*rest})
+            return say_what_is_missing(name, str(error.name), bool({"-h", "--help"} & {*rest}))
         say(text_of(error))
     return 1
 

@@ -2,13 +2,14 @@
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "bindings" / "examples"
+EXAMPLES = ROOT / "bindings" / "examples"
 
 
 def test_python_example():
@@ -65,3 +66,44 @@ def test_hydro_pictures(tmp_path):
     script = EXAMPLES / "hydro" / "plot.py"
     subprocess.run([sys.executable, "-W", "error", script, "blast.dat"], cwd=tmp_path, check=True)
     assert (tmp_path / "blast.png").stat().st_size > 1000
+
+
+GUIDE = """
+program guide
+  use, intrinsic :: iso_c_binding
+  use surrogate
+  implicit none
+  character(len=4), parameter :: species(9) = ['e-  ', 'H-  ', 'H   ', 'H+  ', 'He  ', 'He+ ', 'He++', 'H2  ', 'H2+ ']
+  integer, parameter :: nx = 8, j = 1
+  real(c_double) :: q(13, nx, 1), dt = 1
+  integer(c_int32_t) :: code
+  integer(c_int8_t) :: status(nx)
+  integer :: k
+  {declaration}
+  q = 0 ! in units of the hydrogen mass, cm^-3, and 1.6e-8 erg/cm^3
+  q(4, :, 1) = 1.2e-4_c_double
+  q(5:13, :, 1) = spread([5.4e-5_c_double, 1e-9_c_double, 0.9_c_double, 0.1_c_double, 0.4_c_double, 1e-6_c_double, &
+    1e-9_c_double, 1e-4_c_double, 1e-9_c_double], 2, nx)
+  {statements}
+  print *, code, maxval(status), trim(chemistry%message())
+end program
+"""
+
+
+@pytest.mark.fortran
+def test_fortran_of_the_guide(tmp_path):
+    """The lines in bindings/README.md, in a program that has what they mention."""
+    compiler = shutil.which("gfortran")
+    if not compiler:
+        pytest.skip("gfortran is not installed")
+    (block,) = re.findall(r"```fortran\n(.*?)```", (ROOT / "bindings" / "README.md").read_text(), re.S)
+    declaration, statements = block.split("\n", 1)
+    (tmp_path / "guide.f90").write_text(GUIDE.format(declaration=declaration, statements=statements))
+    config = [sys.executable, "-m", "surrogate", "config"]
+    source, libs = (
+        subprocess.run([*config, option], capture_output=True, text=True, check=True).stdout.split()
+        for option in ("--fortran-source", "--libs")
+    )
+    subprocess.run([compiler, *source, "guide.f90", *libs, "-o", "guide"], cwd=tmp_path, check=True)
+    done = subprocess.run([tmp_path / "guide"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"\s*0\s+[0-4]\s*", done.stdout), done.stdout

@@ -42,9 +42,13 @@ def run(command, **options):
     return done.stdout
 
 
+#: what a stranger reads, in this order
+PAGES = [ROOT / "README.md", ROOT / "bindings" / "README.md"]
+
+
 def readme_blocks(language="sh"):
-    """The README's blocks of code in this language."""
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    """The pages' blocks of code in this language."""
+    return [block for page in PAGES for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)]
 
 
 def readme_commands(first_word):

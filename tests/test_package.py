@@ -167,6 +167,29 @@ def test_packages_of_the_extras_are_known():
     assert {"yaml" if name == "pyyaml" else name for name in named} - {"openmpi"} == cli.EXTRAS
 
 
+# ---- pages -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")], ids=lambda page: f"{page.relative_to(ROOT)}"
+)
+def test_links_lead_somewhere(page):
+    """To files that are there, and to headings that they have."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        path, _, heading = target.partition("#")
+        path = page.parent / path if path else page
+        assert path.exists(), f"{page.name} leads to {target}"
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", path.read_text(), re.M)
+            assert heading in [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles], target
+
+
+def test_the_first_page_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
 # ---- old names -------------------------------------------------------------------------------------------------------
 
 
