@@ -52,7 +52,7 @@ static void add(uint64_t sum[2], const uint32_t *words, size_t n)
     sum[0] = a, sum[1] = b;
 }
 
-/* Sums over the first `length` bytes, the last word filled up with zeros; the same in training/seal.py. */
+/* Sums over the first `length` bytes, the last word filled up with zeros; the same in training/files.py. */
 static int add_up(int file, int64_t length, uint64_t sum[2])
 {
     enum { PIECE = 1 << 16 };

@@ -38,7 +38,7 @@ static inline vmask laws_inside(const vdouble *y)
     return inside;
 }
 
-/* Whether features are in the box of the training cells of their part of the domain: training/domain.py. */
+/* Whether features are in the box of the training cells of their part of the domain: training/nets/domain.py. */
 static inline vmask parts_inside(const vdouble *x)
 {
     vmask inside = ~(vmask){0};
