@@ -14,8 +14,9 @@ CHEAP = 4.0
 #: e-folds of the variable that changes most below which errors count relative to the change. The net's error does not
 #: shrink with the step as a solver's does, and many short steps would add up many errors
 CHANGE = 1.0
-#: fractions of the time step at which the routes of the check stop on their way; a check of each takes two evaluations
-ROUTES = (0.1,)
+#: fractions of the time step at which the routes of the check stop on their way, none by default: each takes two
+#: evaluations more, and pays where cells are unlike those of the calibration
+ROUTES = ()
 
 
 @dataclass(frozen=True, eq=False)
