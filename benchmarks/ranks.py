@@ -22,11 +22,11 @@ import numpy as np
 
 import surrogate
 from surrogate.balance import work_of
+from surrogate.demo.state import YEAR
 from surrogate.launch import run_ranks
 
 MODEL, RTOL = "ism-molecular", 1e-2
 HARD_ATTEMPTS = 50
-YEAR = 3.1536e7  # s
 
 
 def make_pool(path, n, seed=5):

@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="*",
         metavar="A",
         default=ROUTES,
-        help="check each prediction by ways that stop at these fractions of the time step, e.g. 0.1 0.5 (default: none, "
-        "the judge alone says what to expect)",
+        help="check each prediction by ways that stop at these fractions of the time step, e.g. 0.1 0.5 (default: "
+        "none, the judge alone says what to expect)",
     )
     parser.add_argument("--system", **SYSTEM_OPTION)
     parser.add_argument("--kind", metavar="MODULE:NAME", help="your own architecture, if the model file names one")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ..systems.network import YEAR
 from .problems import Problem, functions, integrate
 from .windows import Trajectory, march
 
@@ -34,11 +35,10 @@ class Case:
 
 #: length of the first window, in units of the fastest time scale
 FIRST = 0.03
-_YEAR = 3.1536e7
 #: published: Branca & Pallottini 2023 (MNRAS 518, 5718), who do not say to which time the toys go
 CASES = {
-    "ism-atomic": Case((10 * _YEAR, 1e6 * _YEAR), True, (-1.51, -1.05, -0.77), 120.0),
-    "ism-molecular": Case((10 * _YEAR, 1e6 * _YEAR), True, (-2.91, -0.84, 0.16), 820.0),
+    "ism-atomic": Case((10 * YEAR, 1e6 * YEAR), True, (-1.51, -1.05, -0.77), 120.0),
+    "ism-molecular": Case((10 * YEAR, 1e6 * YEAR), True, (-2.91, -0.84, 0.16), 820.0),
     "toy-constant": Case((0.01, 10.0), False, 1e-3),
     "toy-periodic": Case((0.01, 10.0), False, 2e-3),
     "robertson": Case((1e-5, 1e11), True),
