@@ -433,7 +433,8 @@ def test_few_cells_left_to_the_net_are_calibrated_with_all_others():
     def population(n, n_cheap, seed):
         rng = np.random.default_rng(seed)
         attempts = np.where(np.arange(n) < n_cheap, 1.0, 9.0)
-        return Measured(10 ** rng.normal(-3, 1, n), attempts, np.full(n, 2.0), 10 ** rng.normal(-3, 1, n), None, None)
+        said, incurred = 10 ** rng.normal(-3, 1, n), 10 ** rng.normal(-3, 1, n)
+        return Measured(said, said, attempts, np.full(n, 2.0), incurred, None, None)
 
     large, small = population(3000, 500, 1), population(3000, 2900, 2)
     all_inside = [np.ones(len(p.worst), bool) for p in (large, small)]
