@@ -190,7 +190,7 @@ def test_seeds_outside_a_split_are_refused(arguments, message):
     [
         ("wild", "ism-atomic", {}, "no population 'wild'"),
         ("wide", "pollu", {}, "choose box"),
-        ("box", "ism-atomic", {"dt_range": (1, 2)}, "choose hydro, relaxed, single, wide"),
+        ("box", "ism-atomic", {"dt_range": (1, 2)}, "choose aged, hydro, mixed"),
         ("relaxed", "ism-atomic", {}, "give advance"),
         ("wide", "ism-atomic", {"dt_range": (1, 2)}, "leave out dt_range"),
         ("box", "pollu", {}, "dt_range is None"),
