@@ -29,7 +29,13 @@ def draw_methods(summary, kernels):
             for (when, values), style in zip(parts.items(), ("--", "-")):
                 axis.plot(np.maximum(values, 1e-300), style, color=color, label=f"{name}, {when}")
         top = max(max(v) for parts in spectra.values() for v in parts.values())
-        axis.set(yscale="log", ylim=(1e-12, 10 * top), xlabel="eigenvalue", title=f"kernels, {method}")
+        axis.set(
+            yscale="log",
+            ylim=(1e-12, 10 * top),
+            xlim=(0, 40),
+            xlabel="number of the eigenvalue",
+            title=f"kernels, {method}",
+        )
         axis.grid(alpha=0.3)
     if kernels:
         axis.legend(fontsize=8)

@@ -14,9 +14,10 @@ from .gauss_newton import minimise_squares
 from .problems import make_problem
 from .windows import draw_hidden, make_basis
 
-#: which variable lacks its loss, and with what rate; standard deviation of the residual and of the weights (prior)
+#: which variable lacks its loss, and with what rate
 MISSING, RATE = 1, 0.5
-RESIDUAL, WEIGHTS = 1e-3, 30.0
+#: standard deviation of the residual, first so large that the observations decide alone; of the weights
+RESIDUAL, WEIGHTS = (1.0, 0.1, 1e-2, 1e-3), 30.0
 
 
 class UnknownTerm:
@@ -38,8 +39,8 @@ class UnknownTerm:
         """The loss that was learned, at densities `n2`; nothing where there is nothing."""
         return make_basis(self.term_hidden, torch.as_tensor(n2))[0] @ torch.from_numpy(vector[self.split :])
 
-    def __call__(self, vector):
-        """(deviations, their derivatives), standardised."""
+    def __call__(self, vector, sigma=RESIDUAL[-1]):
+        """(deviations, their derivatives), standardised, the residual by `sigma`."""
         output = torch.from_numpy(vector[: self.split]).view(-1, self.n)
         x = self.problem.x_start + self.basis @ output
         basis, slope = make_basis(self.term_hidden, x[:, MISSING])
@@ -53,11 +54,11 @@ class UnknownTerm:
         rows = self.slopes[:, None, :, None] * identity[:, None] - self.basis[:, None, :, None] * jacobian[:, :, None]
         by_term = torch.zeros(len(x), self.n, basis.shape[1], dtype=x.dtype)
         by_term[:, MISSING] = basis
-        rows = torch.cat([rows.flatten(2), by_term], 2).flatten(0, 1) / RESIDUAL
+        rows = torch.cat([rows.flatten(2), by_term], 2).flatten(0, 1) / sigma
         seen = (self.problem.x_start + self.looks @ output - torch.from_numpy(self.observed)) / self.noise
         at = (self.looks[:, None, :, None] * identity[:, None]).flatten(2).flatten(0, 1) / self.noise
         at = torch.nn.functional.pad(at, (0, by_term.shape[2]))
-        value = torch.cat([r.flatten() / RESIDUAL, seen.flatten(), torch.from_numpy(vector) / WEIGHTS])
+        value = torch.cat([r.flatten() / sigma, seen.flatten(), torch.from_numpy(vector) / WEIGHTS])
         prior = torch.eye(len(vector), dtype=x.dtype) / WEIGHTS
         return value.numpy(), torch.cat([rows, at, prior]).numpy()
 
@@ -73,7 +74,9 @@ def recover_rate(noise=0.01, n=40, seed=0):
     exact = problem.reference(times)
     observed = exact + noise * np.random.default_rng(seed).standard_normal(exact.shape)
     function = UnknownTerm(times, observed, noise, seed=seed)
-    vector, *_ = minimise_squares(function, np.zeros(function.n_unknowns), 60)
+    vector = np.zeros(function.n_unknowns)
+    for sigma in RESIDUAL:
+        vector, *_ = minimise_squares(lambda v, sigma=sigma: function(v, sigma), vector, 40)
     seconds = time.process_time() - begin
     n2 = np.linspace(0.0, exact[:, MISSING].max(), 101)
     term = function.term(vector, n2).numpy()
