@@ -223,7 +223,7 @@ def test_operators_learn_their_starts():
     starts = Starts("toy-constant", (0.2, 0.0, 0.0), (1.2, 0.5, 0.5), False, n_times=16)
     labels, tests = draw_labels(starts, 30, 1), draw_labels(starts, 10, 2)
     for kind in OPERATORS:
-        assert train_operator(kind, labels, tests, iterations=150)["error"] < 0.05
+        assert train_operator(kind, labels, tests, iterations=150)[0]["error"] < 0.05
 
 
 def test_kernels_have_no_more_eigenvalues_than_points():
