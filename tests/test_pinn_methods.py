@@ -86,6 +86,12 @@ def test_preconditioner_is_the_normalised_residual_of_one_variable():
     assert torch.allclose(root_of(problem, jacobian).abs(), torch.sqrt(length**-2 + jacobian**2))
 
 
+def test_preconditioner_is_a_root_of_its_matrix():
+    jacobian, unit = torch.randn(4, 3, 3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)
+    root = root_of(make_problem("toy-constant"), jacobian)
+    assert torch.allclose(root @ root.mT, unit / 100 + jacobian @ jacobian.mT)
+
+
 @pytest.mark.parametrize("net", ["tanh", "sine", "fourier"])
 @pytest.mark.parametrize("start", ["soft", "hard"])
 def test_slopes_and_starts_of_trials(net, start):
