@@ -123,7 +123,6 @@ def hosts():
 
 def training():
     """Generated code, labels, a short training, its calibration, and both exports."""
-
     from surrogate import cli
 
     def command(*words):
@@ -137,25 +136,8 @@ def training():
             command("export", "ism-molecular", "--to", out, "--keep-source", "--library-only")
             command("export", "freeze-out", "--to", out, "--keep-source", "--library-only")
             for split, dts in (("train", 3), ("calibrate", 1), ("test", 1)):
-                command(
-                    "labels",
-                    "ism-atomic",
-                    "--population",
-                    "wide",
-                    "--n",
-                    3000,
-                    "--dts",
-                    dts,
-                    "--split",
-                    split,
-                    "--out",
-                    out / f"{split}.h5",
-                    "--rtol",
-                    1e-5,
-                    "--seed",
-                    3,
-                    "--quiet",
-                )
+                fixed = "labels ism-atomic --population wide --n 3000 --rtol 1e-5 --seed 3 --quiet".split()
+                command(*fixed, "--dts", dts, "--split", split, "--out", out / f"{split}.h5")
         finally:
             sys.stdout = keep
         for model in ("ism-molecular", "freeze-out"):
@@ -166,8 +148,7 @@ def training():
         for split in ("train", "calibrate", "test"):
             with h5py.File(out / f"{split}.h5") as f:
                 yield f"labels {split}", digest(*(f[k][()] for k in ("start", "dt", "end")))
-        short = {"width": 16, "minutes": 1, "regions": (2, 2, 1)}
-        yield from short_training(out, short)
+        yield from short_training(out)
         import torch
         from surrogate.training.nets.model_file import shipped_files
         from surrogate.training.nets.torch_export import load_predictor
@@ -180,7 +161,7 @@ def training():
             yield f"predictor {model}", digest(*(x.numpy() for x in answer))
 
 
-def short_training(out, short):
+def short_training(out):
     """Forty iterations of a small trainer."""
     from surrogate.training.fit.config import TrainConfig
     from surrogate.training.fit.pairs import read_pairs
@@ -189,8 +170,8 @@ def short_training(out, short):
 
     system = get_system("ism-atomic")
     train, check = (read_pairs([out / f"{s}.h5"], system, (s,)) for s in ("train", "calibrate"))
-    net = NetConfig(short["width"], 2, short["regions"])
-    trainer = Trainer(system, train, check, out / "net.h5", net, TrainConfig(minutes=short["minutes"], batch=64))
+    net = NetConfig(16, 2, (2, 2, 1))
+    trainer = Trainer(system, train, check, out / "net.h5", net, TrainConfig(minutes=1, batch=64))
     seconds = iter(range(10**6))
     for _ in range(40):
         trainer.seconds = next(seconds)  # the schedule follows the clock

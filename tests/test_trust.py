@@ -187,6 +187,24 @@ def test_routes_that_agree_and_routes_that_do_not(model_file, labels):
     assert torch.allclose(spread, torch.full_like(spread, 0.3), atol=1e-9), "1e12 s twice is right, 2e12 s is not"
 
 
+def test_labels_of_parameters_that_the_net_does_not_take_are_refused(ism, model_file, labels, tmp_path):
+    """They would be taken for labels of the default."""
+    path = tmp_path / "others.h5"
+    make_labels(
+        "ism-atomic",
+        path,
+        population="neutral",
+        n=100,
+        split="calibrate",
+        seed=4,
+        rtol=1e-3,
+        progress=False,
+        param_ranges={"G0": (1e-3, 1.0)},
+    )
+    with pytest.raises(ValueError, match="others.h5 varies G0, which the net does not take"):
+        calibrate_file(model_file, [labels("calibrate", "aged"), path])
+
+
 def test_leave_one_out(ism, model_file, labels):
     _, net, metadata = load_trained(model_file)
     domain, calibration = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])

@@ -68,11 +68,10 @@ static int32_t end_of_run(const scratch *s, int32_t n_todo, int32_t j)
 static void settle_audit(const surr_plan *p, scratch *s, int32_t i, const double *predicted, const double *solved)
 {
     const int is_taken = s->error[i] <= s->trust * p->rtol;
-    const int is_missed = audit_compare(p, predicted, solved) > p->rtol;
-    if (is_taken) audit_count(p->model->desc, predicted, solved, s->audit);
-    else s->state[i] = SURR_CELL_ERROR;
+    const double error = audit_compare(p->model->desc, predicted, solved, is_taken ? s->audit : NULL);
+    if (!is_taken) s->state[i] = SURR_CELL_ERROR;
     s->learned[is_taken ? TAKEN : NEAR]++;
-    s->learned[is_taken ? TAKEN_WRONG : NEAR_WRONG] += is_missed;
+    s->learned[is_taken ? TAKEN_WRONG : NEAR_WRONG] += error > p->rtol;
 }
 
 /* The solver on the listed cells alone, packed side by side over the predictions. That of a cell to be audited stays

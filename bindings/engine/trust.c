@@ -38,31 +38,19 @@ int audit_draws(const surr_plan *p, const double *y, double dt)
     return (double)(h >> 11) * 0x1p-53 < p->audit;
 }
 
-double audit_compare(const surr_plan *p, const double *predicted, const double *solved)
+double audit_compare(const surr_model_desc *d, const double *predicted, const double *solved, int64_t *count)
 {
-    const surr_model_desc *d = p->model->desc;
     double total = 0.0, worst = 0.0;
     for (int32_t k = 0; k < d->n_state; k++)
         if (d->variables[k].role == SURR_ROLE_SPECIES) total += solved[k];
     for (int32_t k = 0; k < d->n_state; k++) {
         if (solved[k] == 0.0 || (d->variables[k].role == SURR_ROLE_SPECIES && solved[k] < TRACE * total)) continue;
         const double error = fabs(predicted[k] / solved[k] - 1.0);
+        const double place = error > ERROR_MIN ? BINS_PER_DECADE * log10(error / ERROR_MIN) : 0.0;
         if (!(error <= worst)) worst = error;
+        if (count) count[place < SURR_NAUDIT - 1 ? (int)place : SURR_NAUDIT - 1]++;
     }
     return worst;
-}
-
-void audit_count(const surr_model_desc *d, const double *predicted, const double *solved, int64_t *count)
-{
-    double total = 0.0;
-    for (int32_t k = 0; k < d->n_state; k++)
-        if (d->variables[k].role == SURR_ROLE_SPECIES) total += solved[k];
-    for (int32_t k = 0; k < d->n_state; k++) {
-        if (solved[k] == 0.0 || (d->variables[k].role == SURR_ROLE_SPECIES && solved[k] < TRACE * total)) continue;
-        double error = fabs(predicted[k] / solved[k] - 1.0);
-        double place = error > ERROR_MIN ? BINS_PER_DECADE * log10(error / ERROR_MIN) : 0.0;
-        count[place < SURR_NAUDIT - 1 ? (int)place : SURR_NAUDIT - 1]++;
-    }
 }
 
 int32_t surr_audit_quantile(const int64_t *count, double q, double *error)

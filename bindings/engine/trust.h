@@ -8,10 +8,10 @@
 
 /* Whether the audit draws this cell: from its own bits, so that the draw is the same in any batch and on any rank. */
 int audit_draws(const surr_plan *p, const double *y, double dt);
-/* Largest relative error of a prediction among the variables that count, the solver's result taken for right. */
-double audit_compare(const surr_plan *p, const double *predicted, const double *solved);
-/* Counts all errors of a prediction. */
-void audit_count(const surr_model_desc *d, const double *predicted, const double *solved, int64_t *count);
+/* Largest relative error of a prediction among the variables that count, the solver's result taken for right; all of
+ * them are counted in the bins of the audit, if there is a count. */
+double audit_compare(const surr_model_desc *d, const double *predicted, const double *solved, int64_t *count);
+/* The trust after what has been learned. */
 double trust_after(double trust, double coverage, const int64_t learned[N_OUTCOME]);
 
 #endif

@@ -57,7 +57,7 @@ static void compare_routes(const chunk *c, const double *end, float *expected)
 {
     static const double almost_nothing = 1e-30;
     double start[CHUNK][N_STATE], direct[CHUNK][N_STATE], between[CHUNK][N_STATE], arrived[CHUNK][N_STATE];
-    double params[CHUNK][N_PARAM + 1], dt[CHUNK], part[CHUNK], worst[CHUNK];
+    double params[CHUNK * N_PARAM + 1], dt[CHUNK], part[CHUNK], worst[CHUNK];
     unsigned char good[CHUNK];
     chunk leg;
     const int n = c->start[NET_EXPERTS];
@@ -66,14 +66,14 @@ static void compare_routes(const chunk *c, const double *end, float *expected)
         const int cell = c->order[i];
         memcpy(start[i], c->y + cell * N_STATE, sizeof start[i]);
         memcpy(direct[i], end + cell * N_STATE, sizeof direct[i]);
-        memcpy((double *)params + i * N_PARAM, c->params + (int64_t)cell * N_PARAM, N_PARAM * sizeof(double));
+        memcpy(params + i * N_PARAM, c->params + (int64_t)cell * N_PARAM, N_PARAM * sizeof(double));
         dt[i] = c->dt[cell], worst[i] = almost_nothing, good[i] = 1;
     }
     for (int route = 0; route < NET_ROUTES; route++) {
         for (int i = 0; i < n; i++) part[i] = net_stops[route] * dt[i];
-        walk(&leg, n, start[0], part, (double *)params, between[0], good);
+        walk(&leg, n, start[0], part, params, between[0], good);
         for (int i = 0; i < n; i++) part[i] = (1.0 - net_stops[route]) * dt[i];
-        walk(&leg, n, between[0], part, (double *)params, arrived[0], good);
+        walk(&leg, n, between[0], part, params, arrived[0], good);
         for (int i = 0; i < n; i += SURR_LANES) {
             const vdouble apart = disagreement(n, i, direct[0], arrived[0]);
             for (int l = 0; l < lanes_left(i, n); l++) worst[i + l] = worst[i + l] < apart[l] ? apart[l] : worst[i + l];

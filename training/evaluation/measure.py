@@ -1,15 +1,13 @@
 """What a net predicts for labelled cells, and how far off that is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..nets.routes import spread_of_routes
-
-#: species below this fraction of the total in the reference are not counted
-FLOOR = 1e-10
+from ..nets.routes import FLOOR, spread_of_routes
 
 
 def relative_errors(encoding, end, reference):
@@ -86,3 +84,20 @@ def label_tensors(labels, n_dt: int | None = None) -> tuple[torch.Tensor | None,
         columns.append(np.repeat(np.asarray(labels.params)[:, None], end.shape[1], 1))
     tensors = [torch.from_numpy(np.ascontiguousarray(x[good])) for x in columns]
     return (*tensors, *[None] * (4 - len(tensors)))
+
+
+def check_varied(encoding, files: Mapping) -> None:
+    """Raise ValueError if a label file, by its path, varies a parameter that the net does not take."""
+    for path, labels in files.items():
+        if extra := sorted(labels.param_ranges.keys() - encoding.inputs.keys()):
+            raise ValueError(
+                f"{path} varies {extra[0]}, which the net does not take: make labels with --param of "
+                f"{', '.join(encoding.inputs) or 'nothing'}"
+            )
+
+
+def population_names(files: Mapping) -> dict:
+    """What to call each label file, by its path: its population, and the file's name where two are of one."""
+    names = {path: labels.meta["population"] for path, labels in files.items()}
+    every = list(names.values())
+    return {path: n if every.count(n) == 1 else f"{n}, {Path(path).stem}" for path, n in names.items()}

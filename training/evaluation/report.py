@@ -9,7 +9,7 @@ from ..nets.calibration import Calibration, from_plain
 from ..nets.domain import Domain
 from ..nets.trained import load_trained
 from .leave_out import leave_one_out, table
-from .measure import label_tensors
+from .measure import check_varied, label_tensors, population_names
 from .pictures import draw_errors, draw_histograms, draw_trajectories
 from .score import evaluate_file
 
@@ -37,17 +37,17 @@ def report(
         raise ValueError(f"{model} is not calibrated: run `surrogate calibrate` on it first")
     domain, calibration = from_plain(Domain, metadata["domain"]), from_plain(Calibration, metadata["calibration"])
     files = {path: load_labels(path, system=system) for path in paths}
+    check_varied(surrogate.encoding, files)
     plots = Path(plots or Path(model).parent)
     plots.mkdir(parents=True, exist_ok=True)
-    solver, populations = solver_model(system), {}
+    solver, names, populations = solver_model(system), population_names(files), {}
     for path, labels in files.items():
         state, dt, end, params = label_tensors(labels, 1)
         if not len(dt):
             print(f"\n{path}: no cell of it was solved, nothing can be measured")
             continue
-        result, measured = evaluate_file(surrogate, domain, calibration, state, dt, end, params)
-        inside = domain.holds(surrogate.encoding, state, dt, surrogate.encoding.of_params(params))
-        populations[labels.meta["population"]] = measured, inside
+        result, measured, inside = evaluate_file(surrogate, domain, calibration, state, dt, end, params)
+        populations[names[path]] = measured, inside
         split = labels.meta["split"]
         print_result(f"{path}: {len(dt)} cells of {system.name}, split {split}{SEEN.get(split, '')}", result)
         stem = plots / f"{Path(model).stem}-{Path(path).stem}"

@@ -54,7 +54,7 @@ def evaluate_file(
     end: torch.Tensor,
     params: torch.Tensor | None = None,
     rtols: tuple[float, ...] = (0.1, 3e-2, 1e-2, 1e-3),
-) -> tuple[dict[str, Any], Measured]:
+) -> tuple[dict[str, Any], Measured, np.ndarray]:
     """`score` plus what the calibrated model would do at some tolerances.
 
     Returns
@@ -64,6 +64,8 @@ def evaluate_file(
         solver because it is quick there; ``decisions``, rows of (rtol, share accepted, share of the accepted with every
         variable within rtol, None where none is).
     measured : Measured
+    inside : ndarray of bool, shape (n,)
+        Which cells are in the domain.
     """
     measured = measure(surrogate, state, dt, end, params, calibration.routes)
     worst, counts = measured.worst, measured.counts
@@ -80,4 +82,4 @@ def evaluate_file(
         accepted = bound <= rtol
         kept = float((worst[accepted] <= rtol).mean()) if accepted.any() else None
         result["decisions"].append((rtol, float(accepted.mean()), kept))
-    return result, measured
+    return result, measured, inside

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.stats import beta
 
-from ..evaluation.measure import label_tensors, measure
+from ..evaluation.measure import check_varied, label_tensors, measure, population_names
 from ..evaluation.score import score
 from ..labels import load_labels
 from ..nets.calibration import CHANGE, CHEAP, ROUTES, Calibration, as_plain, doubt_of, from_plain
@@ -125,12 +124,14 @@ def calibrate_file(
         As for `load_trained`.
     """
     system, surrogate, metadata = load_trained(model, system, kind)
-    files = [load_labels(path, system=system, splits=("calibrate",)) for path in paths]
-    labels = [label_tensors(file, 1) for file in files]
+    files = {path: load_labels(path, system=system, splits=("calibrate",)) for path in paths}
+    check_varied(surrogate.encoding, files)
+    labels = [label_tensors(file, 1) for file in files.values()]
     domain = from_plain(Domain, metadata["domain"])
     if training:
-        known = [label_tensors(load_labels(path, system=system, splits=("train",))) for path in training]
-        domain = Domain.of(surrogate.encoding, *joined(surrogate.encoding, known))
+        known = {path: load_labels(path, system=system, splits=("train",)) for path in training}
+        check_varied(surrogate.encoding, known)
+        domain = Domain.of(surrogate.encoding, *joined(surrogate.encoding, list(map(label_tensors, known.values()))))
     inside = [domain.holds(surrogate.encoding, *joined(surrogate.encoding, [x])) for x in labels]
     populations = [measure(surrogate, *x, routes) for x in labels]
     left = left_to_the_net(populations, inside, cheap, change)
@@ -142,10 +143,10 @@ def calibrate_file(
     calibration = replace(calibrate(left, coverage), cheap=cheap, change=change, routes=tuple(routes))
     if routes:
         calibration = replace(calibration, hopeless=hopeless(calibration, populations, inside))
-    names, held_out = [file.meta["population"] for file in files], {}
-    for path, name, measured, holds in zip(paths, names, populations, inside):
-        key = name if names.count(name) == 1 else f"{name}, {Path(path).stem}"
-        held_out[key] = _held_out(path, surrogate.encoding, calibration, measured, holds)
+    held_out = {
+        name: _held_out(path, surrogate.encoding, calibration, measured, holds)
+        for (path, name), measured, holds in zip(population_names(files).items(), populations, inside)
+    }
     metadata.pop("net"), metadata.pop("dt_lower")
     some = [tuple(c if c is None else c[:1000] for c in x) for x in labels]
     vectors = net_vectors(system, surrogate, domain, calibration, joined(surrogate.encoding, some))
@@ -156,10 +157,11 @@ def calibrate_file(
 
 
 def joined(encoding, labels):
-    """States, time steps and, where they vary, the net's parameters of several `label_tensors`, one after the other."""
+    """States, time steps and, if the net takes any, parameters of several `label_tensors`, one after the other."""
     columns = [torch.cat([x[i] for x in labels]) for i in (0, 1)]
-    if encoding.inputs and all(x[3] is not None for x in labels):
-        columns.append(encoding.of_params(torch.cat([x[3] for x in labels])))
+    if encoding.inputs:
+        own = (encoding.defaults.expand(len(x[1]), -1) if x[3] is None else encoding.of_params(x[3]) for x in labels)
+        columns.append(torch.cat(list(own)))
     return columns
 
 

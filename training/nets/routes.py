@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-#: species below this fraction of the total are not compared
+#: species below this fraction of the total count neither here nor where a net is measured
 FLOOR = 1e-10
 
 

@@ -4,10 +4,9 @@ import numpy as np
 
 from ..systems import System
 from ..systems.network import YEAR
-from .composition import is_primordial
-from .conditions import DT_RANGE
+from .conditions import evolved
 from .neutral import POPULATION as NEUTRAL
-from .population import Advance, Population
+from .population import Advance
 from .random import POPULATION as RANDOM
 
 
@@ -19,10 +18,4 @@ def aged(system: System, n: int, seed: int, advance: Advance) -> tuple[np.ndarra
     return cells, dt
 
 
-POPULATION = Population(
-    "aged",
-    lambda system, n, seed, advance, *_: aged(system, n, seed, advance),
-    is_primordial,
-    DT_RANGE,
-    needs_solver=True,
-)
+POPULATION = evolved("aged", aged)

@@ -11,7 +11,8 @@ from scipy.stats import qmc
 
 from ..systems import System
 from ..systems.network import MYR, YEAR
-from .composition import HYDROGEN, compose
+from .composition import HYDROGEN, compose, is_primordial
+from .population import Population
 
 #: shortest and longest time step [s]
 DT_RANGE = (YEAR, MYR)
@@ -61,10 +62,28 @@ def cells_of(
     return np.concatenate(cells)[:n], np.concatenate(dts)[:n]
 
 
+def drawn(name: str, draw: Callable[[System, int, int], tuple[np.ndarray, np.ndarray]]) -> Population:
+    """The population of cells that ``draw(system, n, seed)`` makes."""
+    return Population(name, lambda system, n, seed, *_: draw(system, n, seed), is_primordial, DT_RANGE)
+
+
+def evolved(name: str, draw: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Population:
+    """The population of cells that ``draw(system, n, seed, advance)`` makes with a solver."""
+
+    def by_position(system, n, seed, advance, *_):
+        return draw(system, n, seed, advance)
+
+    return Population(name, by_position, is_primordial, DT_RANGE, needs_solver=True)
+
+
+def split(system: System) -> tuple[list[int], int]:
+    """Columns of the species, and that of the temperature."""
+    return [i for i, name in enumerate(system.names) if name != "T"], system.names.index("T")
+
+
 def change(system: System, cells: np.ndarray, density: np.ndarray, temperature: np.ndarray) -> None:
     """Compress and heat cells by factors of shape (n,), in place, within the ranges of this module."""
-    names = system.names
-    species, k = [i for i, name in enumerate(names) if name != "T"], names.index("T")
+    species, k = split(system)
     total = cells[:, species].sum(1)
     cells[:, species] *= (np.clip(density * total, *DENSITY) / total)[:, None]
     cells[:, k] = np.clip(temperature * cells[:, k], *TEMPERATURE)

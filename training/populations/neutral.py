@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from .composition import is_primordial
-from .conditions import DT_RANGE, cells_of
-from .population import Population
+from .conditions import cells_of, drawn
 
 #: decades of the weights, relative to the neutral atom; ions as a share of all nuclei, H- and H2+ as traces
 DECADES = {
@@ -25,6 +23,4 @@ def weights(names, u):
     return 10 ** (low + (high - low) * u)
 
 
-POPULATION = Population(
-    "neutral", lambda system, n, seed, *_: cells_of(system, n, seed, weights), is_primordial, DT_RANGE
-)
+POPULATION = drawn("neutral", lambda system, n, seed: cells_of(system, n, seed, weights))

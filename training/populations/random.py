@@ -1,8 +1,6 @@
 """Population `random`: any ion may prevail."""
 
-from .composition import is_primordial
-from .conditions import DT_RANGE, cells_of
-from .population import Population
+from .conditions import cells_of, drawn
 
 
 def weights(names, u):
@@ -10,6 +8,4 @@ def weights(names, u):
     return 10 ** (-6 + 6 * u)
 
 
-POPULATION = Population(
-    "random", lambda system, n, seed, *_: cells_of(system, n, seed, weights), is_primordial, DT_RANGE
-)
+POPULATION = drawn("random", lambda system, n, seed: cells_of(system, n, seed, weights))

@@ -4,9 +4,8 @@ import numpy as np
 
 from ..systems import System
 from .aged import aged
-from .composition import is_primordial
-from .conditions import DT_RANGE, change
-from .population import Advance, Population
+from .conditions import change, evolved
+from .population import Advance
 
 
 def shocked(system: System, n: int, seed: int, advance: Advance) -> tuple[np.ndarray, np.ndarray]:
@@ -21,10 +20,4 @@ def shocked(system: System, n: int, seed: int, advance: Advance) -> tuple[np.nda
     return cells, dt
 
 
-POPULATION = Population(
-    "shocked",
-    lambda system, n, seed, advance, *_: shocked(system, n, seed, advance),
-    is_primordial,
-    DT_RANGE,
-    needs_solver=True,
-)
+POPULATION = evolved("shocked", shocked)

@@ -3,9 +3,7 @@
 import numpy as np
 
 from ..systems import System
-from .composition import is_primordial
-from .conditions import DT_RANGE, cells_of
-from .population import Population
+from .conditions import cells_of, drawn
 
 #: what may prevail: atoms, molecules, ions
 KINDS = (("H", "He"), ("H2", "He"), ("H+", "He"), ("H+", "He+"), ("H+", "He++"))
@@ -30,4 +28,4 @@ def traces(system: System, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return cells_of(system, n, seed, weights)
 
 
-POPULATION = Population("traces", lambda system, n, seed, *_: traces(system, n, seed), is_primordial, DT_RANGE)
+POPULATION = drawn("traces", traces)
