@@ -1,7 +1,7 @@
 """Populations of cells and time steps with fixed seeds, shared by training, tests and benchmarks.
 
-Four for interstellar networks: `wide`, `relaxed`, `hydro`, and `single` of one start alone; and `box` for any other
-system. `draw` takes them by name, and those of others as MODULE:NAME.
+One for each kind of cells that hosts bring (`registry` lists them): all but `box` are of interstellar networks, `box`
+serves any other system. `draw` takes them by name, and those of others as MODULE:NAME.
 """
 
 from .box import box
