@@ -91,21 +91,26 @@ class Pairs:
 
 
 def read_pairs(paths: Sequence[str], system: System, splits: tuple[str, ...] | None = None) -> Pairs:
-    """All pairs of some label files, of these splits, see `Pairs.from_trajectories`."""
+    """All pairs of some label files, of these splits, see `Pairs.from_trajectories`.
+
+    A file that does not vary a parameter which another one varies has the system's own value of it.
+    """
     files = [load_labels(path, system=system, splits=splits) for path in paths]
-    inputs = common_ranges(paths, files)
-    parts = [Pairs.from_trajectories(f.start, f.dt, f.end, f.params if inputs else None) for f in files]
+    inputs = joint_ranges(system, [file.param_ranges for file in files])
+    own = np.array(system.parameter_values)
+    parts = []
+    for file in files:
+        params = np.tile(own, (len(file.start), 1)) if inputs and file.params is None else file.params
+        parts.append(Pairs.from_trajectories(file.start, file.dt, file.end, params))
     columns = ("state", "dt", "end", "params") if inputs else ("state", "dt", "end")
     return Pairs(*(torch.cat([getattr(p, k) for p in parts]) for k in columns), inputs=inputs)
 
 
-def common_ranges(paths: Sequence[str], files: Sequence[Labels]) -> dict[str, tuple[float, float]]:
-    """Ranges of the parameters that some label files vary; raises ValueError unless they are the same in all."""
-    ranges = [file.param_ranges for file in files]
-    for path, own in zip(paths, ranges):
-        if own != ranges[0]:
-            raise ValueError(
-                f"{path} varies parameters over {own or 'nothing'}, {paths[0]} over {ranges[0] or 'nothing'}: make all "
-                "labels of a net with the same --param"
-            )
-    return ranges[0] if ranges else {}
+def joint_ranges(system: System, ranges: Sequence[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    """Ranges over all label files of the parameters that any of them varies, in the system's order."""
+    result = {}
+    for name, value in zip((p.name for p in system.parameters), system.parameter_values):
+        if any(name in own for own in ranges):
+            ends = np.array([own.get(name, (value, value)) for own in ranges])
+            result[name] = float(ends[:, 0].min()), float(ends[:, 1].max())
+    return result
