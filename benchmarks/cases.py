@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from surrogate.training.populations import draw
+from surrogate.training.populations import draw, draw_params
 from surrogate.training.systems.network import YEAR
 
 from .errors import quantiles, relative_errors
@@ -28,6 +28,8 @@ class Case:
         [s]
     nothing, noise : list of float
         Error of doing nothing, and that of the same solver at 1e-8, which bounds the reference's own; at `QUANTILES`.
+    params : dict of str to ndarray of shape (n,) or float, optional
+        Parameters other than the model's own.
     """
 
     name: str
@@ -36,21 +38,30 @@ class Case:
     reference: np.ndarray
     nothing: list
     noise: list
+    params: dict | None = None
 
     def describe(self):
         """The attributes that belong into a record."""
         return {"cells": len(self.dt), "doing_nothing": self.nothing, "reference_noise": self.noise}
 
 
-def draw_case(model, system, population, n, seed=SEED):
-    """`n` cells of a population, see `POPULATIONS` and `training.populations`."""
-    advance = model.stepper(rtol=1e-6, net=False).step
+def draw_case(model, system, population, n, seed=SEED, ranges=None):
+    """`n` cells of a population, see `POPULATIONS` and `training.populations`; with parameters over `ranges`."""
+    stepper, params = model.stepper(rtol=1e-6, net=False), None
+    if ranges:
+        names = [p.name for p in system.parameters]
+        params = {k: x.copy() for k, x in zip(names, draw_params(system, n, seed, ranges).T) if k in ranges}
+
+    def advance(cells, dt):
+        return stepper.step(cells, dt, params=params)
+
     if population not in _SHORT:
-        return make_case(model, population, *draw(population, system, n, seed, advance))
+        return make_case(model, population, *draw(population, system, n, seed, advance), params)
     cells, dt = draw("relaxed", system, n, seed, advance)
     advance(cells, dt)
     low, high = _SHORT[population]
-    return make_case(model, population, cells, low * (high / low) ** np.random.default_rng(seed).random(n))
+    dt = low * (high / low) ** np.random.default_rng(seed).random(n)
+    return make_case(model, population, cells, dt, params)
 
 
 def make_case(model, name, cells, dt, params=None):
@@ -60,4 +71,5 @@ def make_case(model, name, cells, dt, params=None):
         ends.append(cells.copy())
         model.stepper(rtol=rtol, atol_frac=1e-20, net=False).step(ends[-1], dt, params=params)
     reference, looser = ends
-    return Case(name, cells, dt, reference, *(quantiles(relative_errors(x, reference)) for x in (cells, looser)))
+    known = (quantiles(relative_errors(x, reference)) for x in (cells, looser))
+    return Case(name, cells, dt, reference, *known, params)

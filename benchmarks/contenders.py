@@ -22,15 +22,15 @@ def make_row(solver, rtol, us, states, case, **more):
     return {"solver": solver, "rtol": rtol, "us": float(us), "failed": int((~good).sum()), "errors": errors, **more}
 
 
-def measure_engine(model, case, name, rtols, repeats, params=None, **options):
-    """Rows of the library itself; `params` as for `Stepper.step`, `options` as for `Model.stepper`."""
+def measure_engine(model, case, name, rtols, repeats, **options):
+    """Rows of the library itself; `options` as for `Model.stepper`."""
     rows = []
     for rtol in rtols:
         stepper, states = model.stepper(rtol=rtol, **options), case.cells.copy()
 
         def call(stepper=stepper, states=states):
             states[:] = case.cells
-            return stepper.step(states, case.dt, params=params)
+            return stepper.step(states, case.dt, params=case.params)
 
         seconds = median_seconds(call, repeats)
         report = call()

@@ -159,7 +159,7 @@ def main(arguments=None):
             dt = years * YEAR
             row, finer = measure_grackle(data, system, cells, dt, repeats)
             case = make_case(model, f"{years:g} yr", cells, np.full(n, dt), off)
-            ours = measure_engine(model, case, "ours", (1e-1, 1e-2), repeats, params=off)
+            ours = measure_engine(model, case, "ours", (1e-1, 1e-2), repeats)
             apart = quantiles(relative_errors(finer, case.reference))
             rows.append({"years": years, "grackle": row, "ours": ours, "apart": apart})
             print(
