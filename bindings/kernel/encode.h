@@ -72,6 +72,14 @@ static short reason_of(const chunk *c, int i, int l, const vdouble *x, vdouble t
     return laws[l] ? 0 : 3 + N_STATE;
 }
 
+/* log10 of a parameter; of absent ones a decade below the range, and two of what lies between, outside any domain. */
+static inline vdouble log_of_param(vdouble p, double lower)
+{
+    const vdouble logs = LOG10_E * vd_log(vd_max(p, vd_set(1e-300)));
+    const vdouble below = vd_select(logs <= lower - NET_ABSENT_DECADES, vd_set(lower - 1.0), vd_set(lower - 2.0));
+    return vd_select(logs >= lower - 1e-6, logs, below);
+}
+
 static void encode(chunk *c, int i)
 {
     vdouble y[N_STATE], x[NET_IN], dt = lanes_of(c->dt, 1, i, c->n);
@@ -92,7 +100,7 @@ static void encode(chunk *c, int i)
     x[at++] = LOG10_E * vd_log(dt);
     for (int k = 0; k < NET_INPUTS; k++) {
         const vdouble p = lanes_of(c->params + net_input_column[k], N_PARAM, i, c->n);
-        x[at++] = net_input_is_log[k] ? LOG10_E * vd_log(vd_max(p, vd_set(1e-300))) : p;
+        x[at++] = net_input_is_log[k] ? log_of_param(p, net_input_lower[k]) : p;
     }
     vdouble place[NET_LEVELS] = {0};
     for (int k = 0; k < NET_IN; k++) {

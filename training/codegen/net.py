@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..systems.system import FRACTION_FLOOR, MAJOR_FRACTION
+from ..systems.system import ABSENT_DECADES, FRACTION_FLOOR, MAJOR_FRACTION
 
 #: DENSE_PANEL of bindings/kernel/dense.h
 PANEL = 16
@@ -44,6 +44,7 @@ def write_net(system, net):
         "NET_CUTS": len(domain["cut_value"]),
         "NET_INPUTS": len(inputs),
         "NET_DT": n_in - 1 - len(inputs),
+        "NET_ABSENT_DECADES": repr(ABSENT_DECADES),
         "NET_ROUTES": len(routes),
         "NET_HOPELESS": repr(float(min(calibration.get("hopeless", 1e30), 1e30))),
         "NET_HAS_TOTAL": int(any(v.scale == "total" for v in variables)),
@@ -85,6 +86,11 @@ def write_net(system, net):
             "unsigned char",
             "net_input_is_log[NET_INPUTS + 1]",
             np.array([*(r[0] > 0 for r in inputs.values()), 0], int),
+        ),
+        _array(
+            "double",
+            "net_input_lower[NET_INPUTS + 1]",
+            np.array([*(np.log10(r[0]) if r[0] > 0 else 0.0 for r in inputs.values()), 0.0]),
         ),
         _array("double", "net_stops[NET_ROUTES + 1]", np.array([*routes, 0.0], float)),
         _array("double", "net_calibration[NET_CALIBRATION_NODES]", calibration["nodes"]),

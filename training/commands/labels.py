@@ -15,8 +15,9 @@ from ..systems import SYSTEM_HELP
 
 def _range(text):
     name, _, ends = text.partition("=")
-    low, _, high = ends.partition(":")
-    return name, (float(low), float(high))
+    zero = (0.0,) if ends.startswith("0,") else ()
+    low, _, high = ends.removeprefix("0,").partition(":")
+    return name, (*zero, float(low), float(high))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=_range,
         action="append",
         default=[],
-        metavar="NAME=LOWER:UPPER",
-        help="vary a parameter; may be repeated",
+        metavar="NAME=[0,]LOWER:UPPER",
+        help="vary a parameter, with 0, also let it be absent; may be repeated",
     )
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="default: all cores")
     parser.add_argument("--mpi", action="store_true", help="under mpiexec: all ranks compute, rank 0 writes")

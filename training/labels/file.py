@@ -52,9 +52,9 @@ class Labels:
 
     @property
     def param_ranges(self) -> dict[str, tuple[float, float]]:
-        """Ranges of the parameters that vary, by name."""
+        """Ranges of the parameters that vary, by name, zeros of those that may be absent aside."""
         words = (word.partition("=") for word in self.meta["param_ranges"].split())
-        return {name: tuple(map(float, ends.split(":"))) for name, _, ends in words}
+        return {name: tuple(map(float, ends.removeprefix("0,").split(":"))) for name, _, ends in words}
 
 
 def load_labels(

@@ -72,7 +72,8 @@ def make_labels(
     dt_range : tuple of float, optional
         Shortest and longest time step, for population ``"box"``.
     param_ranges : dict of str to tuple of float, optional
-        Parameters to vary from one trajectory to the next, with their ranges (logarithmic where positive).
+        Parameters to vary from one trajectory to the next, with their ranges (logarithmic where positive), see
+        `draw_params`.
     processes : int
         Processes that compute. The file does not depend on it.
     mpi : bool

@@ -66,7 +66,10 @@ class Recipe:
 
     def attributes(self):
         """The recipe as attributes of the file: a rerun must agree in all of them."""
-        ranges = [f"{name}={float(low)!r}:{float(high)!r}" for name, (low, high) in sorted(self.param_ranges.items())]
+        ranges = [
+            f"{name}={'0,' * len(zero)}{float(low)!r}:{float(high)!r}"
+            for name, (*zero, low, high) in sorted(self.param_ranges.items())
+        ]
         result = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

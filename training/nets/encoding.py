@@ -1,15 +1,16 @@
 """How a cell and a time step become a net's inputs, and its outputs a cell.
 
 Variables with a floor (densities, temperature) enter as logarithms, species as fractions of the total density beside
-the total itself; signed ones as they are. So do the parameters that the training has varied; the others are fixed at
-the system's own values. A net predicts changes, which a factor that vanishes with dt multiplies: no time, no change.
+the total itself; signed ones as they are. So do the parameters that the training has varied, absent ones as a decade
+less than any other; the others are fixed at the system's own values. A net predicts changes, which a factor that
+vanishes with dt multiplies: no time, no change.
 Conservation laws are restored as in the solver: y_k *= 1 + (A^T z)_k.
 """
 
 import numpy as np
 import torch
 
-from ..systems.system import FRACTION_FLOOR, MAJOR_FRACTION
+from ..systems.system import ABSENT_DECADES, FRACTION_FLOOR, MAJOR_FRACTION
 
 
 class Encoding(torch.nn.Module):
@@ -31,6 +32,8 @@ class Encoding(torch.nn.Module):
         known = [p.name for p in system.parameters]
         self.input_columns = [known.index(name) for name in self.inputs]
         self.input_log = [low > 0 for low, _ in self.inputs.values()]
+        lower = [low if low > 0 else 1.0 for low, _ in self.inputs.values()]
+        self.register_buffer("input_lower", torch.tensor(lower, dtype=torch.float64).log10())
         self.register_buffer("defaults", torch.tensor(system.parameter_values)[self.input_columns])
         self.names = tuple(v.name for v in variables)
         self.is_log = [v.floor >= 0 for v in variables]
@@ -95,8 +98,14 @@ class Encoding(torch.nn.Module):
         if self.inputs:
             given = self.defaults.expand(len(state), -1) if params is None else params
             is_log = torch.tensor(self.input_log, device=state.device)
-            parts.append(torch.where(is_log, torch.log10(given.clamp_min(1e-300)), given))
+            parts.append(torch.where(is_log, self._logs_of_params(given), given))
         return torch.cat(parts, 1)
+
+    def _logs_of_params(self, params):
+        """log10, of absent ones a decade below the range; two below, outside any domain, of what lies between."""
+        logs, lower = torch.log10(params.clamp_min(1e-300)), self.input_lower
+        below = torch.where(logs <= lower - ABSENT_DECADES, lower - 1, lower - 2)
+        return torch.where(logs >= lower - 1e-6, logs, below)
 
     def gate(self, dt):
         """Factor of the predicted change, shape (n, 1): 0 at dt = 0, near 1 over the trained range."""

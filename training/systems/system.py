@@ -17,6 +17,8 @@ from .tables import Table
 FRACTION_FLOOR = 1e-12
 #: a cell has not changed if only species below this fraction of the total density have
 MAJOR_FRACTION = 1e-3
+#: decades below the lower end of its range from which on a parameter counts as absent to a net
+ABSENT_DECADES = 6.0
 
 
 @dataclass(frozen=True)
