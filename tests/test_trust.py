@@ -1,5 +1,7 @@
 """Nets that take parameters, the two-route check, and populations that look like the world."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ from surrogate.training.nets.calibration import Calibration, from_plain
 from surrogate.training.nets.domain import Domain
 from surrogate.training.nets.experts import NetConfig
 from surrogate.training.nets.net_data import NetData
-from surrogate.training.nets.routes import spread_of_routes
+from surrogate.training.nets.routes import by_routes
 from surrogate.training.nets.torch_export import load_predictor, trace
 from surrogate.training.nets.trained import load_trained
 from surrogate.training.populations import draw
@@ -159,18 +161,21 @@ def test_library_says_what_the_net_says(ism, model, model_file, labels):
     with torch.no_grad():
         end, error, inside = predictor(state, dt, columns)
         traced = trace(predictor)(state, dt, columns)
+        judged = predictor.surrogate(state, dt, columns)[1]
+    hopeless = NetData.read(model_file).metadata["calibration"]["hopeless"]
     assert all(torch.allclose(a.double(), b.double(), rtol=1e-12) for a, b in zip((end, error, inside), traced))
     cells = state.numpy().copy()
     report = model.stepper(rtol=0.3, atol_frac=1e-12, fallback="none").step(
         cells, dt.numpy(), params=as_dict(ism, params)
     )
     taken = report.status == Status.NET
-    assert (taken == (inside & (error <= 0.3)).numpy()).mean() > 0.98 and taken.sum() > 200
-    np.testing.assert_allclose(cells[taken], end.numpy()[taken], rtol=2e-3)
+    said = (inside & (error <= 0.3) & (judged <= 0.3 * hopeless)).numpy()
+    assert (taken == said).mean() > 0.995 and taken.sum() > 200
+    np.testing.assert_allclose(cells[taken], end.numpy()[taken], rtol=1e-4)
     for rtol in (0.3, 0.1):
         report = model.stepper(rtol=rtol).step(state.numpy().copy(), dt.numpy(), params=as_dict(ism, params))
-        said = (inside & (error <= rtol)).numpy()
-        assert ((report.status == Status.NET) == said).mean() > 0.98
+        said = (inside & (error <= rtol) & (judged <= rtol * hopeless)).numpy()
+        assert ((report.status == Status.NET) == said).mean() > 0.995
     assert said.sum() > 50 and model.selftest() < 1e-10
 
 
@@ -198,10 +203,13 @@ def test_routes_that_agree_and_routes_that_do_not(model_file, labels):
     state, dt, _ = cells_of(labels)
     dt = torch.full_like(dt, 2e12)
     end = Exact(encoding).flow(state, dt)[0]
-    assert spread_of_routes(Exact(encoding), state, dt, None, end, (0.1, 0.5)).max() < 1e-12
+    encoding.laws = encoding.laws[:0]  # a flow that keeps none
+    mean, spread = by_routes(Exact(encoding), state, dt, None, end, (0.1, 0.5))
+    assert spread.max() < 1e-12 and torch.allclose(mean, end, rtol=1e-12)
     wrong = Exact(encoding, 0.3)
-    spread = spread_of_routes(wrong, state, dt, None, wrong.flow(state, dt)[0], (0.5,))
-    assert torch.allclose(spread, torch.full_like(spread, 0.3), atol=1e-9), "1e12 s twice is right, 2e12 s is not"
+    mean, spread = by_routes(wrong, state, dt, None, wrong.flow(state, dt)[0], (0.5,))
+    assert torch.allclose(spread, torch.full_like(spread, 0.15), atol=1e-9), "1e12 s twice is right, 2e12 s is not"
+    assert torch.allclose(mean, end * math.exp(0.15), rtol=1e-12), "half way between the two"
 
 
 def test_labels_of_parameters_that_the_net_does_not_take_are_refused(ism, model_file, labels, tmp_path):

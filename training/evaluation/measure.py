@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..nets.routes import FLOOR, spread_of_routes
+from ..nets.routes import FLOOR, by_routes
 
 
 def relative_errors(encoding, end, reference):
@@ -60,7 +60,9 @@ def measure(
     state, dt, reference, params = (x if x is None else x.to(surrogate.mean.device) for x in given)
     with torch.no_grad():
         end, judgement, good = surrogate.flow(state, dt, params)
-        spread = spread_of_routes(surrogate, state, dt, params, end, routes) if routes else None
+        spread = None
+        if routes:
+            end, spread = by_routes(surrogate, state, dt, params, end, routes)
     errors, counts = (x.cpu() for x in relative_errors(surrogate.encoding, end, reference))
     errors = errors.nan_to_num(1e30).clamp_max(1e30)  # what is no number is as wrong as can be
     judged, attempts = (10.0 ** judgement.double()).cpu().numpy().T

@@ -1,7 +1,7 @@
-"""The two-route check: a net is asked for the same time once at a stroke, and once by way of a time between.
+"""The two-route check: a net is asked for the same time once at a stroke, and again by way of a time between.
 
 What the routes disagree by is an error that nobody has to predict: it needs no labels, and holds on cells that nobody
-calibrated for, as long as a net does not err alike on every route.
+calibrated for, as long as a net does not err alike on every route. Their mean is better than each, and is the answer.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from collections.abc import Sequence
 
 import torch
 
+from .encoding import correction
+
 #: species below this fraction of the total count neither here nor where a net is measured
 FLOOR = 1e-10
 
 
-def spread_of_routes(
+def by_routes(
     surrogate,
     state: torch.Tensor,
     dt: torch.Tensor,
     params: torch.Tensor | None,
     end: torch.Tensor,
     routes: Sequence[float],
-) -> torch.Tensor:
-    """Largest disagreement with `end`, in logarithms or in units of the scale of a signed variable.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean of `end` and of what the net says on its routes, and how far they are from it.
 
     Parameters
     ----------
@@ -36,20 +38,28 @@ def spread_of_routes(
 
     Returns
     -------
-    Tensor of shape (n,), float64
-        Infinite where a route breaks a law beyond repair.
+    mean : Tensor of shape (n, n_vars), float64
+        In logarithms, of signed variables as they are; laws restored. Where that cannot be, `end`.
+    spread : Tensor of shape (n,), float64
+        Largest distance of a route from the mean, in logarithms or in units of the scale of a signed variable. Infinite
+        where a route breaks a law beyond repair.
     """
     encoding = surrogate.encoding
-    total = encoding.total_density(end)
-    counts = ~encoding.total | (end > FLOOR * total)
-    spread = torch.zeros_like(dt)
+    ways, sound = [torch.zeros_like(end)], torch.ones_like(dt, dtype=torch.bool)
     for fraction in routes:
         between, _, first = surrogate.flow(state, fraction * dt, params)
         other, _, second = surrogate.flow(between, (1 - fraction) * dt, params)
-        apart = torch.where(encoding.log, logarithm(other) - logarithm(end), (other - end) / encoding.unit)
-        worst = torch.where(counts, apart.abs(), 0.0).amax(1)
-        spread = torch.maximum(spread, torch.where(first & second, worst, torch.inf).nan_to_num(torch.inf))
-    return spread
+        ways.append(torch.where(encoding.log, logarithm(other) - logarithm(end), (other - end) / encoding.unit))
+        sound = sound & first & second
+    apart = torch.stack(ways)
+    mean = apart.mean(0)
+    result = torch.where(encoding.log, end * mean.exp(), end + mean * encoding.unit)
+    counts = ~encoding.total | (result > FLOOR * encoding.total_density(result))
+    repair = correction(result, encoding.laws, state @ encoding.laws.T)
+    spread = torch.where(counts, (apart - mean).abs().amax(0), 0.0).amax(1)
+    result = result * (1 + repair)
+    sound = sound & (repair.abs() < 0.5).all(1) & result.isfinite().all(1)
+    return torch.where(sound[:, None], result, end), torch.where(sound, spread, torch.inf).nan_to_num(torch.inf)
 
 
 def logarithm(values: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ from ..files import replacing
 from ..systems import System
 from .calibration import Calibration, calibrated, doubt, from_plain
 from .domain import Domain, Inside
-from .routes import spread_of_routes
+from .routes import by_routes
 from .trained import load_trained
 
 
@@ -74,7 +74,7 @@ class Predictor(torch.nn.Module):
         encoding = self.surrogate.encoding
         end, predicted = self.surrogate(state, dt, params)
         if self.routes:
-            spread = spread_of_routes(self.surrogate, state, dt, params, end, self.routes)
+            end, spread = by_routes(self.surrogate, state, dt, params, end, self.routes)
             predicted = torch.where(predicted.isfinite(), spread, torch.inf)
         predicted = doubt(predicted.double(), encoding.e_folds(state, end), self.change)
         error = calibrated(predicted, self.calibration_lower, self.calibration_width, self.nodes)

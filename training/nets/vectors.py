@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ..populations import box, check_population, wide
-from .routes import spread_of_routes
+from .routes import by_routes
 
 #: at most so many
 N_VECTORS = 16
@@ -40,13 +40,14 @@ def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS)
     with torch.no_grad():
         end, predicted = exact(state, dt, params)
         single, _ = surrogate(state, dt, params)
-        if calibration.routes:
-            predicted = spread_of_routes(exact, state, dt, params, end, calibration.routes)
+        alone, restored = end, copy.deepcopy(exact)
         exact.encoding.laws = exact.encoding.laws[:0]
         bare, _ = exact(state, dt, params)
+        if calibration.routes:
+            end, predicted = by_routes(restored, state, dt, params, alone, calibration.routes)
     place = (torch.log10(predicted) - calibration.lower) / calibration.width
     good = torch.from_numpy(domain.holds(encoding, state, dt, params)) & ((place - place.round()).abs() > 0.02)
-    good &= ((single / end - 1).abs() < 1e-5).all(1) & ((end / bare - 1).abs() < 0.4).all(1)
+    good &= ((single / alone - 1).abs() < 1e-5).all(1) & ((alone / bare - 1).abs() < 0.4).all(1)
     chosen = good.nonzero()[:n, 0]
     columns = np.tile(system.parameter_values, (len(chosen), 1))
     if params is not None:
