@@ -149,7 +149,7 @@ def test_parameters_change_what_the_net_says(ism, model_file, labels):
                 encoding.defaults.expand(len(dt), -1),
             )
         )
-    assert ((many / few).log().abs() > 1e-3).double().mean() > 0.8
+    assert ((many / few).log().abs() > 1e-3).double().mean() > 0.5
     assert torch.equal(default, given)
 
 
