@@ -40,14 +40,15 @@ def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS)
     with torch.no_grad():
         end, predicted = exact(state, dt, params)
         single, _ = surrogate(state, dt, params)
-        alone, restored = end, copy.deepcopy(exact)
-        exact.encoding.laws = exact.encoding.laws[:0]
-        bare, _ = exact(state, dt, params)
+        bare = copy.deepcopy(exact)
+        bare.encoding.laws = bare.encoding.laws[:0]
+        repair = end / bare(state, dt, params)[0] - 1
         if calibration.routes:
-            end, predicted = by_routes(restored, state, dt, params, alone, calibration.routes)
+            end, predicted = by_routes(exact, state, dt, params, end, calibration.routes)
+            single, _ = by_routes(surrogate, state, dt, params, single, calibration.routes)
     place = (torch.log10(predicted) - calibration.lower) / calibration.width
     good = torch.from_numpy(domain.holds(encoding, state, dt, params)) & ((place - place.round()).abs() > 0.02)
-    good &= ((single / alone - 1).abs() < 1e-5).all(1) & ((alone / bare - 1).abs() < 0.4).all(1)
+    good &= ((single / end - 1).abs() < 1e-5).all(1) & (repair.abs() < 0.4).all(1)
     chosen = good.nonzero()[:n, 0]
     columns = np.tile(system.parameter_values, (len(chosen), 1))
     if params is not None:
