@@ -75,7 +75,7 @@ def rows_of(cells, table):
 
 
 def test_every_format_gives_the_same_labels_and_they_are_the_steppers(files, system, columns, tmp_path, capsys):
-    made = [make_labels("ism-atomic", tmp_path / f"{i}", cells=path, dts=2, **SETTINGS) for i, path in enumerate(files)]
+    made = [make_labels(system, tmp_path / f"{i}", cells=path, dts=2, **SETTINGS) for i, path in enumerate(files)]
     first, said = made[0], capsys.readouterr().err
     for labels, path in zip(made, files):
         for name in ("start", "dt", "end", "params"):
@@ -102,7 +102,7 @@ def test_no_two_splits_share_a_cell(files, system, columns, tmp_path):
     table = np.stack([columns[name] for name in system.names], axis=1)
     parts = {}
     for split, path in (("train", files[0]), ("calibrate", tmp_path / "again.npz"), ("test", files[0])):
-        labels = make_labels("ism-atomic", tmp_path / split, cells=path, **SETTINGS | {"split": split, "seed": 0})
+        labels = make_labels(system, tmp_path / split, cells=path, **SETTINGS | {"split": split, "seed": 0})
         parts[split] = set(rows_of(labels.start, table))
         assert labels.meta["n"] == len(parts[split])
     assert sum(map(len, parts.values())) == len(set().union(*parts.values())) == N
@@ -114,25 +114,25 @@ def test_cells_come_again_when_all_have_come_but_not_where_they_are_counted(file
     np.savez(tmp_path / "timeless.npz", **{name: values for name, values in columns.items() if name != "dt"})
     given = SETTINGS | {"cells": tmp_path / "timeless.npz", "dt_range": (1e8, 1e12)}
     n = len(read_cells(given["cells"], system).of_split("train"))
-    labels = make_labels("ism-atomic", tmp_path / "a.h5", **given, n=2 * n)
+    labels = make_labels(system, tmp_path / "a.h5", **given, n=2 * n)
     assert f"the {n} cells of the split 'train' come more than once" in capsys.readouterr().err
     np.testing.assert_array_equal(labels.start[:n], labels.start[n:])
     assert not np.any(labels.dt[:n] == labels.dt[n:]) and 1e8 <= labels.dt.min() < 1e9 < 1e11 < labels.dt.max() <= 1e12
-    fewer = make_labels("ism-atomic", tmp_path / "b.h5", **given, n=50)
+    fewer = make_labels(system, tmp_path / "b.h5", **given, n=50)
     np.testing.assert_array_equal(fewer.start, labels.start[:50])
     with pytest.raises(
         ValueError, match=r"belong to the split 'calibrate', where none may count twice: give at most \d+"
     ):
-        make_labels("ism-atomic", tmp_path / "c.h5", **given | {"split": "calibrate"}, n=N)
+        make_labels(system, tmp_path / "c.h5", **given | {"split": "calibrate"}, n=N)
     with pytest.raises(ValueError, match="dt_range is missing"):
-        make_labels("ism-atomic", tmp_path / "c.h5", **given | {"dt_range": None})
+        make_labels(system, tmp_path / "c.h5", **given | {"dt_range": None})
 
 
-def test_an_interrupted_file_goes_on_and_a_changed_table_is_noticed(files, columns, tmp_path, monkeypatch):
+def test_an_interrupted_file_goes_on_and_a_changed_table_is_noticed(files, system, columns, tmp_path, monkeypatch):
     from surrogate.training.labels import make
 
     given = SETTINGS | {"cells": files[0], "dts": 2}
-    whole = make_labels("ism-atomic", tmp_path / "whole.h5", **given, processes=2)
+    whole = make_labels(system, tmp_path / "whole.h5", **given, processes=2)
 
     def interrupted(recipe, path, compute, progress, original=make._fill):
         def first(todo):
@@ -144,15 +144,15 @@ def test_an_interrupted_file_goes_on_and_a_changed_table_is_noticed(files, colum
     with monkeypatch.context() as m:
         m.setattr(make, "_fill", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            make_labels("ism-atomic", tmp_path / "a.h5", **given)
+            make_labels(system, tmp_path / "a.h5", **given)
     assert 0 < len(load_labels(tmp_path / "a.h5", partial=True).dt) < len(whole.dt)
     with h5py.File(files[0], "r+") as file:
         file["T"][3] *= 1.5
     with pytest.raises(ValueError, match="was made with cells_sha256"):
-        make_labels("ism-atomic", tmp_path / "a.h5", **given)
+        make_labels(system, tmp_path / "a.h5", **given)
     with h5py.File(files[0], "r+") as file:
         file["T"][3] = columns["T"][3]
-    labels = make_labels("ism-atomic", tmp_path / "a.h5", **given)
+    labels = make_labels(system, tmp_path / "a.h5", **given)
     for name in ("start", "dt", "end", "status", "params"):
         assert getattr(labels, name).tobytes() == getattr(whole, name).tobytes(), name
 
@@ -222,7 +222,7 @@ def test_what_is_no_table_of_cells_is_explained(name, write, message, system, co
         read_cells(tmp_path / name, system)
 
 
-def test_other_misuse_is_explained(files, tmp_path, capsys):
+def test_other_misuse_is_explained(files, system, tmp_path, capsys):
     for given, message in (
         ({}, "neither is given"),
         ({"cells": files[0], "population": "wide"}, "both are given"),
@@ -231,7 +231,7 @@ def test_other_misuse_is_explained(files, tmp_path, capsys):
         ({"cells": files[0], "dt_range": (2, 1)}, "time steps are of 2..1"),
     ):
         with pytest.raises(ValueError, match=message):
-            make_labels("ism-atomic", tmp_path / "a.h5", **SETTINGS | given)
+            make_labels(system, tmp_path / "a.h5", **SETTINGS | given)
     command = "labels ism-atomic --split test --seed 0 --rtol 1e-3 --quiet".split()
     assert cli.main([*command, "--out", str(tmp_path / "a.h5"), "--cells", str(tmp_path / "none.h5")]) == 1
     assert "none.h5: there is no such file of cells" in capsys.readouterr().err
@@ -251,21 +251,19 @@ def test_files_do_not_lead_elsewhere(system, columns, tmp_path):
 def test_a_net_is_trained_on_own_cells(files, tmp_path, system, columns, monkeypatch):
     """Alone and with labels that vary nothing: parameters become inputs, also one that all of the cells agree in."""
     pytest.importorskip("torch", reason="the nets need PyTorch: pip install 'stiff-surrogate[training]'")
+    from surrogate.training.fit.pairs import read_pairs
     from surrogate.training.nets.trained import load_model
 
     monkeypatch.chdir(tmp_path)
     np.savez("bright.npz", **columns | {"zeta": np.array(1e-15)})
-    base = "labels ism-atomic --rtol 1e-4 --seed 0 --quiet --processes 1"
-    for out, more in (
-        ("own.h5", "--cells bright.npz --split train --dts 3"),
-        ("check.h5", "--cells bright.npz --split calibrate"),
-        ("wide.h5", "--population wide --split train --n 300"),
-    ):
-        assert cli.main([*base.split(), *more.split(), "--out", out]) == 0
-    small = "--minutes 0.02 --width 8 --depth 1 --regions 1 --threads 1 --check check.h5"
-    for labels in (["own.h5"], ["own.h5", "wide.h5"]):
-        out = f"net{len(labels)}.h5"
-        assert cli.main(["train", "ism-atomic", "--labels", *labels, *small.split(), "--out", out]) == 0
-        inputs = load_model(out, system)[0].encoding.inputs
-        assert inputs == {"zeta": (3e-17, 1e-15), "G0": (columns["G0"].min(), columns["G0"].max())}
-    assert cli.main(["calibrate", "net2.h5", "--labels", "check.h5"]) == 0
+    settings = {"rtol": 1e-4, "seed": 0, "progress": False}
+    make_labels(system, "own.h5", cells="bright.npz", split="train", dts=3, **settings)
+    make_labels(system, "check.h5", cells="bright.npz", split="calibrate", **settings)
+    make_labels(system, "wide.h5", population="wide", split="train", n=300, **settings)
+    g0 = tuple(np.sort(columns["G0"])[[0, -1]])
+    assert read_pairs(["own.h5"], system).inputs == {"zeta": (3e-17, 1e-15), "G0": g0}
+    options = "--minutes 0.01 --width 8 --depth 1 --regions 1 --threads 1 --check check.h5 --out net.h5"
+    assert cli.main(["train", "ism-atomic", "--labels", "own.h5", "wide.h5", *options.split()]) == 0
+    own = next(p.value for p in system.parameters if p.name == "G0")
+    assert load_model("net.h5", system)[0].encoding.inputs == {"zeta": (3e-17, 1e-15), "G0": (own, g0[1])}
+    assert cli.main(["calibrate", "net.h5", "--labels", "check.h5"]) == 0

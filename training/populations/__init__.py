@@ -6,8 +6,9 @@ serves networks of any elements, `box` any other system. `draw` takes them by na
 """
 
 from .box import box
-from .composition import X, Y
+from .composition import X, Y, elements_of
 from .hydro import RUNS, hydro
+from .network import network
 from .own import OWN, CellSet, UserCells, read_cells
 from .population import Population
 from .registry import DT_RANGES, POPULATION_HELP, POPULATIONS, check_population, draw, find_population
@@ -36,8 +37,10 @@ __all__ = [
     "draw",
     "draw_dts",
     "draw_params",
+    "elements_of",
     "find_population",
     "hydro",
+    "network",
     "read_cells",
     "relaxed",
     "seed_of",

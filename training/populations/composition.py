@@ -72,7 +72,7 @@ def proportioned(
     """Mixtures with given totals of the laws that are closest to given weights in relative entropy.
 
     These are ``weights * exp(laws.T @ z)``: the minimum of a convex function of z, found by Newton's method, damped as
-    for self-concordant-like functions (Bach 2010, Electron. J. Stat. 4, 384), which makes it sure.
+    for generalised self-concordant functions (Sun & Tran-Dinh 2019, Math. Program. 178, 145), which makes it sure.
 
     Parameters
     ----------

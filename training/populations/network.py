@@ -48,9 +48,10 @@ def network(
 def composed(system: System, n: int, seed: int, dt_range: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Cells of any composition, neutral, everything drawn log-uniformly; see `network` for what is returned.
 
-    Weights of the species from `LEAST_SHARE` to 1; they are then brought to neutrality, and to proportions of the
-    elements within `SCATTER` of those of the system's start (`AT_DEFAULT` of the cells: just those), or over `UNKNOWN`
-    for elements that are not in it. Total density over `density_range`, temperature and whatever else over its sample.
+    The elements have proportions within `SCATTER` of those of the system's start (`AT_DEFAULT` of the cells: just
+    those), or over `UNKNOWN` where they are not in it. Species have `LEAST_SHARE` to 1 of the most that the elements
+    leave them, electrons what the positive ions carry; from there all are brought to the elements' proportions and to
+    neutrality (`proportioned`). Total density over `density_range`, temperature and whatever else over its sample.
     """
     kinds = [v.role == "species" for v in system.variables]
     species, others = np.flatnonzero(kinds), np.flatnonzero(~np.array(kinds))
@@ -60,15 +61,19 @@ def composed(system: System, n: int, seed: int, dt_range: tuple[float, float]) -
     own = [(x / SCATTER, x * SCATTER) if x else tuple(np.array(UNKNOWN) * (start.max() or 1)) for x in start]
     ranges = [(LEAST_SHARE, 1.0)] * len(species) + own + [density_range(system)]
     ranges += [system.variables[k].sample for k in others] + [dt_range]
+    bare = ~laws[: len(elements)].any(0)
+    cations = np.where(bare, 0.0, laws[-1].clip(min=0) if charge else 1.0)
     first, m = len(species) + len(elements), n
     while m <= MOST_DRAWN * n:
         drawn = spread(ranges, m, seed)
-        totals = np.zeros((m, len(laws)))
-        totals[:, : len(elements)] = drawn[:, len(species) : first]
-        if start.all():
-            totals[np.random.default_rng([seed, 9]).random(m) < AT_DEFAULT, : len(elements)] = start
+        totals = drawn[:, len(species) : first].copy()
+        as_is = np.random.default_rng([seed, 9]).random(m) < AT_DEFAULT
+        totals[np.ix_(as_is, start > 0)] = start[start > 0]
+        totals = np.pad(totals, ((0, 0), (0, len(laws) - len(elements))))
         cells = np.zeros((m, len(system.variables)))
-        mixed, good = proportioned(drawn[:, : len(species)], laws, totals)
+        weights = drawn[:, : len(species)] * _most(laws, totals, len(elements))
+        weights[:, bare] = (weights @ cations)[:, None]
+        mixed, good = proportioned(weights, laws, totals)
         cells[:, species] = mixed * (drawn[:, first] / mixed.sum(1))[:, None]
         cells[:, others] = drawn[:, first + 1 : -1]
         good &= neutralise(system, cells)
@@ -79,6 +84,15 @@ def composed(system: System, n: int, seed: int, dt_range: tuple[float, float]) -
         f"of {m // 2} compositions drawn for {system.name} only {good.sum()} can be mixed of its species: give them an "
         "`initial` composition"
     )
+
+
+def _most(laws, totals, n_elements):
+    """The most that there can be of each species, shape (n, n_species); 1 of what holds no elements."""
+    result = np.full((len(totals), laws.shape[1]), np.inf)
+    for law, total in zip(laws[:n_elements], totals.T):
+        holds = law > 0
+        result[:, holds] = np.minimum(result[:, holds], total[:, None] / law[holds])
+    return np.where(np.isinf(result), 1.0, result)
 
 
 def density_range(system: System) -> tuple[float, float]:

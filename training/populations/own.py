@@ -57,7 +57,7 @@ class UserCells:
 
     def of_split(self, split: str) -> np.ndarray:
         """Numbers of the cells that belong to a split, see `SHARES`: the content of a cell decides."""
-        place = hash_of(self.cells) / 2.0**64
+        place = (hash_of(self.cells) >> np.uint64(11)) / 2.0**53
         before = sum(SHARES[name] for name in list(SHARES)[: list(SHARES).index(split)])
         return np.flatnonzero((before <= place) & (place < before + SHARES[split]))
 
