@@ -251,7 +251,10 @@ def test_files_do_not_lead_elsewhere(system, columns, tmp_path):
 def test_a_net_is_trained_on_own_cells(files, tmp_path, system, columns, monkeypatch):
     """Alone and with labels that vary nothing: parameters become inputs, also one that all of the cells agree in."""
     pytest.importorskip("torch", reason="the nets need PyTorch: pip install 'stiff-surrogate[training]'")
+    from surrogate.training.fit.config import TrainConfig
     from surrogate.training.fit.pairs import read_pairs
+    from surrogate.training.fit.trainer import Trainer
+    from surrogate.training.nets import NetConfig
     from surrogate.training.nets.trained import load_model
 
     monkeypatch.chdir(tmp_path)
@@ -262,8 +265,15 @@ def test_a_net_is_trained_on_own_cells(files, tmp_path, system, columns, monkeyp
     make_labels(system, "wide.h5", population="wide", split="train", n=300, **settings)
     g0 = tuple(np.sort(columns["G0"])[[0, -1]])
     assert read_pairs(["own.h5"], system).inputs == {"zeta": (3e-17, 1e-15), "G0": g0}
-    options = "--minutes 0.01 --width 8 --depth 1 --regions 1 --threads 1 --check check.h5 --out net.h5"
-    assert cli.main(["train", "ism-atomic", "--labels", "own.h5", "wide.h5", *options.split()]) == 0
     own = next(p.value for p in system.parameters if p.name == "G0")
-    assert load_model("net.h5", system)[0].encoding.inputs == {"zeta": (3e-17, 1e-15), "G0": (own, g0[1])}
-    assert cli.main(["calibrate", "net.h5", "--labels", "check.h5"]) == 0
+    train, check = read_pairs(["own.h5", "wide.h5"], system), read_pairs(["check.h5"], system)
+    assert train.inputs == {"zeta": (3e-17, 1e-15), "G0": (own, g0[1])}
+    trainer = Trainer(system, train, check, "net.h5", NetConfig(16, 2, (1, 1, 1)), TrainConfig(minutes=1, batch=256))
+    losses = []
+    for i in range(150):
+        trainer.seconds = 0.4 * i  # the schedule follows the clock
+        trainer._iterate()
+        losses.append(trainer.sums["supervised"])
+    assert np.diff(losses)[-20:].mean() < 0.97 * np.diff(losses)[:20].mean()
+    trainer._save_model()
+    assert load_model("net.h5", system)[0].encoding.inputs == train.inputs
