@@ -67,6 +67,11 @@ def check_dataset(item):
     """Raise TypeError unless an item of an HDF5 file is an array of numbers that the file itself holds."""
     if getattr(item, "shape", None) is None or item.dtype.kind not in "fiub" or item.dtype.subdtype:
         raise TypeError(f"{item.name} is no array of numbers")
+    check_storage(item)
+
+
+def check_storage(item):
+    """Raise TypeError unless the file of an HDF5 dataset itself holds it."""
     if item.external or item.is_virtual:
         raise TypeError(f"{item.name} is kept in another file")
 

@@ -24,8 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Make labels for training. An interrupted run continues when the same command is given again."""
     parser = argparse.ArgumentParser(prog="surrogate labels", description=main.__doc__)
     parser.add_argument("system", metavar="SYSTEM", help=SYSTEM_HELP)
-    parser.add_argument("--population", required=True, help=POPULATION_HELP)
-    parser.add_argument("--n", required=True, type=int, help="trajectories")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--population", help=POPULATION_HELP)
+    source.add_argument(
+        "--cells",
+        nargs="+",
+        metavar="FILE",
+        help="cells of your own: .h5, .npy, .npz or .csv with columns named as variables, dt and parameters of SYSTEM",
+    )
+    parser.add_argument("--n", type=int, help="trajectories (default with --cells: one for each of the split)")
     parser.add_argument("--dts", type=int, default=1, help="labels per trajectory (default 1)")
     parser.add_argument("--rtol", type=float, help="relative error of the library's solver, e.g. 1e-4")
     parser.add_argument("--atol-frac", type=float, help="absolute error, of the total density (default 1e-10 rtol)")
@@ -37,7 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, metavar="FILE", help="HDF5 file to write or to continue")
     parser.add_argument("--model", help="model library that holds the solver (default: the one named like SYSTEM)")
     parser.add_argument("--advance", metavar="MODULE:FUNCTION", help="your own solver: advance(cells, dt) -> cells")
-    parser.add_argument("--dt-range", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="for population box")
+    parser.add_argument(
+        "--dt-range",
+        type=float,
+        nargs=2,
+        metavar=("SHORTEST", "LONGEST"),
+        help="time steps, where the cells bring none",
+    )
     parser.add_argument(
         "--param",
         type=_range,
@@ -57,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.system,
             options.out,
             population=options.population,
+            cells=options.cells,
             n=options.n,
             split=options.split,
             seed=options.seed,
@@ -78,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"interrupted: {text}", file=sys.stderr)
         return 130
     except OSError as error:
-        raise ValueError(f"{options.out}: {error.strerror or error} ({error.filename or options.out})") from error
+        raise ValueError(f"{error.filename or options.out}: {error.strerror or error}") from error
     if labels is not None:
         n_failed = int((labels.status >= UNTOUCHED).sum())
         print(f"{options.out}: {labels.status.size} labels of {labels.meta['system']}, {n_failed} failed")

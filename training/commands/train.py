@@ -47,7 +47,7 @@ def make_parser():
     source.add_argument("--unsupervised", action="store_true", help="from the equations alone, on drawn cells")
     parser.add_argument("--population", help=f"what to draw, with --unsupervised: {POPULATION_HELP}")
     parser.add_argument("--n", type=int, default=500_000, help="cells to draw (default 500000)")
-    parser.add_argument("--dt-range", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="for population box")
+    parser.add_argument("--dt-range", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="for network and box")
     parser.add_argument("--check", required=True, metavar="FILE", help="labels to watch, made with --split calibrate")
     parser.add_argument("--out", required=True, metavar="FILE", help="model file (HDF5) to write; a picture beside it")
     parser.add_argument("--start", metavar="FILE", help="a trained model (HDF5) to train further as it is built")
@@ -109,7 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     system = get_system(options.system)
     if options.unsupervised:
         if options.population is None:
-            raise ValueError("--population is missing: say what cells to draw, wide for a network or box")
+            raise ValueError(
+                "--population is missing: say what cells to draw, e.g. wide for gas of H and He, network, or box"
+            )
         dt_range = options.dt_range and tuple(options.dt_range)
         train = Pairs.draw(system, options.population, options.n, options.seed, dt_range)
     else:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-import surrogate
-
 from ..labels import load_labels
+from ..labels.solver import solver_model
 from ..populations import check_population, draw, seed_of
 from ..systems import System
 from .losses import EARLY, Physics
@@ -38,7 +37,7 @@ class Pairs:
         chosen = check_population(population, system, dt_range)
         advance = None
         if chosen.needs_solver:
-            advance = surrogate.load(system.name).stepper(rtol=1e-2, net=False).step
+            advance = solver_model(system).stepper(rtol=1e-2, net=False).step
         state = torch.from_numpy(draw(population, system, n, seed_of("train", seed), advance, dt_range)[0])
         low, high = dt_range or chosen.dt_range
         start = (0.3 * EARLY / Physics(system).fastest_rate(state)).clamp_max(low)
@@ -107,10 +106,16 @@ def read_pairs(paths: Sequence[str], system: System, splits: tuple[str, ...] | N
 
 
 def joint_ranges(system: System, ranges: Sequence[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
-    """Ranges over all label files of the parameters that any of them varies, in the system's order."""
+    """Ranges over all label files of the parameters that any of them varies, in the system's order.
+
+    One that has the same value in all of them is said to range to the system's own.
+    """
     result = {}
     for name, value in zip((p.name for p in system.parameters), system.parameter_values):
         if any(name in own for own in ranges):
             ends = np.array([own.get(name, (value, value)) for own in ranges])
-            result[name] = float(ends[:, 0].min()), float(ends[:, 1].max())
+            low, high = ends[:, 0].min(), ends[:, 1].max()
+            if low == high:
+                low, high = min(low, value), max(high, value)
+            result[name] = float(low), float(high)
     return result

@@ -14,14 +14,27 @@ def make_chunk(recipe: Recipe, solve, i: int) -> dict[str, np.ndarray]:
     n, seed = rows.stop - rows.start, populations.seed_of(recipe.split, recipe.seed, i)
     columns = populations.draw_params(system, n, seed, recipe.param_ranges)
     given = {p.name: column for p, column in zip(system.parameters, columns.T)}
-    params = given if recipe.param_ranges or system.time else {}
-    start, dt = populations.draw(
-        recipe.population, system, n, seed, lambda cells, dt: solve(cells, dt, params), recipe.dt_range
-    )
+    params = given if recipe.varied or system.time else {}
+    if recipe.own is None:
+        start, dt = populations.draw(
+            recipe.population, system, n, seed, lambda cells, dt: solve(cells, dt, params), recipe.dt_range
+        )
+    else:
+        start, dt = _own(recipe, rows, seed, given)
     dt = populations.draw_dts(dt, recipe.dts, seed, recipe.time_steps)
     end, status = _walk(solve, start, dt, params)
     chunk = {"start": start, "dt": dt, "end": end, "status": status}
-    return chunk | ({"params": columns} if recipe.param_ranges else {})
+    return chunk | ({"params": columns} if recipe.varied else {})
+
+
+def _own(recipe, rows, seed, params):
+    """Cells of the user's own and time steps; writes their parameters into `params`."""
+    chosen = recipe.own.rows(rows.start, rows.stop)
+    for name, values in (chosen.params or {}).items():
+        params[name][:] = values
+    if chosen.dt is not None:
+        return chosen.cells, chosen.dt
+    return chosen.cells, populations.spread([recipe.time_steps], len(chosen), seed)[:, 0]
 
 
 def _walk(solve, start, dt, params):

@@ -10,11 +10,13 @@ then, is written after the chunk is on the disk: whenever a process is killed, t
 """
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..populations import OWN, UserCells, read_cells
 from ..systems import System, get_system
 from .file import Labels, checksum_of, create_file, intact_chunks, load_labels, lock_file, open_file
 from .recipe import CHUNK, Recipe
@@ -26,8 +28,9 @@ def make_labels(
     system: System | str,
     path: str | os.PathLike,
     *,
-    population: str,
-    n: int,
+    population: str | None = None,
+    cells: UserCells | str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    n: int | None = None,
     split: str,
     seed: int,
     dts: int = 1,
@@ -52,10 +55,13 @@ def make_labels(
     system : System or str
     path : str or path
         If it exists, it must be a label file of the same recipe.
-    population : str
+    population : str, optional
         One of `populations.POPULATIONS`, or your own, MODULE:NAME.
-    n : int
-        Trajectories.
+    cells : path, sequence of paths or UserCells, optional
+        Cells of your own in place of a population, see `populations.read_cells`. Each belongs to one split. They are
+        taken in random order, none twice before all have been; for the splits that are counted, none twice at all.
+    n : int, optional
+        Trajectories; by default one for each cell of your own that belongs to the split.
     split : {"train", "calibrate", "test"}
     seed : int
         Number of the set within its split; see `populations.seed_of`.
@@ -70,7 +76,8 @@ def make_labels(
         arrays of shape (m, n_vars) and (m,) in, the new cells out, with NaN in those that failed. With `param_ranges`,
         or explicit time, it is called as ``advance(cells, dt, params)``, with a dict of arrays of shape (m,).
     dt_range : tuple of float, optional
-        Shortest and longest time step, for population ``"box"``.
+        Shortest and longest time step, for populations that have none of their own, cells without a column ``dt``, and
+        the further labels of cells that have one (default: from its lowest to its highest value).
     param_ranges : dict of str to tuple of float, optional
         Parameters to vary from one trajectory to the next, with their ranges (logarithmic where positive), see
         `draw_params`.
@@ -90,6 +97,18 @@ def make_labels(
     """
     source = system if isinstance(system, str) else system.name
     system = system if isinstance(system, System) else get_system(system)
+    own, notes = None, ()
+    if (population is None) == (cells is None):
+        given = "neither is" if cells is None else "both are"
+        raise ValueError(f"population or cells: {given} given, give one of the two")
+    if cells is not None:
+        read = cells if isinstance(cells, UserCells) else read_cells(cells, system)
+        own, population, notes = read.choose(system, split, seed, n), OWN, read.notes
+        n = len(own.cells) if n is None else n
+        if n > len(own.cells):
+            notes += (f"n is {n}: the {len(own.cells)} cells of the split {split!r} come more than once",)
+    elif n is None:
+        raise ValueError("n is missing: give the number of trajectories")
     recipe = Recipe(
         system,
         population,
@@ -106,11 +125,14 @@ def make_labels(
         param_ranges or {},
         chunk,
         source,
+        own,
     )
     solve = open_solver(recipe)
     with workers(recipe, solve, processes, mpi) as compute:
         if compute is None:
             return None
+        for note in notes:
+            print(note, file=sys.stderr)
         if not Path(path).exists():
             create_file(recipe, path)
         _fill(recipe, path, compute, progress)

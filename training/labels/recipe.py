@@ -5,7 +5,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..populations import check_population, draw_params, find_population, seed_of
+import numpy as np
+
+from ..populations import CellSet, check_population, draw_params, find_population, seed_of
 from ..systems import System
 from .file import FORMAT, FORMAT_VERSION
 
@@ -32,6 +34,7 @@ class Recipe:
     param_ranges: dict = field(default_factory=dict)
     chunk: int = CHUNK
     source: str = ""  # what the user calls the system
+    own: CellSet | None = None  # cells of the user's own, in place of a population
 
     def __post_init__(self):
         for name in ("n", "dts", "chunk"):
@@ -44,11 +47,32 @@ class Recipe:
             raise ValueError(
                 "rtol, atol_frac, max_step and model belong to the library's solver: leave them out with advance"
             )
-        check_population(self.population, self.system, self.dt_range)
         seed_of(self.split, self.seed, self.n_chunks - 1)
         draw_params(self.system, 1, 0, self.param_ranges)
+        if self.own is not None:
+            self._check_cells()
+            return
+        check_population(self.population, self.system, self.dt_range)
         if self.param_ranges and not find_population(self.population).takes_parameters:
             raise ValueError(f"population {self.population!r} has the default parameters: leave out param_ranges")
+
+    def _check_cells(self):
+        if twice := sorted(self.param_ranges.keys() & (self.own.cells.params or {}).keys()):
+            raise ValueError(f"{twice[0]} is a column of the cells: leave it out of param_ranges")
+        if self.dt_range is None and self.own.cells.dt is None:
+            raise ValueError("dt_range is missing: the cells have no column dt, give the shortest and the longest")
+        if self.dt_range is not None or self.dts > 1:
+            low, high = self.time_steps
+            if not 0 < low < high < np.inf:
+                raise ValueError(
+                    f"time steps are of {low:g}..{high:g}: give a dt_range for those that are drawn"
+                    + ("" if self.dt_range else ", or a single label per cell, as all cells have the same dt")
+                )
+
+    @property
+    def varied(self):
+        """Ranges of all parameters that vary, by name."""
+        return self.param_ranges | (self.own.ranges if self.own else {})
 
     @property
     def n_chunks(self):
@@ -58,7 +82,9 @@ class Recipe:
     @property
     def time_steps(self):
         """Shortest and longest time step."""
-        return self.dt_range or find_population(self.population).dt_range
+        if self.own is None or self.dt_range:
+            return self.dt_range or find_population(self.population).dt_range
+        return float(self.own.cells.dt.min()), float(self.own.cells.dt.max())
 
     def rows(self, i):
         """Trajectories of chunk `i`."""
@@ -68,7 +94,7 @@ class Recipe:
         """The recipe as attributes of the file: a rerun must agree in all of them."""
         ranges = [
             f"{name}={'0,' * len(zero)}{float(low)!r}:{float(high)!r}"
-            for name, (*zero, low, high) in sorted(self.param_ranges.items())
+            for name, (*zero, low, high) in sorted(self.varied.items())
         ]
         result = {
             "format": FORMAT,
@@ -76,6 +102,7 @@ class Recipe:
             "system": self.system.name,
             "system_hash": self.system.hash,
             "population": self.population,
+            **({} if self.own is None else {"cells_sha256": self.own.digest}),
             "split": self.split,
             "seed": self.seed,
             "n": self.n,

@@ -83,9 +83,9 @@ def draw(
     seed : int
         In one of the `seeds.SPLITS`.
     advance : callable, optional
-        ``advance(cells, dt)`` advances in place, e.g. ``stepper.step``; `relaxed` and `hydro` need it.
+        ``advance(cells, dt)`` advances in place, e.g. ``stepper.step``; populations that evolve their cells need it.
     dt_range : tuple of float, optional
-        Time steps; `box` needs them, the others have their own.
+        Time steps; `box` and `network` need them, the others have their own.
 
     Returns
     -------

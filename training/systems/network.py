@@ -21,10 +21,13 @@ YEAR, MYR = 3.1536e7, 3.1536e13
 
 
 #: keys of a species that are no elements
-NOT_ELEMENTS = ("name", "charge", "mass")
+NOT_ELEMENTS = ("name", "charge", "mass", "initial")
 #: what a network need not have, and what it has without heating and cooling: the temperature stays
-OPTIONAL = {"definitions": (), "parameters": {}, "constants": {}}
+OPTIONAL = {"definitions": (), "parameters": {}, "constants": {}, "sample": {}}
 NO_HEAT = {"constants": {}, "tables": {}, "definitions": (), "heating": (), "cooling": (), "metals": None}
+
+#: typical total densities [cm^-3], where a file says nothing, and the typical least share of a species
+DENSITY, LEAST_SHARE = (1e-2, 1e3), 1e-6
 
 #: what reading data of an unknown shape can raise
 _ODD = (KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, UnicodeError)
@@ -106,10 +109,11 @@ def _build(name, net, heat, preset, species, cosmic_rays, metals):
         Parameter(k, p["unit"], float(values[k]), float(p["lower"]), float(p["upper"]))
         for k, p in net["parameters"].items()
     )
+    density, typical = _samples(net)
     conserved = {law: tuple(float(s.get(law, 0)) for s in kept.values()) + (0.0,) for law in laws_of(every.values())}
     return System(
         name=name,
-        variables=(*(_species(s) for s in kept.values()), _temperature(net["temperature"])),
+        variables=(*(_species(s, density) for s in kept.values()), _temperature(net["temperature"], typical)),
         rhs=tuple(rhs),
         parameters=parameters,
         definitions=tuple(builder.definitions),
@@ -131,7 +135,20 @@ def _require(key, choices, what, where):
         raise ValueError(f"{where}: no {what} {key!r}; choose from {', '.join(choices)}")
 
 
-def _species(s):
+def _samples(net):
+    """Typical ranges of total density and temperature, of the section ``sample`` or our own."""
+    lower, upper = float(net["temperature"]["floor"]), float(net["temperature"]["upper"])
+    ranges = {"density": DENSITY, "T": (max(lower, 3.0), upper)}
+    for name, ends in net["sample"].items():
+        _require(name, ranges, "sample", "sample")
+        low, high = map(float, ends)
+        if not (0 < low < high < np.inf and (name != "T" or lower <= low and high <= upper)):
+            raise ValueError(f"sample: {name} is of {low:g}..{high:g}: give an ascending range within its bounds")
+        ranges[name] = low, high
+    return ranges["density"], ranges["T"]
+
+
+def _species(s, density):
     return Variable(
         s["name"],
         "cm^-3",
@@ -139,14 +156,15 @@ def _species(s):
         upper=1e15,
         floor=0.0,
         scale="total",
-        sample=(1e-8, 1e3),
+        sample=(LEAST_SHARE * density[0], density[1]),
+        initial=float(s.get("initial", 0)),
         role="species",
         mass=float(s["mass"]),
         n_hydrogen=int(s.get("H", 0)),
     )
 
 
-def _temperature(t):
+def _temperature(t, sample):
     return Variable(
         "T",
         "K",
@@ -154,7 +172,7 @@ def _temperature(t):
         upper=float(t["upper"]),
         floor=float(t["floor"]),
         scale=0.0,
-        sample=(3.0, float(t["upper"])),
+        sample=sample,
         role="temperature",
         initial=100.0,
     )
