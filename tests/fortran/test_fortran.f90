@@ -144,7 +144,7 @@ contains
     real(c_double), target :: q(3, 4), r(3, 4)
     integer(c_int64_t), target :: counter, harvested, stat(SURR_NSTAT)
     integer(c_int32_t) :: slot
-    integer(c_int64_t) :: audit(SURR_NAUDIT)
+    integer(c_int64_t) :: audit(SURR_NAUDIT), held, drawn
     real(c_double) :: error
     q = spread([1.0_c_double, 2.0_c_double, 100.0_c_double], 2, 4)
     r = q
@@ -156,6 +156,8 @@ contains
     call check(surr_plan_field(own_plan, 'T', 1, SURR_Q_STATE, 1.0_c_double, 0, slot) == SURR_OK, 'T')
     call check(surr_plan_set_d(own_plan, 'rtol', 4, 1.0e-2_c_double) == SURR_OK, 'rtol')
     call check(surr_plan_set_fallback(own_plan, c_funloc(double_b), c_loc(counter)) == SURR_OK, 'fallback')
+    call check(surr_plan_set_harvest_file(own_plan, 1.0_c_double, 'test_fortran.npy', 16, 9_c_int64_t) == SURR_OK, 'file')
+    call check(surr_plan_harvested(own_plan, held, drawn) == SURR_OK .and. held == 0 .and. drawn == 0, 'harvested')
     call check(surr_plan_set_harvest(own_plan, 1.0_c_double, c_funloc(count_cells), c_loc(harvested)) == SURR_OK, 'harvest')
     call check(surr_plan_commit(own_plan) == SURR_OK, 'commit')
     call check(surr_work_create(own_plan, 0_c_int64_t, own_work) == SURR_OK, 'work')
