@@ -19,14 +19,31 @@ def make_chunk(recipe: Recipe, solve, i: int) -> dict[str, np.ndarray]:
         recipe.population, system, n, seed, lambda cells, dt: solve(cells, dt, params), recipe.dt_range
     )
     dt = populations.draw_dts(dt, recipe.dts, seed, recipe.time_steps)
-    end, status = _walk(solve, start, dt, params)
+    end, status = walk(solve, start, dt, params)
     chunk = {"start": start, "dt": dt, "end": end, "status": status}
     return chunk | ({"params": columns} if recipe.param_ranges else {})
 
 
-def _walk(solve, start, dt, params):
-    """Advance the cells from each time step to the next; return the labels and their status.
+def walk(solve, start, dt, params):
+    """Advance cells from each time step to the next; return the labels and their status.
 
+    Parameters
+    ----------
+    solve : callable
+        ``solve(cells, dt, params) -> status``, in place.
+    start : ndarray of shape (n, n_vars)
+    dt : ndarray of shape (n, dts)
+        Increasing.
+    params : dict of str to ndarray of shape (n,)
+
+    Returns
+    -------
+    end : ndarray of shape (n, dts, n_vars)
+        NaN where the solver failed.
+    status : ndarray of int8 of shape (n, dts)
+
+    Notes
+    -----
     A cell that fails has failed for all longer steps as well.
     """
     end = np.full((*dt.shape, start.shape[1]), np.nan)
