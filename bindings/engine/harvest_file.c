@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DIGITS = 20, PREFIX = 10, ALIGNED = 64, LONGEST = 65535 };
+enum { DIGITS = 20, PREFIX = 10, FIXED = 80, PER_COLUMN = 14, ALIGNED = 64, LONGEST = 65535 }; /* of a header */
 
 struct harvest_file {
     int fd, failure; /* failure: errno of what went wrong, and nothing is written after it */
@@ -67,13 +67,13 @@ static int32_t make_header(harvest_file *f, const surr_model_desc *d)
     const int32_t n_column = d->n_state + 1 + d->n_param;
     const uint16_t one = 1;
     const char order = *(const char *)&one ? '<' : '>';
-    size_t room = PREFIX + 128, used = PREFIX;
+    size_t room = PREFIX + FIXED + ALIGNED, used = PREFIX;
     for (int32_t i = 0; i < n_column; i++) {
         const char *name = name_of_column(d, i);
         if (!is_plain(name) || (i != d->n_state && strcmp(name, "dt") == 0))
             return surr_fail(SURR_E_UNSUPPORTED,
                              "\"%s\" cannot name a column of a file: harvest by a function of yours", name);
-        room += strlen(name) + 12;
+        room += strlen(name) + PER_COLUMN;
     }
     if (room > LONGEST)
         return surr_fail(SURR_E_UNSUPPORTED, "%d columns are too many for a file: harvest by a function of yours",
