@@ -26,6 +26,8 @@ from .trainer import Trainer
 
 #: peak learning rate: the weights are good already, and the optimiser knows nothing of them
 LEARNING_RATE = 4e-3
+#: for gauges and judges, which have learned before as well
+PREDICTOR_ITERATIONS = 500
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,14 @@ def adapt(
     pairs, trained = rehearsal.pairs(), work / "net.h5"
     to_calibrate = [(name, rehearsal.labels(name, "calibrate")) for name in names]
     if not trained.exists() or Path(f"{trained}.checkpoint").exists():
-        config = TrainConfig(minutes=minutes, lr=LEARNING_RATE, device="auto", seed=seed, threads=threads)
+        config = TrainConfig(
+            minutes=minutes,
+            lr=LEARNING_RATE,
+            device="auto",
+            seed=seed,
+            threads=threads,
+            predictor_iterations=PREDICTOR_ITERATIONS,
+        )
         about = {"system_source": old.get("system_source", equations.name), "adapted": source, **(metadata or {})}
         check = Pairs(*to_calibrate[0][1], pairs.inputs)
         Trainer(equations, pairs, check, trained, config=config, metadata=about, start=net).run(progress)
@@ -110,7 +119,7 @@ def adapt(
     domain = _wider([from_plain(Domain, x["domain"]) for x in (old, after[2])], net.encoding, to_calibrate)
     kept = from_plain(Calibration, old["calibration"])
     options = {name: getattr(kept, name) for name in ("coverage", "cheap", "change", "routes")}
-    calibrate_model(trained, after, domain, to_calibrate, **options, fewest=1)
+    calibrate_model(trained, after, domain, to_calibrate, **options, alone=[RUN])
     test = {name: rehearsal.labels(name, "test") for name in names}
     attempts = {name: {rtol: rehearsal.attempts(x, rtol) for rtol in RTOLS} for name, x in test.items()}
     told = []

@@ -79,22 +79,25 @@ def calibrate(
     return Calibration(float(lower), float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage)
 
 
-def left_to_the_net(populations, inside, cheap, change, fewest=FEWEST):
+def left_to_the_net(populations, inside, cheap, change, alone=()):
     """(`doubt`, incurred error) of the cells of each population that are in the domain and not cheap (`Calibration`).
 
-    A population that has fewer than `fewest` of them is counted with all others together.
+    A population that has fewer than `FEWEST` of them is counted with all others together, unless it is one of those
+    that count `alone`, however few.
 
     Parameters
     ----------
     populations : list of Measured
     inside : list of ndarray of bool
         Which of their cells are in the domain.
+    alone : collection of int
+        Numbers of populations.
     """
     parts = [
         [x[holds & (p.attempts >= cheap)] for x in (doubt_of(p, change), p.worst)]
         for p, holds in zip(populations, inside)
     ]
-    many = [p for p in parts if len(p[0]) >= fewest]
+    many = [p for i, p in enumerate(parts) if len(p[0]) >= FEWEST or (i in alone and len(p[0]))]
     return many if len(many) == len(parts) else [*many, tuple(map(np.concatenate, zip(*parts)))]
 
 
@@ -156,7 +159,7 @@ def calibrate_model(
     cheap: float = CHEAP,
     change: float = CHANGE,
     routes: Sequence[float] = ROUTES,
-    fewest: int = FEWEST,
+    alone: Sequence[str] = (),
     titles: Sequence[str] | None = None,
 ) -> None:
     """Calibrate a trained model on labels of some populations, write it, and print what it would accept.
@@ -172,8 +175,8 @@ def calibrate_model(
         Name and `label_tensors` of each population.
     coverage, cheap, change, routes
         See `Calibration`.
-    fewest : int
-        Cells from which on the coverage of a population is a question of its own.
+    alone : sequence of str
+        Populations whose coverage is a question of its own, however few cells they have.
     titles : list of str, optional
         What to call the populations in what is printed; their names if not given.
     """
@@ -181,7 +184,8 @@ def calibrate_model(
     names, labels = zip(*labels)
     inside = [domain.holds(surrogate.encoding, *joined(surrogate.encoding, [x])) for x in labels]
     populations = [measure(surrogate, *x, routes) for x in labels]
-    left = left_to_the_net(populations, inside, cheap, change, fewest)
+    alone = [i for i, name in enumerate(names) if name in alone]
+    left = left_to_the_net(populations, inside, cheap, change, alone)
     if not sum(len(predicted) for predicted, _ in left):
         raise ValueError(
             f"no cell of these labels takes {cheap:g} attempts: nothing is left to the net. Give "

@@ -30,7 +30,7 @@ from .pairs import Pairs, read_pairs
 RUN = "cells of the run"
 #: cells of the run of each split that are labelled at most, and of each population that is rehearsed
 MOST = {"train": 60_000, "calibrate": 20_000, "test": 20_000}
-REHEARSED = {"train": 20_000, "calibrate": 30_000, "test": 10_000}
+REHEARSED = {"train": 20_000, "calibrate": 20_000, "test": 5_000}
 #: number of the set of each split: one that no recipe of a shipped model has
 SET = 900
 #: labels of a cell of the training: at its own time step and at shorter ones, down to so small a part of it
