@@ -51,12 +51,15 @@ SCALARS = {
     "imbalance_before",
     "imbalance_after",
     "trust",
+    "held",
+    "drawn",
 }
 #: what the headers do not say, as Fortran counts and points otherwise
 NOTES = {
     "surr_model_field": ["Fields are counted from 0."],
     "surr_plan_field": ["Slots are counted from 0."],
     "surr_plan_set_fallback": ["advance: c_funloc of a surrogate_fallback, or c_null_funptr."],
+    "surr_plan_set_harvest": ["keep: c_funloc of a surrogate_keeper, or c_null_funptr."],
     "surr_step": [
         "base(k) = c_loc(first element of slot k - 1); index: c_loc of integer(c_int32_t) cell numbers, from 1 on",
         "after surr_plan_set_i(plan, 'index_base', 10, 1_c_int64_t); status: c_loc of integer(c_int8_t); stat: c_loc",

@@ -33,6 +33,9 @@ COMMANDS = {
         "decide from held-out labels what a model may be trusted with",
         "training",
     ),
+    "adapt": Command(
+        "surrogate.training.commands.adapt", "train a model further on cells harvested in a run of your own", "training"
+    ),
     "evaluate": Command(
         "surrogate.training.commands.evaluate",
         "errors, acceptance and coverage of a model on test labels, with plots",

@@ -86,6 +86,8 @@ class Model:
         min_gain: float = 0.03,
         balance_interval: int = 1,
         timeout: float | None = None,
+        harvest: float = 0.0,
+        harvest_file: str | os.PathLike | None = None,
     ) -> Stepper:
         """Return a stepper: this model with options and working memory, for one thread or rank.
 
@@ -131,6 +133,14 @@ class Model:
         timeout : float, optional
             Seconds after which a rank that does not take part in a step is given up with a `RanksError`; then end the
             run (``comm.Abort()``). Without it the others wait for ever, unless it has died, which ``mpiexec`` notices.
+        harvest : float
+            Share of the cells that a net is for to be kept as they come, for `surrogate adapt`: of all good cells but
+            those that the net expects to be quick to solve. Drawn by the cell's own bits: the same ones on any number
+            of threads and ranks. Results do not depend on it.
+        harvest_file : path, optional
+            Where to (.h5): a dataset for each variable, ``dt`` and each parameter, of one length. It can be read at any
+            time, and holds 1e6 cells at most; later ones then take the place of earlier ones by chance. A file that is
+            there is continued. Ranks write NAME.RANK.h5.
 
         Returns
         -------
@@ -144,6 +154,7 @@ class Model:
             words={"fallback": fallback, "on_failure": on_failure, "isa": isa},
             max_step=max_step,
             comm=comm,
+            harvest=(harvest, harvest_file),
             ranks={"scope": balance, "tolerance": min_gain, "interval": balance_interval, "timeout": timeout},
         )
 

@@ -139,6 +139,7 @@ class Ranks:
             "audit": report.audit_counts,
             "outside": report.outside_counts,
             "outcomes": report.outcomes,
+            "harvest": [report.harvest.cells if report.harvest else 0],
         }
         ends = np.cumsum([len(x) for x in columns.values()])
         total = self.reduce([x for column in columns.values() for x in column], MPI.SUM)
@@ -168,6 +169,7 @@ class Ranks:
             outside=named_reasons(model, outside_counts),
             outside_counts=outside_counts,
             outcomes=outcomes,
+            harvest=report.harvest and replace(report.harvest, cells=int(total["harvest"][0])),
             imbalance=after,
             balance=Balance(
                 predicted=tuple(most[3:].tolist()),

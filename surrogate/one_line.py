@@ -25,6 +25,8 @@ def step(
     threads: int = 1,
     audit: float = 0.0,
     comm=None,
+    harvest: float = 0.0,
+    harvest_file: str | os.PathLike | None = None,
 ) -> Report:
     """Advance cells in one line; see `Stepper.step` and `Model.stepper` for the arguments.
 
@@ -41,7 +43,8 @@ def step(
     -------
     Report
     """
-    key = (str(model), rtol, threads, audit, None if comm is None else id(comm))
+    key = (str(model), rtol, threads, audit, harvest, harvest_file and str(harvest_file))
+    key += (None if comm is None else id(comm),)
     steppers = _cache.__dict__.setdefault("steppers", {})
     if key not in steppers:
         if comm is None:
@@ -50,5 +53,7 @@ def step(
             from surrogate import mpi
 
             loaded = mpi.Ranks(comm).agree(lambda: load(model))
-        steppers[key] = loaded.stepper(rtol=rtol, threads=threads, audit=audit, comm=comm)
+        steppers[key] = loaded.stepper(
+            rtol=rtol, threads=threads, audit=audit, comm=comm, harvest=harvest, harvest_file=harvest_file
+        )
     return steppers[key].step(cells, dt, params=params, mask=mask, index=index)

@@ -9,6 +9,7 @@ from surrogate._engine import ffi, lib
 from surrogate.codes import PHASES, STATUS_WORDS, Status
 from surrogate.coverage import Coverage
 from surrogate.errors import check
+from surrogate.harvest import Harvest
 
 #: Name of every cell status that a step can leave, by its number.
 STATUS_NAMES = {code: words for code, words in STATUS_WORDS.items() if code != Status.QUEUED}
@@ -94,6 +95,8 @@ class Report:
         Step attempts of the solver for each of this rank's cells: 0 where the net or nobody advanced it.
     coverage : Coverage or None
         What the audit has found since the stepper was made; None without an audit.
+    harvest : Harvest or None
+        What the step has added to the harvest; None without one.
     audit_counts, outside_counts, outcomes : ndarray of int64
         The counts behind `audit` and `outside`, and those of the controller in this step, as in surrogate.h.
     """
@@ -110,6 +113,7 @@ class Report:
     imbalance: float = 1.0
     balance: Balance | None = None
     coverage: Coverage | None = None
+    harvest: Harvest | None = None
     status: NDArray[np.int8] = field(default=None, repr=False, compare=False)
     cost: NDArray[np.floating] = field(default=None, repr=False, compare=False)
     audit_counts: NDArray[np.int64] = field(default=None, repr=False, compare=False)
@@ -139,6 +143,8 @@ class Report:
             lines.append("  error of audited cells: " + ", ".join(errors))
         if self.coverage and self.coverage.audited:
             lines.append(f"  {self.coverage}")
+        if self.harvest:
+            lines.append(f"  {self.harvest}")
         return "\n".join(lines)
 
 

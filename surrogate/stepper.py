@@ -12,6 +12,7 @@ from surrogate._engine import ffi, lib
 from surrogate.cells import Cells, address, lay_out, spread
 from surrogate.coverage import Coverage
 from surrogate.errors import CellsError, check, last_message
+from surrogate.harvest import open_harvest, write_at_end
 from surrogate.report import STATUS_NAMES, Report, make_report
 
 
@@ -22,17 +23,25 @@ class Stepper:
     ----------
     model : Model
     comm : mpi4py communicator or None
+    harvest : HarvestFile or None
+        Where this rank's harvest goes; ``harvest.write()`` writes at once what waits in memory.
     """
 
-    def __init__(self, model, *, reals, integers, words, max_step=None, comm=None, ranks=None):
+    def __init__(self, model, *, reals, integers, words, max_step=None, comm=None, ranks=None, harvest=(0.0, None)):
         self.model = model
         self._max_step = max_step
         self.comm = comm
         self._options = {"atol_frac": None, **reals, **integers, **words, "max_step": max_step}
         self._names = [v.name for v in model.variables]
         self._trust, self._audited, self._wrong = 1.0, 0, 0
+        share, path = harvest
+
+        def make_plan():
+            self.harvest = open_harvest(model, share, path, comm)
+            return _make_plan(model, reals, integers, words, self.harvest, share)
+
         if comm is None:
-            self._plan = _make_plan(model, reals, integers, words)
+            self._plan = make_plan()
             self._make_work()
         else:
             from surrogate import mpi
@@ -40,12 +49,14 @@ class Stepper:
             self._ranks = mpi.Ranks(comm, **ranks)
             can_wait = words["on_failure"] == "flag"  # else a queue could not undo what the net did
             self._is_balanced = self._ranks.is_balanced and can_wait
-            self._plan = self._ranks.agree(lambda: _make_plan(model, reals, integers, words))
+            self._plan = self._ranks.agree(make_plan)
             self._ranks.agree(self._make_work)
             shared = {"threads", "timeout"} ^ {*self._options, *ranks}  # all but these
             options = {name: value for name, value in (self._options | ranks).items() if name in shared}
             library = "the fingerprint of model library, instruction set (isa) and options"
             self._ranks.agree_on({"model": model.name, **options, library: self._fingerprint()})
+        if self.harvest:
+            write_at_end(self, self.harvest)
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items() if value is not None)
@@ -252,6 +263,7 @@ class _Call:
         self._where = ffi.NULL if layout.index is None else ffi.cast("void *", layout.index.ctypes.data)
         self.stat, self.seconds = np.zeros(lib.SURR_NSTAT, dtype=np.int64), np.zeros(lib.SURR_NPHASE)
         self.model, self.rtol = stepper.model, stepper._options["rtol"]
+        self.harvest = stepper.harvest
         self.outside = np.zeros(4 + len(stepper.model.variables) + len(stepper.model.parameters), dtype=np.int64)
 
     def __call__(self, function):
@@ -281,7 +293,10 @@ class _Call:
         outcomes = np.zeros(5, dtype=np.int64)
         check(lib.surr_work_outcomes(work, ffi.from_buffer("int64_t[]", outcomes)))
         stat, seconds = self.stat.tolist(), self.seconds.tolist()
-        return make_report(self.model, self.rtol, self.status, self.cost, stat, seconds, audit, self.outside, outcomes)
+        report = make_report(
+            self.model, self.rtol, self.status, self.cost, stat, seconds, audit, self.outside, outcomes
+        )
+        return replace(report, harvest=self.harvest.after_step()) if self.harvest else report
 
 
 def _seconds(work):
@@ -298,7 +313,7 @@ def _outside(work, n):
     return count
 
 
-def _make_plan(model, reals, integers, words):
+def _make_plan(model, reals, integers, words, harvest, share):
     out = ffi.new("surr_plan **")
     check(lib.surr_plan_create(model.handle, out))
     plan = ffi.gc(out[0], lib.surr_plan_free)
@@ -316,6 +331,8 @@ def _make_plan(model, reals, integers, words):
             check(setter(plan, key.encode(), -1, _as_number(value, convert, key)))
     for key, value in words.items():
         check(lib.surr_plan_set_s(plan, key.encode(), -1, str(value).encode(), -1))
+    if harvest:
+        harvest.plug_into(plan, _as_number(share, float, "harvest"))
     check(lib.surr_plan_commit(plan))
     return plan
 

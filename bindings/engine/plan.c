@@ -3,6 +3,7 @@
 #include "bits.h"
 #include "error.h"
 #include "fpenv.h"
+#include "harvest_file.h"
 #include "quantities.h"
 #include "text.h"
 
@@ -43,6 +44,7 @@ surr_plan *plan_retain(const surr_plan *p)
 void plan_release(surr_plan *p)
 {
     if (atomic_fetch_sub(&p->refs, 1) != 1) return;
+    harvest_file_close(p->harvest_file);
     model_release(p->model);
     free(p);
 }

@@ -9,6 +9,9 @@ enum { ISA_AUTO = -1 };
 /* A solver of the host's, see surr_plan_set_fallback. */
 typedef int32_t host_solver(void *context, int64_t n, double *state, const double *dt, const double *params);
 
+/* Where harvested cells go, see surr_plan_set_harvest. */
+typedef void harvest_keeper(void *context, int64_t n, const double *state, const double *dt, const double *params);
+
 /* Who reads and writes a quantity: a column of surrogate_codes.def. Species, thermal and state forms are variables. */
 enum quantity_kind { KIND_SPECIES, KIND_THERMAL, KIND_STATE, KIND_INPUT, KIND_OUTPUT, KIND_NONE };
 
@@ -36,6 +39,10 @@ struct surr_plan {
     int64_t max_attempts;
     host_solver *host_solver; /* for FALLBACK_HOST */
     void *host_context;
+    double harvest; /* share of the cells that go to `keep` */
+    harvest_keeper *keep;
+    void *keep_context;
+    struct harvest_file *harvest_file; /* the plan's own, or NULL */
 
     /* what commit derives */
     const surr_kernels *kernels;

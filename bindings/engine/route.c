@@ -2,6 +2,7 @@
 #include "bits.h"
 #include "block.h"
 #include "clock.h"
+#include "harvest.h"
 #include "solve.h"
 #include "trust.h"
 
@@ -127,6 +128,7 @@ void block_advance(const surr_plan *p, scratch *s)
     if (s->m == 0) return;
     double t0 = seconds_now();
     if (!p->use_net) {
+        harvest_cells(p, s, NULL);
         solve_all(p, s);
         s->seconds[SURR_PHASE_SOLVER] += seconds_now() - t0;
         return;
@@ -134,6 +136,7 @@ void block_advance(const surr_plan *p, scratch *s)
     /* without a fallback the net is all there is */
     const double rtol = p->fallback == FALLBACK_NONE ? INFINITY : p->rtol * fmin(1.0, ZONE * s->trust);
     p->kernels->predict(p->kernels, rtol, s->m, s->y, s->dt, s->params, s->end, s->error, s->expected);
+    harvest_cells(p, s, s->error);
     s->n_todo = accept(p, s);
     double t1 = seconds_now();
     s->seconds[SURR_PHASE_NET] += t1 - t0;

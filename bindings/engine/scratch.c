@@ -11,10 +11,11 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     size_t n = ((size_t)capacity + 7) & ~(size_t)7; /* every array starts on a cache line of its own */
     size_t net = p->use_net;                        /* room for predictions and for the cells packed for the solver */
     size_t doubles = (1 + net) * ((size_t)d->n_state + (size_t)d->n_param) + 7 + 2 * net;
+    size_t kept = p->harvest > 0.0 ? HARVEST * (1 + (size_t)d->n_state + (size_t)d->n_param) : 0;
     size_t header = (sizeof(scratch) + 63) & ~(size_t)63;
     size_t bytes = header +
                    n * (doubles * sizeof(double) + sizeof(int64_t) + (3 + 3 * net) * sizeof(int32_t) + 2 + net) +
-                   (size_t)count_reasons(d) * sizeof(int64_t);
+                   (size_t)count_reasons(d) * sizeof(int64_t) + kept * sizeof(double);
     scratch *s = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     if (!s) return NULL;
     memset(s, 0, bytes);
@@ -33,6 +34,11 @@ scratch *scratch_create(const surr_plan *p, int64_t capacity)
     s->packed_params = next, next += net * n * (size_t)d->n_param;
     s->packed_dt = next, next += net * n;
     s->packed_max_step = next, next += net * n;
+    if (kept) {
+        s->kept.y = next, next += HARVEST * (size_t)d->n_state;
+        s->kept.params = next, next += HARVEST * (size_t)d->n_param;
+        s->kept.dt = next, next += HARVEST;
+    }
     s->n_reason = count_reasons(d);
     s->outside = (int64_t *)next;
     s->position = s->outside + s->n_reason;

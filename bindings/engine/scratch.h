@@ -4,7 +4,8 @@
 #include "fpenv.h"
 #include "plan.h"
 
-enum { BLOCK = 1024 }; /* cells gathered and solved together, at most */
+enum { BLOCK = 1024 };  /* cells gathered and solved together, at most */
+enum { HARVEST = 128 }; /* cells that are handed to the keeper of the harvest together, at most */
 
 /* What the controller of trust.c learns from: audited cells that were taken, and the wrong ones of them; cells just
  * beyond the limit that were compared, and the wrong ones; cells that the calibration would take, further beyond. */
@@ -33,7 +34,11 @@ typedef struct scratch {
     int defer;             /* leave these to the queue */
     fp_state host;         /* the host's floating-point environment, for its solver */
     double trust;          /* share of rtol up to which the net is believed */
-    uint8_t *outcome;      /* [m] of the solver, for the packed cells */
+    struct {               /* cells on their way to the harvest; no arrays without one */
+        int32_t n;
+        double *y, *dt, *params; /* [HARVEST][n_state], [HARVEST], [HARVEST][n_param] */
+    } kept;
+    uint8_t *outcome; /* [m] of the solver, for the packed cells */
     int32_t *tries;
     /* sums over the blocks of a call */
     int64_t stat[SURR_NSTAT];

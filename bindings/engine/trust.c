@@ -10,6 +10,7 @@
  * there are. */
 #include "trust.h"
 #include "bits.h"
+#include "draw.h"
 #include "error.h"
 #include "work.h"
 
@@ -27,15 +28,7 @@
 
 int audit_draws(const surr_plan *p, const double *y, double dt)
 {
-    if (p->audit <= 0.0) return 0;
-    uint64_t h = bits_of(dt);
-    for (int32_t k = 0; k < p->model->desc->n_state; k++) { /* a round of splitmix64 each (Steele et al. 2014) */
-        h += bits_of(y[k]) + 0x9e3779b97f4a7c15u;
-        h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
-        h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
-        h ^= h >> 31;
-    }
-    return (double)(h >> 11) * 0x1p-53 < p->audit;
+    return is_drawn(DRAW_AUDIT, p->audit, p->model->desc->n_state, y, dt);
 }
 
 double audit_compare(const surr_model_desc *d, const double *predicted, const double *solved, int64_t *count)

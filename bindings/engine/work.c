@@ -1,6 +1,7 @@
 /* Works: the memory of one thread of the host, and how a call is cut into blocks that the plan's threads share. */
 #include "work.h"
 #include "error.h"
+#include "harvest.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -201,6 +202,7 @@ int32_t work_run(surr_work *w, int64_t n_cell, int hold_back, block_job *job, vo
     crew all = {.job = job, .context = context, .cut = &k, .work = w, .n_cell = n_cell, .hold_back = hold_back};
     atomic_init(&all.next_block, 0);
     run_crew(&all);
+    for (int64_t i = 0; i < k.n_scratch; i++) harvest_hand_over(w->plan, w->scratch[i]);
     memset(w->stat, 0, sizeof w->stat);
     memset(w->seconds, 0, sizeof w->seconds);
     memset(w->outside, 0, (size_t)count_reasons(w->plan->model->desc) * sizeof *w->outside);

@@ -43,13 +43,14 @@ module surrogate
   public :: surr_abi_check, surr_version, surr_last_error, surr_status_name, surr_model_open, surr_model_register, &
       surr_model_close, surr_model_selftest, surr_model_evaluate, surr_model_count, surr_model_field, &
       surr_model_dt_range, surr_model_info, surr_plan_create, surr_plan_free, surr_plan_units, surr_plan_field, &
-      surr_plan_set_i, surr_plan_set_d, surr_plan_set_s, surr_plan_set_fallback, surr_plan_commit, surr_work_create, &
-      surr_work_free, surr_work_seconds, surr_work_outside, surr_work_audit, surr_work_trust, surr_work_set_trust, &
-      surr_work_outcomes, surr_work_learn, surr_audit_quantile, surr_step, surr_step_block, surr_step_cell, &
-      surr_queue, surr_queue_block, surr_flush
+      surr_plan_set_i, surr_plan_set_d, surr_plan_set_s, surr_plan_set_fallback, surr_plan_set_harvest, &
+      surr_plan_set_harvest_file, surr_plan_harvested, surr_plan_commit, surr_work_create, surr_work_free, &
+      surr_work_seconds, surr_work_outside, surr_work_audit, surr_work_trust, surr_work_set_trust, surr_work_outcomes, &
+      surr_work_learn, surr_audit_quantile, surr_step, surr_step_block, surr_step_cell, surr_queue, surr_queue_block, &
+      surr_flush
   ! <<< functions
   public :: surr_error_text, surr_version_text, surr_status_text
-  public :: surrogate_stepper, surrogate_fallback
+  public :: surrogate_stepper, surrogate_fallback, surrogate_keeper
 
   !> A model, a plan and a work, freed together when the variable goes out of scope. One thread may use it at a time.
   !> The handles are there for calls of the surr_* functions that it does not wrap; they have one owner, so that a copy
@@ -63,6 +64,7 @@ module surrogate
     procedure :: units => stepper_units      !< subroutine (length_cm, density_gcc, time_s)
     procedure :: field => stepper_field      !< subroutine (name, quantity [, scale])
     generic :: set => set_word, set_real, set_int32, set_int64 !< subroutine (key, value), keys as in surrogate.h
+    procedure :: harvest => stepper_harvest  !< subroutine (share, file [, most])
     procedure :: commit => stepper_commit    !< code = ([n_cell])
     generic :: step => step_cell, step_cells !< code = (q(:), dt [, status]), (q(:, :), dt [, status, stat, cell_dim])
     procedure :: queue => stepper_queue      !< code = (q(:, :), dt [, status, stat, cell_dim]), then
@@ -91,6 +93,15 @@ module surrogate
       real(c_double), intent(in) :: dt(*), params(*)
       integer(c_int32_t) :: code
     end function
+
+    !> What is to become of harvested cells, for surr_plan_set_harvest, as c_funloc(procedure): n cells before their step,
+    !> packed as above.
+    subroutine surrogate_keeper(context, n, state, dt, params) bind(c)
+      import :: c_int64_t, c_ptr, c_double
+      type(c_ptr), value :: context
+      integer(c_int64_t), value :: n
+      real(c_double), intent(in) :: state(*), dt(*), params(*)
+    end subroutine
   end interface
 
   ! >>> interfaces: written by bindings/generate.py, do not edit
@@ -263,6 +274,33 @@ module surrogate
       type(c_ptr), value :: plan
       type(c_funptr), value :: advance
       type(c_ptr), value :: context
+      integer(c_int32_t) :: code
+    end function
+
+    !> keep: c_funloc of a surrogate_keeper, or c_null_funptr.
+    function surr_plan_set_harvest(plan, share, keep, context) bind(c) result(code)
+      import :: c_double, c_funptr, c_int32_t, c_ptr
+      type(c_ptr), value :: plan
+      real(c_double), value :: share
+      type(c_funptr), value :: keep
+      type(c_ptr), value :: context
+      integer(c_int32_t) :: code
+    end function
+
+    function surr_plan_set_harvest_file(plan, share, path, path_len, most) bind(c) result(code)
+      import :: c_char, c_double, c_int32_t, c_int64_t, c_ptr
+      type(c_ptr), value :: plan
+      real(c_double), value :: share
+      character(kind=c_char), intent(in) :: path(*)
+      integer(c_int32_t), value :: path_len
+      integer(c_int64_t), value :: most
+      integer(c_int32_t) :: code
+    end function
+
+    function surr_plan_harvested(plan, held, drawn) bind(c) result(code)
+      import :: c_int32_t, c_int64_t, c_ptr
+      type(c_ptr), value :: plan
+      integer(c_int64_t), intent(out) :: held, drawn
       integer(c_int32_t) :: code
     end function
 
@@ -509,6 +547,20 @@ contains
     character(len=*), intent(in) :: key
     integer(c_int32_t), intent(in) :: val
     call self%set(key, int(val, c_int64_t))
+  end subroutine
+
+  !> Keeps a share of the cells that a net is for in a file (.npy), of each rank its own, for `surrogate adapt`: at most
+  !> `most` of them (1000000).
+  subroutine stepper_harvest(self, share, file, most)
+    class(surrogate_stepper), intent(inout) :: self
+    real(c_double), intent(in) :: share
+    character(len=*), intent(in) :: file
+    integer(c_int64_t), intent(in), optional :: most
+    integer(c_int64_t) :: limit
+    limit = 1000000
+    if (present(most)) limit = most
+    if (self%failure == SURR_OK) self%failure = surr_plan_set_harvest_file(self%plan, share, file, &
+                                                                           len_trim(file, c_int32_t), limit)
   end subroutine
 
   !> Commits the plan and makes room for calls of n_cell cells (not known: 0).

@@ -139,6 +139,28 @@ SURR_API int32_t surr_plan_set_fallback(surr_plan *p,
                                         int32_t (*advance)(void *context, int64_t n, double *state, const double *dt,
                                                            const double *params),
                                         void *context);
+/* Harvest: keeps a share of the cells that a net is for, as they come, so that one can be trained on them (`surrogate
+ * adapt`). Drawn from are the cells of good input that the model's gauge does not expect to take the solver only a few
+ * attempts: those that the net takes and those that it does not, outside its domain too, where no gauge knows; without
+ * net all. Whether a cell is drawn follows from its own bits, so that any batches, threads and ranks draw the same. No
+ * result depends on it. keep(context, ...) gets n cells before their step, in the model's units: state[c*n_state + k],
+ * dt[c] [s] and params[c*n_param + k], which are gone when it returns. It is called at the end of a call of surr_step*
+ * or surr_queue*, and in between whenever some have gathered, in the host's floating-point environment; with "threads"
+ * above 1, or several works, on several threads at once. A share of 0, or NULL for keep: no harvest. */
+SURR_API int32_t surr_plan_set_harvest(surr_plan *p, double share,
+                                       void (*keep)(void *context, int64_t n, const double *state, const double *dt,
+                                                    const double *params),
+                                       void *context);
+/* The same into a file of the plan's own, which is closed with it: a NumPy array (.npy) of records with a float64 for
+ * each variable, "dt" [s] and each parameter, by name. Each rank takes a file of its own. It can be read at any time,
+ * whatever happens to the writer; one that is there already, of the same columns, is continued. It holds at most `most`
+ * cells: later ones then take the place of earlier ones by chance, so that it stays a sample of all. Where it cannot be
+ * written any more, nothing is kept and the run goes on: see surr_plan_harvested. */
+SURR_API int32_t surr_plan_set_harvest_file(surr_plan *p, double share, const char *path, int32_t path_len,
+                                            int64_t most);
+/* Of that file: the cells it holds, and those that were drawn since the plan was made. Either may be NULL.
+ * SURR_E_IO, with the reason, if it could not be written. */
+SURR_API int32_t surr_plan_harvested(const surr_plan *p, int64_t *held, int64_t *drawn);
 SURR_API int32_t surr_plan_commit(surr_plan *p);
 
 /* ---- the step ---------------------------------------------------------------------------------------------------- */

@@ -36,8 +36,14 @@ class Run:
         self.name, self.options, self.comm = name, options, comm
         self.frames = frames  # directory for the frames of a film, or None
         self.path = Path(options.out) / f"{name}.h5"
+        is_harvested = options.harvest is not None and name == _names_of(options)[0]
         self.stepper = load(options.model).stepper(
-            rtol=options.rtol, net=name == "surrogate", comm=comm, threads=options.threads, balance=options.balance
+            rtol=options.rtol,
+            net=name == "surrogate",
+            comm=comm,
+            threads=options.threads,
+            balance=options.balance,
+            **({"harvest": options.share, "harvest_file": options.harvest} if is_harvested else {}),
         )
         go_on = options.restart and self.path.exists()
         self.gas = self._go_on(comm) if go_on else self._start(comm)
@@ -120,6 +126,11 @@ class Run:
         return abs(energy) / self.start[0], *np.abs(now[3:] / self.start[3:] - 1)
 
 
+def _names_of(options):
+    """The runs that are asked for."""
+    return ("surrogate", "solver") if options.chemistry == "both" else (options.chemistry,)
+
+
 def _species_of(model):
     return [v.name for v in model.variables if v.name != "T"]
 
@@ -148,6 +159,9 @@ def print_results(runs: Sequence[Run], options: argparse.Namespace, n_ranks: int
     picture = Path(options.out) / "demo.png"
     draw(fields[0], fields[-1], gas.species, rows[runs[-1].name]["cost"], n_ranks, picture)
     print(f"picture: {picture}")
+    if options.harvest:
+        harvested = sum(report.harvest.cells for report in runs[0].reports)
+        print(f"harvest: {harvested} cells in {options.harvest} (one file per rank, with several)")
     if runs[0].frames:
         print(f"film: {make_movie(runs[0].frames, Path(options.out) / 'demo.mp4')}")
     return errors
@@ -202,6 +216,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--flow", type=float, default=0.0, help="speed of two colliding streams [km/s] (default 0)")
     parser.add_argument("--seed", type=int, default=7, help="of the clumps (default 7)")
     parser.add_argument("--every", type=int, default=50, help="steps between snapshots (default 50)")
+    parser.add_argument("--harvest", metavar="FILE", help="keep cells of the first run (.h5), for `surrogate adapt`")
+    parser.add_argument("--share", type=float, default=1.0, help="of the cells that a net is for (default 1)")
     parser.add_argument("--movie", action="store_true", help="a film of 50 frames, demo.mp4 (needs ffmpeg)")
     parser.add_argument("--restart", action="store_true", help="go on from the snapshots in the directory")
     parser.add_argument("--out", default="demo", help="directory for snapshots and pictures (default demo)")
@@ -240,12 +256,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         comm = mpi.world()
     Path(options.out).mkdir(parents=True, exist_ok=True)
-    names = ("surrogate", "solver") if options.chemistry == "both" else (options.chemistry,)
+    names = _names_of(options)
     start = time.perf_counter()
     frames = Path(options.out) / "frames" if options.movie else None
     runs = [Run(name, options, comm, frames if name == names[0] else None) for name in names]
     for run in runs:
         run.advance()
+        if run.stepper.harvest:
+            run.stepper.harvest.write()
     print_results(runs, options, comm.size if comm else 1)
     if comm is None or comm.rank == 0:
         print(f"all in all {time.perf_counter() - start:.0f} s")

@@ -51,6 +51,15 @@ static void add_field(surr_plan *plan, shape *s, const char *name, int32_t quant
     s->flags[s->n_slot++] = flags;
 }
 
+/* A keeper of harvested cells, which are good ones. */
+static void keep(void *context, int64_t n, const double *state, const double *dt, const double *params)
+{
+    (void)params;
+    if (context || n < 1) abort();
+    for (int64_t c = 0; c < n; c++)
+        if (!(dt[c] > 0.0) || !(state[3 * c] >= 0.0)) abort();
+}
+
 static surr_plan *make_plan(shape *s)
 {
     static const char *const names[] = {"A", "B", "T", "rate", "cooling", "x", "", "A "};
@@ -77,6 +86,8 @@ static surr_plan *make_plan(shape *s)
     if (one_in(3) && surr_plan_set_i(plan, "index_base", -1, 1) == SURR_OK) s->index_base = 1;
     if (one_in(3) && surr_plan_set_i(plan, "index_bytes", -1, 8) == SURR_OK) s->index_bytes = 8;
     if (one_in(3)) surr_plan_set_s(plan, "on_failure", -1, "error", -1);
+    if (one_in(4))
+        surr_plan_set_harvest(plan, one_in(3) ? draw() : one_in(2) ? 1.0 : -1.0, one_in(8) ? NULL : keep, NULL);
     if (one_in(6)) surr_plan_set_s(plan, "fallback", -1, one_in(2) ? "none" : "nonsense", -1);
     if (one_in(6)) surr_plan_set_i(plan, names[below(8)], -1, (int64_t)byte() - 100);
     n_calls += 9;

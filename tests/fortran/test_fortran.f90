@@ -115,6 +115,16 @@ contains
     call check(surr_work_seconds(work, seconds) == SURR_OK .and. all(seconds >= 0), 'seconds')
   end subroutine
 
+  !> A keeper of harvested cells counts those that are as they came.
+  subroutine count_cells(context, n_cells, state, step, params) bind(c)
+    type(c_ptr), value :: context
+    integer(c_int64_t), value :: n_cells
+    real(c_double), intent(in) :: state(*), step(*), params(*)
+    integer(c_int64_t), pointer :: harvested
+    call c_f_pointer(context, harvested)
+    harvested = harvested + count(state(2:3 * n_cells:3) == 2 .and. step(1:n_cells) == dt .and. params(1:2 * n_cells:2) > 0)
+  end subroutine
+
   !> The host's solver doubles B; it sees the cells of the queue together.
   function double_b(context, n_cells, state, step, params) bind(c) result(code)
     type(c_ptr), value :: context
@@ -132,19 +142,23 @@ contains
   subroutine test_queue_and_fallback()
     type(c_ptr) :: own_plan, own_work, base(3)
     real(c_double), target :: q(3, 4), r(3, 4)
-    integer(c_int64_t), target :: counter, stat(SURR_NSTAT)
+    integer(c_int64_t), target :: counter, harvested, stat(SURR_NSTAT)
     integer(c_int32_t) :: slot
-    integer(c_int64_t) :: audit(SURR_NAUDIT)
+    integer(c_int64_t) :: audit(SURR_NAUDIT), held, drawn
     real(c_double) :: error
     q = spread([1.0_c_double, 2.0_c_double, 100.0_c_double], 2, 4)
     r = q
     counter = 0
+    harvested = 0
     call check(surr_plan_create(model, own_plan) == SURR_OK, 'plan')
     call check(surr_plan_field(own_plan, 'A', 1, SURR_Q_STATE, 1.0_c_double, 0, slot) == SURR_OK, 'A')
     call check(surr_plan_field(own_plan, 'B', 1, SURR_Q_STATE, 1.0_c_double, 0, slot) == SURR_OK, 'B')
     call check(surr_plan_field(own_plan, 'T', 1, SURR_Q_STATE, 1.0_c_double, 0, slot) == SURR_OK, 'T')
     call check(surr_plan_set_d(own_plan, 'rtol', 4, 1.0e-2_c_double) == SURR_OK, 'rtol')
     call check(surr_plan_set_fallback(own_plan, c_funloc(double_b), c_loc(counter)) == SURR_OK, 'fallback')
+    call check(surr_plan_set_harvest_file(own_plan, 1.0_c_double, 'test_fortran.npy', 16, 9_c_int64_t) == SURR_OK, 'file')
+    call check(surr_plan_harvested(own_plan, held, drawn) == SURR_OK .and. held == 0 .and. drawn == 0, 'harvested')
+    call check(surr_plan_set_harvest(own_plan, 1.0_c_double, c_funloc(count_cells), c_loc(harvested)) == SURR_OK, 'harvest')
     call check(surr_plan_commit(own_plan) == SURR_OK, 'commit')
     call check(surr_work_create(own_plan, 0_c_int64_t, own_work) == SURR_OK, 'work')
     base = [c_loc(q(1, 1)), c_loc(q(2, 1)), c_loc(q(3, 1))]
@@ -155,6 +169,7 @@ contains
     call check(all(q(2, :) == 2) .and. counter == 0, 'cells wait')
     call check(surr_flush(own_work, c_loc(stat)) == SURR_OK, 'flush')
     call check(stat(1) == 8 .and. counter == 1, 'eight cells in one call')
+    call check(harvested == 8, 'eight cells harvested as they came')
     call check(all(q(2, :) == 4) .and. all(r(2, :) == 4), 'solved by the host')
     call check(surr_work_audit(own_work, audit) == SURR_OK, 'audit')
     call check(surr_audit_quantile(audit, 0.5_c_double, error) == SURR_OK, 'quantile')

@@ -79,22 +79,25 @@ def calibrate(
     return Calibration(float(lower), float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage)
 
 
-def left_to_the_net(populations, inside, cheap, change):
+def left_to_the_net(populations, inside, cheap, change, alone=()):
     """(`doubt`, incurred error) of the cells of each population that are in the domain and not cheap (`Calibration`).
 
-    A population that has fewer than `FEWEST` of them is counted with all others together.
+    A population that has fewer than `FEWEST` of them is counted with all others together, unless it is one of those
+    that count `alone`, however few.
 
     Parameters
     ----------
     populations : list of Measured
     inside : list of ndarray of bool
         Which of their cells are in the domain.
+    alone : collection of int
+        Numbers of populations.
     """
     parts = [
         [x[holds & (p.attempts >= cheap)] for x in (doubt_of(p, change), p.worst)]
         for p, holds in zip(populations, inside)
     ]
-    many = [p for p in parts if len(p[0]) >= FEWEST]
+    many = [p for i, p in enumerate(parts) if len(p[0]) >= FEWEST or (i in alone and len(p[0]))]
     return many if len(many) == len(parts) else [*many, tuple(map(np.concatenate, zip(*parts)))]
 
 
@@ -132,9 +135,57 @@ def calibrate_file(
         known = {path: load_labels(path, system=system, splits=("train",)) for path in training}
         check_varied(surrogate.encoding, known)
         domain = Domain.of(surrogate.encoding, *joined(surrogate.encoding, list(map(label_tensors, known.values()))))
+    names = population_names(files)
+    calibrate_model(
+        model,
+        (system, surrogate, metadata),
+        domain,
+        list(zip(names.values(), labels)),
+        coverage=coverage,
+        cheap=cheap,
+        change=change,
+        routes=routes,
+        titles=list(names),
+    )
+
+
+def calibrate_model(
+    path: str,
+    trained: tuple,
+    domain: Domain,
+    labels: Sequence[tuple[str, tuple]],
+    *,
+    coverage: float = 0.99,
+    cheap: float = CHEAP,
+    change: float = CHANGE,
+    routes: Sequence[float] = ROUTES,
+    alone: Sequence[str] = (),
+    titles: Sequence[str] | None = None,
+) -> None:
+    """Calibrate a trained model on labels of some populations, write it, and print what it would accept.
+
+    Parameters
+    ----------
+    path : path
+        Model file to write.
+    trained : tuple
+        As `load_trained` returns it.
+    domain : Domain
+    labels : list of (str, tuple of Tensor)
+        Name and `label_tensors` of each population.
+    coverage, cheap, change, routes
+        See `Calibration`.
+    alone : sequence of str
+        Populations whose coverage is a question of its own, however few cells they have.
+    titles : list of str, optional
+        What to call the populations in what is printed; their names if not given.
+    """
+    system, surrogate, metadata = trained
+    names, labels = zip(*labels)
     inside = [domain.holds(surrogate.encoding, *joined(surrogate.encoding, [x])) for x in labels]
     populations = [measure(surrogate, *x, routes) for x in labels]
-    left = left_to_the_net(populations, inside, cheap, change)
+    alone = [i for i, name in enumerate(names) if name in alone]
+    left = left_to_the_net(populations, inside, cheap, change, alone)
     if not sum(len(predicted) for predicted, _ in left):
         raise ValueError(
             f"no cell of these labels takes {cheap:g} attempts: nothing is left to the net. Give "
@@ -144,16 +195,16 @@ def calibrate_file(
     if routes:
         calibration = replace(calibration, hopeless=hopeless(calibration, populations, inside))
     held_out = {
-        name: _held_out(path, surrogate.encoding, calibration, measured, holds)
-        for (path, name), measured, holds in zip(population_names(files).items(), populations, inside)
+        name: _held_out(title, surrogate.encoding, calibration, measured, holds)
+        for title, name, measured, holds in zip(titles or names, names, populations, inside)
     }
-    metadata.pop("net"), metadata.pop("dt_lower")
+    metadata = {key: value for key, value in metadata.items() if key not in ("net", "dt_lower")}
     some = [tuple(c if c is None else c[:1000] for c in x) for x in labels]
     vectors = net_vectors(system, surrogate, domain, calibration, joined(surrogate.encoding, some))
     metadata |= {"domain": as_plain(domain), "calibration": as_plain(calibration), "held_out": held_out}
-    save_model(model, surrogate, vectors, **metadata)
+    save_model(path, surrogate, vectors, **metadata)
     if accepts_nothing(metadata):
-        print(f"{model}: {ACCEPTS_NOTHING}")
+        print(f"{path}: {ACCEPTS_NOTHING}")
 
 
 def joined(encoding, labels):
@@ -179,13 +230,13 @@ def hopeless(calibration, populations, inside, lost=0.005, rtols=(0.1, 0.03, 0.0
     return float(max(factors, default=np.inf))
 
 
-def _held_out(path, encoding, calibration, measured, holds):
+def _held_out(title, encoding, calibration, measured, holds):
     """What a model file says about a population; printed as well."""
     is_cheap = holds & (measured.attempts < calibration.cheap)
     bound = np.where(holds, calibration.bound(measured), np.inf)
     shares = {f"{r:g}": round(float((bound <= r).mean()), 4) for r in TOLD}
     print(
-        f"{path}: {holds.mean():.3f} is in the domain, {is_cheap.mean():.3f} quick to solve, "
+        f"{title}: {holds.mean():.3f} is in the domain, {is_cheap.mean():.3f} quick to solve, "
         f"would accept {', '.join(f'{share:.3f} at {r}' for r, share in shares.items())}"
     )
     return {

@@ -38,6 +38,8 @@ class TrainConfig:
         A weight is kept as a multiple of 2**-resolution of the rms of its layer, which halves the file. Molecular net
         on `hydro`: with 12 nothing changes, with 10 the median error goes from 3.3e-4 to 4.9e-4 and no decision does.
     seed, threads : int
+    predictor_iterations : int, optional
+        For gauges and judges; `predictors.ITERATIONS` if not given.
     """
 
     minutes: float = 30.0
@@ -52,6 +54,7 @@ class TrainConfig:
     resolution: int = 10
     seed: int = 0
     threads: int = 1
+    predictor_iterations: int | None = None
 
     def __post_init__(self):
         for name in ("minutes", "batch", "peak_lr", "beta", "threads"):

@@ -13,15 +13,20 @@ from .losses import pinball
 from .pairs import Pairs
 from .soap import BatchedSOAP, cosine_schedule
 
-#: cells per region that they learn from, iterations, and cells per iteration
-CELLS, ITERATIONS, BATCH = 65536, 2000, 256
+#: iterations, cells per region and iteration, and how often they see each cell
+ITERATIONS, BATCH, TIMES = 2000, 256, 8
 #: quantiles of the error and of the attempts that are learned; by trial more is accepted than with the median of errors
 ERROR_LEVEL, ATTEMPTS_LEVEL = 0.9, 0.5
 #: tolerance at which attempts are counted
 RTOL = 1e-2
 
 
-def fit_predictor(predictor, inputs: torch.Tensor, targets: torch.Tensor, level: float) -> None:
+def cells_for(iterations: int) -> int:
+    """Cells per region that gauges and judges learn from in so many iterations."""
+    return max(iterations * BATCH // TIMES, 1)
+
+
+def fit_predictor(predictor, inputs: torch.Tensor, targets: torch.Tensor, level: float, iterations: int) -> None:
     """Let judges or gauges learn a quantile, by pinball loss.
 
     Parameters
@@ -33,12 +38,13 @@ def fit_predictor(predictor, inputs: torch.Tensor, targets: torch.Tensor, level:
     targets : Tensor of shape (n_experts, n), float32
     level : float
         0..1.
+    iterations : int
     """
     parameters, (n_experts, n) = list(predictor.parameters()), targets.shape
     optimizer = BatchedSOAP(parameters, lr=1e-2)
     own = torch.arange(n_experts, device=inputs.device).unsqueeze(1)
-    for i in range(ITERATIONS):
-        optimizer.param_groups[0]["lr"] = 1e-2 * cosine_schedule(i / ITERATIONS)
+    for i in range(iterations):
+        optimizer.param_groups[0]["lr"] = 1e-2 * cosine_schedule(i / iterations)
         rows = torch.randint(n, (n_experts, BATCH), device=inputs.device)
         loss = pinball(targets[own, rows] - predictor(inputs[own, rows])[..., 0], level) / BATCH
         optimizer.zero_grad()

@@ -144,7 +144,8 @@ def make_net(encoding, router, net, statistics, linear, start):
         for buffer, values in zip((surrogate.slope, surrogate.offset), zip(*linear)):
             buffer.copy_(torch.stack(values))
     if start:
-        surrogate.experts.load_state_dict(start.experts.state_dict())
+        for part in ("experts", "gauge", "judge"):
+            getattr(surrogate, part).load_state_dict(getattr(start, part).state_dict())
     return surrogate
 
 

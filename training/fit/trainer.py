@@ -25,7 +25,7 @@ from .fused import make_fused
 from .history import draw_history
 from .losses import robust
 from .pairs import Pairs
-from .predictors import ATTEMPTS_LEVEL, CELLS, ERROR_LEVEL, fit_predictor, solver_attempts
+from .predictors import ATTEMPTS_LEVEL, ERROR_LEVEL, ITERATIONS, cells_for, fit_predictor, solver_attempts
 from .prepare import prepare
 from .soap import cosine_schedule
 from .terms import Batch, LossConfig
@@ -179,7 +179,8 @@ class Trainer:
 
     def _fit_predictors(self):
         """Teach the gauges the cost of the solver, and the judges the errors of the averaged net."""
-        n = min(CELLS, max(map(len, self.data.rows)))
+        iterations = self.config.predictor_iterations or ITERATIONS
+        n = min(cells_for(iterations), max(map(len, self.data.rows)))
         rows, shape = self.data.draw(n), (len(self.data.rows), n)
         with torch.no_grad():
             error = torch.cat([self._incurred(part) for part in rows.split(65536)])
@@ -189,7 +190,8 @@ class Trainer:
             (self.surrogate.judge, torch.log10(error + 1e-5), ERROR_LEVEL),
         )
         for predictor, target, level in learners:
-            fit_predictor(predictor, self.data.inputs[rows].view(*shape, -1), target.float().view(shape), level)
+            inputs, target = self.data.inputs[rows].view(*shape, -1), target.float().view(shape)
+            fit_predictor(predictor, inputs, target, level, iterations)
             with torch.no_grad():
                 for p in predictor.parameters():
                     p.copy_(rounded(p, self.config.resolution))

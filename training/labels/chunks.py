@@ -22,7 +22,7 @@ def make_chunk(recipe: Recipe, solve, i: int) -> dict[str, np.ndarray]:
     else:
         start, dt = _own(recipe, rows, seed, given)
     dt = populations.draw_dts(dt, recipe.dts, seed, recipe.time_steps)
-    end, status = _walk(solve, start, dt, params)
+    end, status = walk(solve, start, dt, params)
     chunk = {"start": start, "dt": dt, "end": end, "status": status}
     return chunk | ({"params": columns} if recipe.varied else {})
 
@@ -37,9 +37,26 @@ def _own(recipe, rows, seed, params):
     return chosen.cells, populations.spread([recipe.time_steps], len(chosen), seed)[:, 0]
 
 
-def _walk(solve, start, dt, params):
-    """Advance the cells from each time step to the next; return the labels and their status.
+def walk(solve, start, dt, params):
+    """Advance cells from each time step to the next; return the labels and their status.
 
+    Parameters
+    ----------
+    solve : callable
+        ``solve(cells, dt, params) -> status``, in place.
+    start : ndarray of shape (n, n_vars)
+    dt : ndarray of shape (n, dts)
+        Increasing.
+    params : dict of str to ndarray of shape (n,)
+
+    Returns
+    -------
+    end : ndarray of shape (n, dts, n_vars)
+        NaN where the solver failed.
+    status : ndarray of int8 of shape (n, dts)
+
+    Notes
+    -----
     A cell that fails has failed for all longer steps as well.
     """
     end = np.full((*dt.shape, start.shape[1]), np.nan)

@@ -244,7 +244,7 @@ module thermochemistry
   use, intrinsic :: iso_c_binding, only: c_loc, c_ptr
   implicit none
   private
-  public :: open_chemistry, advance_chemistry, counts, imbalance
+  public :: open_chemistry, advance_chemistry, harvested, counts, imbalance
 
   character(len=8) :: kind
   type(surrogate_stepper), save :: stepper
@@ -254,9 +254,11 @@ module thermochemistry
 
 contains
 
-  subroutine open_chemistry(which, model, rtol)
-    character(len=*), intent(in) :: which, model
-    real(dp), intent(in) :: rtol
+  !> With a share above 0, so much of the cells that a net is for goes to the files harvest.RANK.npy.
+  subroutine open_chemistry(which, model, rtol, harvest, share)
+    character(len=*), intent(in) :: which, model, harvest
+    real(dp), intent(in) :: rtol, share
+    character(len=16) :: suffix
     integer :: k
     kind = which
     select case (kind)
@@ -272,12 +274,20 @@ contains
         call stepper%field(species(k), SURR_Q_MASS_DENSITY)
       end do
       call stepper%set('net', merge(1, 0, kind == 'net'))
+      write (suffix, '(a,i0,a)') '.', rank, '.npy'
+      if (share > 0) call stepper%harvest(share, trim(harvest) // suffix)
       call check(stepper%commit())
       call check(surr_mpi_create(MPI_COMM_WORLD, balancer))
     case default
       error stop 'chemistry is one of none, krome, net, solver'
     end select
   end subroutine
+
+  !> Cells that this rank has harvested.
+  function harvested() result(drawn)
+    integer(c_int64_t) :: held, drawn
+    call check(surr_plan_harvested(stepper%plan, held, drawn))
+  end function
 
   !> Advances the gas by dt; returns the energy it gained.
   function advance_chemistry(dt) result(gained)
@@ -348,11 +358,11 @@ program hydro
     SURR_STAT_STEPS, SURR_STAT_UNTOUCHED
   implicit none
   integer :: n = 128, ierr, steps = 0
-  real(dp) :: box = 20, t_end = 10, cfl = 0.4_dp, rtol = 0.1_dp  ! [pc], [kyr]
+  real(dp) :: box = 20, t_end = 10, cfl = 0.4_dp, rtol = 0.1_dp, share = 0  ! [pc], [kyr]
   character(len=8) :: chemistry = 'net'
-  character(len=4096) :: model = 'ism-molecular', output = 'blast.dat' ! paths
+  character(len=4096) :: model = 'ism-molecular', output = 'blast.dat', harvest = 'blast' ! paths
   real(dp) :: t, dt, first(4), last(4), gained, added, seconds(2), clock, sums(1)
-  namelist /run/ n, box, t_end, cfl, chemistry, model, rtol, output
+  namelist /run/ n, box, t_end, cfl, chemistry, model, rtol, output, harvest, share
 
   call MPI_Init(ierr)
   call MPI_Comm_rank(MPI_COMM_WORLD, rank, ierr)
@@ -364,7 +374,7 @@ program hydro
   dx = box / n
   allocate (u(n_var, 1 - ghosts:nx + ghosts, 1 - ghosts:ny + ghosts))
   call set_gas()
-  call open_chemistry(chemistry, model, rtol)
+  call open_chemistry(chemistry, model, rtol, harvest, share)
 
   first = totals()
   t = 0
@@ -438,12 +448,14 @@ contains
 
   !> What is conserved, and what it cost. The program fails if it is not conserved.
   subroutine report()
-    real(dp) :: drift(7), cells, solved, all(0:SURR_NSTAT - 1)
+    real(dp) :: drift(7), cells, solved, all(0:SURR_NSTAT - 1), kept(1)
     drift = [last(1) / first(1) - 1, (last(2) - first(2) - gained - added) / first(2), last(3) / first(3) - 1, &
              last(4) / first(4) - 1, drift_in_cells()]
     all = over_ranks(real(counts, dp), MPI_SUM)
     solved = sum(all(SURR_STAT_OUTSIDE:SURR_STAT_SOLVER))
     cells = real(n, dp)**2 * steps
+    kept = 0
+    if (share > 0 .and. (chemistry == 'net' .or. chemistry == 'solver')) kept = over_ranks([real(harvested(), dp)], MPI_SUM)
     seconds = over_ranks(seconds, MPI_MAX)
     if (rank == 0) then
       print '(a,i0,a,i0,a,i0,a,f0.2,a)', trim(chemistry) // ': ', n, '^2 cells, ', steps, ' steps on ', n_ranks, &
@@ -455,6 +467,7 @@ contains
       if (solved + all(SURR_STAT_NET) > 0) print '(3(a,f5.1),a,i0)', 'net ', &
         100 * all(SURR_STAT_NET) / all(SURR_STAT_CELLS), ' %, solver ', 100 * solved / all(SURR_STAT_CELLS), ' % in ', &
         all(SURR_STAT_STEPS) / max(solved, 1.0_dp), ' steps each, untouched ', nint(all(SURR_STAT_UNTOUCHED))
+      if (kept(1) > 0) print '(i0,3a)', nint(kept(1)), ' cells harvested, in ', trim(harvest), '.*.npy'
       if (sum(imbalance) > 0) print '(2(a,f0.2))', 'imbalance of the solver''s work ', imbalance(1) / steps, ', shared ', &
         imbalance(2) / steps
       print '(a,f6.2,a,f6.2,a)', 'hydro ', 1e6 * seconds(1) * n_ranks / cells, ' us/cell, chemistry ', &
