@@ -41,7 +41,7 @@ HALVINGS = 40
 ANEW = 0.9
 #: a start has arrived when its horizon is this near to its end; the share of them that must have; and the stages after
 #: which those that have not are left behind
-NEAR, ARRIVED, MOST_STAGES = 0.9, 0.99, 96
+NEAR, ARRIVED, MOST_STAGES = 0.9, 0.95, 96
 #: fewest pairs to watch the error on, within a horizon
 FEWEST_CHECKED = 100
 #: cells that the net predicts at once
@@ -271,7 +271,8 @@ class Decades:
         self.metadata = {"decades": asdict(plan) | asdict(self.hop), **(metadata or {})}
         self.directory, self.seconds, self._done = Path(f"{out}.decades"), 0.0, 0.0
         how = {k: v for k, v in asdict(self.config).items() if k not in ("threads", "device")}
-        self._recipe = _plain(self.metadata["decades"] | how | {"system_hash": system.hash, "net": asdict(self.net)})
+        of = {"system_hash": system.hash, "net": asdict(self.net), "config": how}
+        self._recipe = _plain(of | {"plan": asdict(plan), "hop": asdict(self.hop)})
         self.n_weights, self.stepper = 0, None
 
     @property
