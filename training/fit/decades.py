@@ -199,14 +199,14 @@ def next_targets(
     flow: Callable, advance: Callable, starts: Starts, horizon: np.ndarray, hop: Hop, times: int, rng
 ) -> dict[str, np.ndarray]:
     """Targets beyond the horizons, by hops from what the net knows. A horizon moves on by the whole ratio where no hop
-    of its start was halved, else to the latest target."""
+    of its start was halved and taken, else to the latest target."""
     open_ = np.flatnonzero((horizon > 0) & (horizon < starts.last))
     rows = np.repeat(open_, times)
     now, ahead = horizon[rows], np.minimum(hop.ratio * horizon, starts.last)
     t = now * (ahead[rows] / now) ** _spread(len(open_), times, rng)
     s, h, between, end = hop_to(flow, advance, starts.state[rows], t, now, hop.ratio)
     found, reached = np.isfinite(end).all(1), horizon.copy()
-    whole = found & (h == t * (1 - 1 / hop.ratio))
+    whole = ~found | (h == t * (1 - 1 / hop.ratio))  # what the net has lost here, other starts teach it
     np.maximum.at(reached, rows[found], (s + h)[found])
     is_whole = whole.reshape(-1, times).all(1)
     reached[open_[is_whole]] = ahead[open_[is_whole]]
