@@ -451,6 +451,64 @@ def hodgkin_huxley():
     return origin(record) + table([*head, "CPU s", "within the bar"], rows)
 
 
+def label_free():
+    """Single starts solved without labels."""
+    record, rows = read("label_free"), []
+    for name, row in record["rows"].items():
+        published = row["published"]
+        published = "/".join(map(str, published)) if isinstance(published, list) else number(published, "g")
+        quantiles = (f"{q:.2f}" for q in row["quantiles"])
+        rows.append([f"`{name}`", *quantiles, f"{row['mean']:.1e}", row["windows"], f"{row['cpu_s']:.1f}", published])
+    head = ["start", *(f"{level} %" for level in (50, 75, 90, 99, 100)), "mean", "windows", "CPU s"]
+    return origin(record) + table([*head, "published, 50/75/90 % or mean"], rows)
+
+
+def label_free_general():
+    """General models by way of training, beside doing nothing."""
+    rows = []
+    for name, general in read("label_free").get("general", {}).items():
+        for kind in ("published", "bar"):
+            rows.append([f"`{name}`", kind, *_padded(general[kind]), ""])
+        for population, nothing in general["nothing"].items():
+            rows.append(["", f"{population}, doing nothing", *_padded(nothing), ""])
+            for way in (key for key, row in general.items() if isinstance(row, dict) and "populations" in row):
+                row = general[way]["populations"][population]
+                rows.append(["", f"{population}, {way}", *_padded(row["log10"]), f"{100 * row['within']:.1f} %"])
+    if not rows:
+        return "Not recorded yet: `python -m benchmarks.label_free --general ism-atomic ism-molecular`."
+    return table(["model", "cells, training", "50 %", "75 %", "90 %", "99 %", "within 1e-2"], rows)
+
+
+def _padded(quantiles):
+    """Four quantiles, those that were not published left open."""
+    return [f"{q:.2f}" for q in quantiles] + [""] * (4 - len(quantiles))
+
+
+def label_free_ingredients():
+    """A published recipe, each ingredient left out and alone."""
+    ingredients = read("label_free").get("ingredients", {})
+    if not ingredients:
+        return "Not recorded yet: `python -m benchmarks.label_free --ingredients`."
+    systems = [key for key in ingredients["all"] if key != "recipe"]
+    rows = [
+        [name, *(number(row[s]["error"], ".1e") for s in systems), f"{sum(row[s]['cpu_s'] for s in systems):.0f}"]
+        for name, row in ingredients.items()
+    ]
+    return table(["recipe", *(f"`{s}`, mean error" for s in systems), "CPU s"], rows)
+
+
+def pinn_methods():
+    """Ways of training on the residual, systems in columns; the median of the seeds."""
+    record = read("pinn_methods")
+    problems = list(next(iter(record["methods"].values()))["problems"])
+    rows = []
+    for name, method in record["methods"].items():
+        cells = [method["problems"][problem] for problem in problems]
+        seconds = sum(cell["cpu_s"] for cell in cells) / len(cells)
+        rows.append([name, *(number(cell["error"], ".0e") for cell in cells), f"{seconds:.1f}"])
+    return origin(record) + table(["method", *(f"`{problem}`" for problem in problems), "CPU s"], rows)
+
+
 def fill(text):
     """A page with all its tables made anew; ValueError for a marker without a function."""
 

@@ -37,6 +37,8 @@ SCRIPTS = {
     "load_balance": [],
     "balance_simulation": [],
     "hodgkin_huxley": ["--only", "ours", "no physics"],
+    "label_free": ["--general", "ism-atomic", "--ingredients"],
+    "pinn_methods": ["--only", "vanilla"],
 }
 #: what some need beyond the extras `test` and `training`
 NEEDS = {

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..fit.config import OPTIMIZERS, TrainConfig
+from ..fit.decades import HOPS, Decades, Plan
 from ..fit.pairs import Pairs, read_pairs
 from ..fit.terms import TERMS, LossConfig, find_term
 from ..fit.trainer import Trainer
@@ -45,8 +46,30 @@ def make_parser():
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--labels", nargs="+", metavar="FILE", help="made with --split train")
     source.add_argument("--unsupervised", action="store_true", help="from the equations alone, on drawn cells")
-    parser.add_argument("--population", help=f"what to draw, with --unsupervised: {POPULATION_HELP}")
-    parser.add_argument("--n", type=int, default=500_000, help="cells to draw (default 500000)")
+    source.add_argument(
+        "--decades",
+        choices=HOPS,
+        metavar="HOP",
+        help="decade by decade, from the net's own predictions a hop before: solver (to ten times the time) or attempt "
+        "(one attempt of the solver, to three times the time, halved where it is refused)",
+    )
+    parser.add_argument(
+        "--population",
+        action="append",
+        metavar="NAME[,NAME]",
+        help=f"what to draw, with --unsupervised or --decades (there, several): {POPULATION_HELP}",
+    )
+    parser.add_argument("--n", type=int, help="cells to draw (default 500000; 120000 with --decades)")
+    parser.add_argument("--times", type=int, default=Plan.times, help="with --decades: targets per cell and decade")
+    parser.add_argument(
+        "--first", type=float, metavar="SECONDS", help="with --decades: first horizon (default ten shortest time steps)"
+    )
+    parser.add_argument(
+        "--on-the-way",
+        action=argparse.BooleanOptionalAction,
+        default=Plan.on_the_way,
+        help="with --decades: train on what the net predicts before a hop as a start, too",
+    )
     parser.add_argument("--dt-range", type=float, nargs=2, metavar=("SHORTEST", "LONGEST"), help="for network and box")
     parser.add_argument("--check", required=True, metavar="FILE", help="labels to watch, made with --split calibrate")
     parser.add_argument("--out", required=True, metavar="FILE", help="model file (HDF5) to write; a picture beside it")
@@ -63,7 +86,8 @@ def make_parser():
         "--regions",
         type=_regions,
         metavar="AxBxC",
-        help="experts along temperature, density * time and time (default 4x4x2; 8x1x1 with --unsupervised)",
+        help="experts along temperature, density * time and time "
+        "(default 4x4x2; 8x1x1 with --unsupervised; 4x4x5 with --decades)",
     )
     parser.add_argument(
         "--loss",
@@ -107,15 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from tqdm import tqdm
 
     system = get_system(options.system)
-    if options.unsupervised:
-        if options.population is None:
-            raise ValueError(
-                "--population is missing: say what cells to draw, e.g. wide for gas of H and He, network, or box"
-            )
-        dt_range = options.dt_range and tuple(options.dt_range)
-        train = Pairs.draw(system, options.population, options.n, options.seed, dt_range)
-    else:
-        train = read_pairs(options.labels, system, ("train",))
+    populations = [name for text in options.population or () for name in text.split(",")]
+    if not options.labels and not populations:
+        raise ValueError(
+            "--population is missing: say what cells to draw, e.g. wide for gas of H and He, network, or box"
+        )
+    dt_range = options.dt_range and tuple(options.dt_range)
     terms = dict(options.loss or [("residual" if options.unsupervised else "supervised", 1.0)])
     loss = LossConfig.of(terms, options.adaptive)
     config = TrainConfig(
@@ -130,27 +151,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=options.seed,
         threads=options.threads,
     )
-    regions = options.regions or ((8, 1, 1) if options.unsupervised else NetConfig.regions)
-    net = NetConfig(options.width, options.depth, regions, not options.unsupervised, options.kind)
+    regions = options.regions or ((8, 1, 1) if options.unsupervised else (4, 4, 5) if options.decades else None)
+    net = NetConfig(options.width, options.depth, regions or NetConfig.regions, not options.unsupervised, options.kind)
     metadata = {"command": command, "system_source": options.system}
     start = load_model(options.start, system)[0] if options.start else None
     check = read_pairs([options.check], system, ("calibrate", "train"))
-    trainer = Trainer(system, train, check, options.out, net, config, metadata, loss, start)
-    with tqdm(total=round(options.minutes * 60), initial=round(trainer.seconds), unit="s", unit_scale=True) as bar:
+    if options.decades:
+        if start:
+            raise ValueError("--start does not go with --decades: each decade fits a net of its own")
+        n = options.n or Plan.n
+        plan = Plan(
+            options.decades,
+            tuple(populations),
+            n,
+            options.times,
+            options.first,
+            dt_range,
+            options.on_the_way,
+            options.seed,
+        )
+        run = Decades(system, plan, check, options.out, net, config, metadata, loss)
+    else:
+        if options.unsupervised:
+            if len(populations) > 1:
+                raise ValueError(f"--population names {len(populations)}: give one with --unsupervised")
+            train = Pairs.draw(system, populations[0], options.n or 500_000, options.seed, dt_range)
+        else:
+            train = read_pairs(options.labels, system, ("train",))
+        run = Trainer(system, train, check, options.out, net, config, metadata, loss, start)
+    with tqdm(total=round(options.minutes * 60), initial=round(run.seconds), unit="s", unit_scale=True) as bar:
 
         def show(line):
             bar.write(line)
-            bar.update(round(trainer.seconds) - bar.n)
+            bar.update(round(run.seconds) - bar.n)
 
         try:
-            trainer.run(show)
+            run.run(show)
         except KeyboardInterrupt:
-            saved = trainer.checkpoint.exists()
-            text = "the same command continues" if saved else "nothing was saved yet, the same command begins anew"
+            text = (
+                "the same command continues" if run.is_saved else "nothing was saved yet, the same command begins anew"
+            )
             print(f"interrupted: {text}", file=sys.stderr)
             return 130
-    n_weights = sum(p.numel() for p in trainer.parameters)
-    print(f"{options.out}: {n_weights} weights; next: {_next(options)}")
+    print(f"{options.out}: {run.n_weights} weights; next: {_next(options)}")
     return 0
 
 

@@ -4,6 +4,7 @@ PyTorch writes every activation of a batch to memory and reads it back, layer by
 samples through all layers forward and back within the caches: see NOTES.md for what this is worth.
 """
 
+import functools
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -69,9 +70,7 @@ class FusedGradient:
     """
 
     def __init__(self, experts, inputs, target, counts, out_std, batch, beta, threads=1):
-        self._ffi = cffi.FFI()
-        self._ffi.cdef(_DECLARATIONS)
-        self._lib = _compile(self._ffi)
+        self._ffi, self._lib = _compiled()
         n_experts, _, width = experts.weights[0].shape
         if width % self._lib.fused_lanes():
             raise ValueError(f"width {width} is not a multiple of {self._lib.fused_lanes()}")
@@ -127,7 +126,11 @@ class FusedGradient:
         return self._ffi.cast("float *", tensor.data_ptr())
 
 
-def _compile(ffi):
+@functools.cache
+def _compiled():
+    """The kernel, compiled once per process: (ffi, library)."""
+    ffi = cffi.FFI()
+    ffi.cdef(_DECLARATIONS)
     with tempfile.TemporaryDirectory() as directory:
         library = Path(directory) / "fused.so"
         command = [
@@ -141,7 +144,7 @@ def _compile(ffi):
             "-lm",
         ]
         run(command)
-        return ffi.dlopen(str(library))
+        return ffi, ffi.dlopen(str(library))
 
 
 def make_fused(data: Prepared, config: TrainConfig) -> FusedGradient | None:

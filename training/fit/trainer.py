@@ -96,8 +96,13 @@ class Trainer:
         if self.checkpoint.exists():
             self._resume()
 
-    def run(self, progress: Callable[[str], object] | None = None, every: float = 60.0) -> dict[str, Any]:
-        """Train until the budget is spent; `progress` is called with a line of text about every `every` seconds."""
+    def run(
+        self, progress: Callable[[str], object] | None = None, every: float = 60.0, is_final: bool = True
+    ) -> dict[str, Any]:
+        """Train until the budget is spent; `progress` is called with a line of text about every `every` seconds.
+
+        Without `is_final` gauge and judge stay untaught, for a net that is asked for states alone and then forgotten.
+        """
         config, saved = self.config, self.seconds
         while self.seconds < 60 * config.minutes or self.n_lbfgs < config.lbfgs:
             start = time.monotonic()
@@ -117,13 +122,24 @@ class Trainer:
             for kept, p in zip(self.average, self.parameters):
                 kept.copy_(rounded(kept.to(p.dtype), self.config.resolution))
         with self._averaged():
-            self._fit_predictors()
+            if is_final:
+                self._fit_predictors()
         line = self._report()
         self._save_model()
         self.checkpoint.unlink(missing_ok=True)
         if progress:
             progress(line)
         return self.history[-1]
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether a new trainer would go on from something."""
+        return self.checkpoint.exists()
+
+    @property
+    def n_weights(self) -> int:
+        """Of the experts."""
+        return sum(p.numel() for p in self.parameters)
 
     def _iterate(self):
         config = self.config
