@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -16,7 +15,6 @@ pytestmark = pytest.mark.torch
 from surrogate.training import get_system  # noqa: E402
 from surrogate.training.evaluation.compare import outcomes, table  # noqa: E402
 from surrogate.training.fit import adapt as adapting  # noqa: E402
-from surrogate.training.fit import calibrate as fitting  # noqa: E402
 from surrogate.training.fit import predictors, rehearsal  # noqa: E402
 from surrogate.training.fit.config import TrainConfig  # noqa: E402
 from surrogate.training.fit.pairs import read_pairs  # noqa: E402
@@ -116,20 +114,6 @@ def test_interrupted_run_goes_on_and_claims_nothing_that_does_not_hold(quick, mo
     assert metadata["system_source"] == "decay-linear"
     assert cli.main(command("mine.h5")) == 0 and "finished already" in capsys.readouterr().out
     assert cli.main(command("mine.h5", minutes="0.04")) == 1 and "made by another command" in capsys.readouterr().err
-
-
-def test_cells_of_a_run_count_by_themselves_however_few():
-    """200 cells that are all right do not prove 99 %: with all others they would be accepted, alone none is."""
-
-    def measured(n):
-        every = {name: np.full(n, value) for name, value in (("predicted", 1e-3), ("attempts", 9.0), ("e_folds", 9.0))}
-        return SimpleNamespace(worst=np.full(n, 1e-4), **every)
-
-    cells = [measured(5000), measured(200)]
-    inside = [np.full(5000, True), np.full(200, True)]
-    together, alone = (fitting.left_to_the_net(cells, inside, 4.0, 1.0, which) for which in ((), (1,)))
-    assert [len(p) for p, _ in together] == [5000, 5200] and [len(p) for p, _ in alone] == [5000, 200]
-    assert fitting.calibrate(together)(np.array([1e-3])) < 1 < fitting.calibrate(alone)(np.array([1e-3]))
 
 
 def test_outcomes_are_those_of_a_count(place):

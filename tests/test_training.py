@@ -173,11 +173,12 @@ def test_calibration_keeps_its_coverage_on_fresh_cells(noise):
 
     def draw(n, factor):
         incurred = 10 ** rng.normal(-2.0, 0.8, n)
-        return incurred / factor * 10 ** rng.normal(0, noise, n), incurred
+        predicted = incurred / factor * 10 ** rng.normal(0, noise, n)
+        return predicted, incurred, predicted
 
     calibration = fitting.calibrate([draw(20000, 3.0), draw(20000, 1.0)])
     for factor in (1.0, 3.0):
-        predicted, incurred = draw(100_000, factor)
+        predicted, incurred, _ = draw(100_000, factor)
         for rtol in (1e-1, 1e-2, 3e-3):
             accepted = calibration(predicted) <= rtol
             if accepted.sum() > 500:
@@ -187,14 +188,16 @@ def test_calibration_keeps_its_coverage_on_fresh_cells(noise):
 
 def test_a_population_without_misses_limits_no_other():
     rng = np.random.default_rng(6)
-    easy, hard = (np.full(5000, 1e-4), np.full(5000, 1e-5)), (10 ** rng.uniform(-4, -2, 5000), np.full(5000, 1e-3))
+    easy, said = (np.full(5000, 1e-4), np.full(5000, 1e-5), np.full(5000, 1e-4)), 10 ** rng.uniform(-4, -2, 5000)
+    hard = said, np.full(5000, 1e-3), said
     assert (fitting.calibrate([easy, hard])(hard[0]) <= 1e-2).mean() > 0.95  # all but a step of the grid
     assert (fitting.calibrate([easy, hard])(np.array([0.1])) > 1).all()  # larger than any that was seen
 
 
 def test_hopeless_predictions_are_never_accepted():
     rng = np.random.default_rng(5)
-    calibration = fitting.calibrate([(10 ** rng.normal(-3, 1, 5000), 10 ** rng.normal(-1, 1, 5000))])
+    said = 10 ** rng.normal(-3, 1, 5000)
+    calibration = fitting.calibrate([(said, 10 ** rng.normal(-1, 1, 5000), said)])
     assert (calibration(np.logspace(-9, 2, 50)) > 1e-2).all()
 
 
@@ -429,18 +432,33 @@ def test_outliers_do_not_open_the_domain(ism, trainer):
     assert domain.holds(encoding, cells, dt).mean() > 0.99
 
 
-def test_few_cells_left_to_the_net_are_calibrated_with_all_others():
-    def population(n, n_cheap, seed):
-        rng = np.random.default_rng(seed)
-        attempts = np.where(np.arange(n) < n_cheap, 1.0, 9.0)
-        said, incurred = 10 ** rng.normal(-3, 1, n), 10 ** rng.normal(-3, 1, n)
-        return Measured(said, said, attempts, np.full(n, 2.0), incurred, None, None)
+def test_cells_left_to_the_net_are_those_inside_that_are_not_cheap():
+    said, attempts = 10 ** np.random.default_rng(1).normal(-3, 1, 3000), np.where(np.arange(3000) < 500, 1.0, 9.0)
+    population = Measured(said, said, attempts, np.full(3000, 2.0), said, None, None)
+    inside = np.arange(3000) % 2 == 0
+    assert [len(p) for p, *_ in fitting.left_to_the_net([population], [inside], 2.5, 1.0)] == [1250]
+    assert [len(p) for p, *_ in fitting.left_to_the_net([population], [inside], 0.0, 1.0)] == [1500]
 
-    large, small = population(3000, 500, 1), population(3000, 2900, 2)
-    all_inside = [np.ones(len(p.worst), bool) for p in (large, small)]
-    parts = fitting.left_to_the_net([large, small], all_inside, 2.5, 1.0)
-    assert [len(p) for p, _ in parts] == [2500, 2600]
-    assert [len(p) for p, _ in fitting.left_to_the_net([large, small], all_inside, 0.0, 1.0)] == [3000, 3000]
+
+def test_populations_of_which_little_is_accepted_count_together():
+    """200 cells that are all right prove nothing, and forbid nothing; 12 wrong ones of them forbid, 1 does not."""
+
+    def population(n, wrong):
+        return np.full(n, 1e-3), np.where(np.arange(n) < wrong, 1.0, 1e-4), np.full(n, 1e-3)
+
+    large = population(5000, 10)
+    accepts = [fitting.limits([large, population(200, wrong)], [1e-2])[0] > 1e-3 for wrong in (0, 1, 12)]
+    assert accepts == [True, True, False]
+    assert fitting.limits([population(200, 0)], [1e-2])[0] == 0.0, "alone they are too few"
+    assert fitting.limits([large, population(400, 4)], [1e-2])[0] == 0.0, "so many count by themselves"
+
+
+def test_what_the_judge_expects_to_be_wrong_is_not_accepted_on_any_routes():
+    """Half of the cells agree on all routes and are wrong, which the judge knows: without him none may be accepted."""
+    n = 20000
+    wrong = np.arange(n) % 2 == 0
+    cells = np.full(n, 1e-3), np.where(wrong, 1.0, 1e-4), np.where(wrong, 1.0, 1e-4)
+    assert fitting.limits([cells], [1e-2])[0] == 0.0 and fitting.limits([cells], [1e-2], hopeless=2.0)[0] > 1e-3
 
 
 def test_cells_outside_the_domain_go_to_the_solver(library, trainer):

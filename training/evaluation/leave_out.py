@@ -33,16 +33,17 @@ def leave_one_out(
     """
     from ..fit.calibrate import limits
 
-    scores, rows = {}, []
+    parts, rows = {}, []
     for name, (measured, holds) in populations.items():
         hard = measured.attempts >= calibration.cheap
         score = np.where(holds, doubt_of(measured, calibration.change), np.inf)
-        scores[name] = score[hard], measured.worst[hard]
-    allowed = {name: limits(*x, rtols, calibration.coverage) if len(x[0]) else None for name, x in scores.items()}
-    for i, rtol in enumerate(rtols):
-        for name, (score, worst) in scores.items():
-            others = [x[i] for other, x in allowed.items() if other != name and x is not None]
-            taken = score <= min(others, default=0.0)
+        parts[name] = score[hard], measured.worst[hard], measured.judged[hard]
+    factor = calibration.hopeless
+    for name, (score, worst, judged) in parts.items():
+        others = [tuple(x[np.isfinite(p[0])] for x in p) for other, p in parts.items() if other != name]
+        allowed = limits([p for p in others if len(p[0])], rtols, calibration.coverage, hopeless=factor)
+        for rtol, limit in zip(rtols, allowed):
+            taken = np.isfinite(score) & (score <= limit) & (judged <= factor * rtol)
             n, good = int(taken.sum()), int((worst[taken] <= rtol).sum())
             rows.append(
                 {
@@ -58,16 +59,17 @@ def leave_one_out(
 
 def table(rows: Sequence[dict]) -> str:
     """The result of `leave_one_out` as a text, a population per line."""
-    rtols = list(dict.fromkeys(row["rtol"] for row in rows))
+    rtols, names = (list(dict.fromkeys(row[key] for row in rows)) for key in ("rtol", "population"))
+    width = max(map(len, names), default=0) + 1
     lines = [
         "each population with the thresholds of all others: share taken of the cells that are not cheap, and how many",
         "of these are within rtol (95 % lower bound)",
-        f"{'':<14}" + "".join(f"{f'rtol {r:g}':>26}" for r in rtols),
+        f"{'':<{width}}" + "".join(f"{f'rtol {r:g}':>24}" for r in rtols),
     ]
-    for name in dict.fromkeys(row["population"] for row in rows):
+    for name in names:
         cells = []
         for row in (row for row in rows if row["population"] == name):
-            right = "" if row["coverage"] is None else f"{100 * row['coverage']:7.2f} ({100 * (row['bound'] or 0):.2f})"
-            cells.append(f"{100 * row['share']:8.1f} %{right:>16}")
-        lines.append(f"{name[:14]:<14}" + "".join(cells))
+            right = "" if row["coverage"] is None else f"{100 * row['coverage']:6.2f} ({100 * (row['bound'] or 0):.2f})"
+            cells.append(f"{100 * row['share']:7.1f} %{right:>15}")
+        lines.append(f"{name:<{width}}" + "".join(cells))
     return "\n".join(lines)

@@ -119,7 +119,7 @@ def adapt(
     domain = _wider([from_plain(Domain, x["domain"]) for x in (old, after[2])], net.encoding, to_calibrate)
     kept = from_plain(Calibration, old["calibration"])
     options = {name: getattr(kept, name) for name in ("coverage", "cheap", "change", "routes")}
-    calibrate_model(trained, after, domain, to_calibrate, **options, alone=[RUN])
+    calibrate_model(trained, after, domain, to_calibrate, **options)
     test = {name: rehearsal.labels(name, "test") for name in names}
     attempts = {name: {rtol: rehearsal.attempts(x, rtol) for rtol in RTOLS} for name, x in test.items()}
     told = []

@@ -17,43 +17,62 @@ from ..nets.net_data import ACCEPTS_NOTHING, accepts_nothing
 from ..nets.trained import load_trained
 from ..nets.vectors import net_vectors
 
-#: cells from which on the coverage of a population is a question of its own
-FEWEST = 1000
+#: log10 of the lowest and the highest predicted error that are told apart, and into how many
+LOWEST, HIGHEST, N_NODES = -5.0, 1.0, 481
+#: with routes, how many times the tolerance the judge may expect: cells that he doubts are not checked, and what
+#: routes agree on counts only as far as the tolerance goes, so that neither alone can be fooled
+HOPELESS = 1.0
 #: tolerances at which the share accepted is told
 TOLD = (0.1, 1e-2, 1e-3)
 
 
 def limits(
-    predicted: np.ndarray,
-    incurred: np.ndarray,
+    populations: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     tolerances: Sequence[float],
     coverage: float = 0.99,
     confidence: float = 0.95,
+    hopeless: float = np.inf,
 ) -> np.ndarray:
-    """Largest predicted error that may be accepted in one population, for each tolerance; 0: none, infinite: any.
+    """Largest predicted error that may be accepted, for each tolerance; 0: none, infinite: any.
 
-    Going up from small predictions, a tolerance admits the largest prefix of cells for which the Clopper-Pearson upper
-    bound of the share beyond it stays below 1 - coverage.
+    Accepting all cells up to it, the Clopper-Pearson upper bound of the share beyond the tolerance is at most
+    1 - coverage in every population of which so many are accepted that it can be, and in all of them together. No
+    other population may have a lower bound above that.
+
+    Parameters
+    ----------
+    populations : list of (predicted, incurred, judged) arrays
+        Predicted and incurred error of each cell, and what the judge says of it.
+    hopeless : float
+        Cells of which the judge expects more than this times the tolerance are not accepted; if it is finite, nor are
+        those of a larger predicted error than the tolerance.
     """
-    order = np.argsort(predicted)
-    predicted, incurred = predicted[order], incurred[order]
-    seen, result = np.arange(1, len(order) + 1), []
+    places = np.append(10.0 ** np.linspace(LOWEST, HIGHEST, 4 * N_NODES - 3), np.inf)
+    ordered = [tuple(x[np.argsort(p[0])] for x in p) for p in populations]
+    until = [np.searchsorted(predicted, places, "right") for predicted, _, _ in ordered]
+    enough, result = np.log(1 - confidence) / np.log(coverage), []
     for tolerance in tolerances:
-        bad = np.cumsum(incurred > tolerance)
-        bound = beta.ppf(confidence, bad + 1, np.maximum(seen - bad, 1))
-        passing = np.flatnonzero(bound <= 1 - coverage)
-        last = passing[-1] if len(passing) else None
-        result.append(0.0 if last is None else np.inf if last == len(order) - 1 else predicted[last])
+        passes, n_all, bad_all = np.ones(len(places), bool), 0, 0
+        for (_, incurred, judged), ends in zip(ordered, until):
+            kept = judged <= hopeless * tolerance
+            n, bad = (np.append(0, np.cumsum(x))[ends] for x in (kept, kept & (incurred > tolerance)))
+            surely = beta.ppf(confidence, bad + 1, np.maximum(n - bad, 1)) <= 1 - coverage
+            perhaps = np.where(bad > 0, beta.ppf(1 - confidence, np.maximum(bad, 1), n - bad + 1), 0) <= 1 - coverage
+            passes &= np.where(n >= enough, surely, perhaps)
+            n_all, bad_all = n_all + n, bad_all + bad
+        passes &= beta.ppf(confidence, bad_all + 1, np.maximum(n_all - bad_all, 1)) <= 1 - coverage
+        if np.isfinite(hopeless):
+            passes &= places <= tolerance
+        passing = np.flatnonzero(passes)
+        result.append(places[passing[-1]] if len(passing) else 0.0)
     return np.array(result)
 
 
 def calibrate(
-    populations: Sequence[tuple[np.ndarray, np.ndarray]],
+    populations: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     coverage: float = 0.99,
     confidence: float = 0.95,
-    lower: float = -5.0,
-    upper: float = 1.0,
-    n_nodes: int = 481,
+    hopeless: float = np.inf,
 ) -> Calibration:
     """Choose for each tolerance the largest predicted error that keeps the coverage in every population.
 
@@ -61,44 +80,40 @@ def calibrate(
 
     Parameters
     ----------
-    populations : list of (predicted, incurred) arrays
-        Predicted and incurred error per calibration cell.
+    populations, hopeless
+        See `limits`.
 
     Returns
     -------
     Calibration
     """
     tolerances = np.logspace(-4, 0, 81) * (1 - 1e-6)  # so that rtol=0.1 is not below the node of 0.1 in any precision
-    limit = np.min([limits(*p, tolerances, coverage, confidence) for p in populations], axis=0)
-    limit = np.maximum.accumulate(np.minimum(limit, max(predicted.max() for predicted, _ in populations)))
-    grid = np.linspace(lower, upper, n_nodes)
-    nodes = np.empty(n_nodes)
+    limit = limits(populations, tolerances, coverage, confidence, hopeless)
+    limit = np.maximum.accumulate(np.minimum(limit, max(predicted.max() for predicted, *_ in populations)))
+    grid = np.linspace(LOWEST, HIGHEST, N_NODES)
+    nodes = np.empty(N_NODES)
     for i, g in enumerate(grid):  # the smallest tolerance that accepts this prediction
         accepting = np.flatnonzero(limit >= 10**g)
         nodes[i] = np.log10(tolerances[accepting[0]]) if len(accepting) else 3.0
-    return Calibration(float(lower), float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage)
+    return Calibration(LOWEST, float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage, hopeless=hopeless)
 
 
-def left_to_the_net(populations, inside, cheap, change, alone=()):
-    """(`doubt`, incurred error) of the cells of each population that are in the domain and not cheap (`Calibration`).
-
-    A population that has fewer than `FEWEST` of them is counted with all others together, unless it is one of those
-    that count `alone`, however few.
+def left_to_the_net(populations, inside, cheap, change):
+    """(`doubt`, incurred error, judged error) of the cells of each population that are in the domain and not cheap.
 
     Parameters
     ----------
     populations : list of Measured
     inside : list of ndarray of bool
         Which of their cells are in the domain.
-    alone : collection of int
-        Numbers of populations.
+    cheap, change : float
+        See `Calibration`.
     """
-    parts = [
-        [x[holds & (p.attempts >= cheap)] for x in (doubt_of(p, change), p.worst)]
-        for p, holds in zip(populations, inside)
-    ]
-    many = [p for i, p in enumerate(parts) if len(p[0]) >= FEWEST or (i in alone and len(p[0]))]
-    return many if len(many) == len(parts) else [*many, tuple(map(np.concatenate, zip(*parts)))]
+    parts = []
+    for measured, holds in zip(populations, inside):
+        left = holds & (measured.attempts >= cheap)
+        parts.append(tuple(x[left] for x in (doubt_of(measured, change), measured.worst, measured.judged)))
+    return [part for part in parts if len(part[0])]
 
 
 def calibrate_file(
@@ -159,7 +174,6 @@ def calibrate_model(
     cheap: float = CHEAP,
     change: float = CHANGE,
     routes: Sequence[float] = ROUTES,
-    alone: Sequence[str] = (),
     titles: Sequence[str] | None = None,
 ) -> None:
     """Calibrate a trained model on labels of some populations, write it, and print what it would accept.
@@ -175,8 +189,6 @@ def calibrate_model(
         Name and `label_tensors` of each population.
     coverage, cheap, change, routes
         See `Calibration`.
-    alone : sequence of str
-        Populations whose coverage is a question of its own, however few cells they have.
     titles : list of str, optional
         What to call the populations in what is printed; their names if not given.
     """
@@ -184,16 +196,14 @@ def calibrate_model(
     names, labels = zip(*labels)
     inside = [domain.holds(surrogate.encoding, *joined(surrogate.encoding, [x])) for x in labels]
     populations = [measure(surrogate, *x, routes) for x in labels]
-    alone = [i for i, name in enumerate(names) if name in alone]
-    left = left_to_the_net(populations, inside, cheap, change, alone)
-    if not sum(len(predicted) for predicted, _ in left):
+    left = left_to_the_net(populations, inside, cheap, change)
+    if not left:
         raise ValueError(
             f"no cell of these labels takes {cheap:g} attempts: nothing is left to the net. Give "
             "cells that are harder to solve, or a smaller --cheap"
         )
-    calibration = replace(calibrate(left, coverage), cheap=cheap, change=change, routes=tuple(routes))
-    if routes:
-        calibration = replace(calibration, hopeless=hopeless(calibration, populations, inside))
+    calibration = calibrate(left, coverage, hopeless=HOPELESS if routes else np.inf)
+    calibration = replace(calibration, cheap=cheap, change=change, routes=tuple(routes))
     held_out = {
         name: _held_out(title, surrogate.encoding, calibration, measured, holds)
         for title, name, measured, holds in zip(titles or names, names, populations, inside)
@@ -214,20 +224,6 @@ def joined(encoding, labels):
         own = (encoding.defaults.expand(len(x[1]), -1) if x[3] is None else encoding.of_params(x[3]) for x in labels)
         columns.append(torch.cat(list(own)))
     return columns
-
-
-def hopeless(calibration, populations, inside, lost=0.005, rtols=(0.1, 0.03, 0.01)):
-    """How many times the tolerance a judge may predict for a cell that is still worth checking by routes.
-
-    At most the share `lost` of what would be accepted at one of `rtols` is above it, in any population.
-    """
-    factors = []
-    for measured, holds in zip(populations, inside):
-        bound = np.where(holds, calibration.bound(measured), np.inf)
-        for r in rtols:
-            if (bound <= r).sum() >= FEWEST:
-                factors.append(np.quantile(measured.judged[bound <= r], 1 - lost) / r)
-    return float(max(factors, default=np.inf))
 
 
 def _held_out(title, encoding, calibration, measured, holds):
