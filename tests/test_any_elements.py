@@ -108,7 +108,7 @@ def test_mixtures_have_the_least_relative_entropy():
 
         options = {"ftol": 1e-14, "maxiter": 500}
         found = minimize(entropy, np.log(mixture) + 0.05, constraints={"type": "eq", "fun": gap}, options=options)
-        np.testing.assert_allclose(np.exp(found.x), mixture, rtol=1e-3)
+        np.testing.assert_allclose(np.exp(found.x), mixture, rtol=1e-3, atol=1e-7)
 
 
 def test_network_says_what_cannot_be(tmp_path):
