@@ -7,6 +7,7 @@ are renewed every 1000 iterations, time in logarithms, and L-BFGS at the end. He
 
 import math
 import time
+import warnings
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -112,7 +113,9 @@ class Loss:
 
     def terms(self):
         """Of the start, of the residual."""
-        x, slope = torch.func.jvp(self.solution, (self.s,), (torch.ones_like(self.s),))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own use of TorchScript, at the first call
+            x, slope = torch.func.jvp(self.solution, (self.s,), (torch.ones_like(self.s),))
         start = self.solution(self.s.new_tensor([self.first]))[0] - self.problem.x_start
         return [start.square().sum(), (slope - self.problem.field(self.s, x)).square().mean(0).sum()]
 
