@@ -43,9 +43,9 @@ def write_table(path, cells, dt, **params):
 
 
 def cells_of_run(n=6000, seed=5):
-    """Cells smaller than those that the net knows."""
+    """Cells larger than those that the net knows."""
     rng = np.random.default_rng(seed)
-    return 10 ** rng.uniform(-9, -7, (n, 1)), rng.uniform(*DT_RANGE, n)
+    return 10 ** rng.uniform(0.3, 1.3, (n, 1)), rng.uniform(*DT_RANGE, n)
 
 
 @pytest.fixture(scope="module")
