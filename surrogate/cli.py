@@ -26,6 +26,11 @@ COMMANDS = {
     "info": Command("surrogate.commands.info", "variables, parameters, ranges and provenance of a model"),
     "config": Command("surrogate.commands.config", "flags and files for building a host code"),
     "demo": Command("surrogate.demo", "advance cells and show the result", "demo"),
+    "import": Command(
+        "surrogate.training.commands.import_network",
+        "make a system of a network that you have: Cantera, KROME, ...",
+        "training",
+    ),
     "labels": Command("surrogate.training.commands.labels", "solve sampled cells, for training", "training"),
     "train": Command("surrogate.training.commands.train", "train a surrogate from labels", "training"),
     "calibrate": Command(
@@ -44,6 +49,8 @@ COMMANDS = {
 }
 #: what the extras bring, by the names under which it is imported; all else that is missing is the user's own
 EXTRAS = {"mpi4py", "torch", "sympy", "scipy", "yaml", "h5py", "numba", "tqdm", "matplotlib"}
+#: what formats of `import` need, and the extras that bring it
+OF_FORMATS = {"cantera": "cantera", "pynucastro": "nuclear", "musica": "atmosphere"}
 #: errors whose text says all that the user needs
 PLAIN = (SurrogateError, ValueError, TypeError, MemoryError, ImportError, ArithmeticError, SyntaxError)
 

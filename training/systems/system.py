@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +13,7 @@ import sympy as sp
 
 from .checks import check_system
 from .expressions import where_lt
+from .reactions import Reaction
 from .tables import Table
 
 #: fractions of the total density below this are all alike to a net
@@ -40,7 +43,8 @@ class Variable:
         Default initial value.
     role : {"other", "species", "temperature"}
     mass, n_hydrogen : float, int
-        Particle mass [g] and H nuclei per particle, for species.
+        Mass density [g/cm^3] of one unit, which is the particle mass [g] for number densities, and H nuclei per particle,
+        for species.
     """
 
     name: str
@@ -80,10 +84,11 @@ class Parameter:
 
 
 def symbol(name: str) -> sp.Symbol:
-    """The SymPy symbol of a variable, parameter or definition (``e-`` and the like become identifiers)."""
+    """The SymPy symbol of a variable, parameter or definition (``e-``, ``CH2(S)`` and the like become identifiers)."""
     for old, new in (("++", "pp"), ("+", "p"), ("-", "m")):
         name = name.replace(old, new)
-    return sp.Symbol(name, real=True)
+    name = re.sub(r"[()\[\]*',.:#=]", "_", name)
+    return sp.Symbol(f"_{name}" if name[:1].isdigit() else name, real=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +112,12 @@ class System:
     dt_range : tuple of float
         Meaningful time steps, in the system's unit of time.
     references : tuple of str
+    reactions : tuple of Reaction
+        What the right-hand sides were made of, if of reactions: form and constants of rates, stoichiometry. No result
+        depends on it.
+    weights : tuple of float
+        What the terms of each right-hand side are multiples of: molar masses, where the variables are mass fractions.
+        Laws are sought in whole numbers of what is left. By default 1.
     """
 
     name: str
@@ -119,6 +130,8 @@ class System:
     constants: dict[str, float] = field(default_factory=dict)
     dt_range: tuple[float, float] = (0.0, np.inf)
     references: tuple[str, ...] = ()
+    reactions: tuple[Reaction, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self):
         if len(self.rhs) != len(self.variables):
@@ -207,12 +220,15 @@ class System:
         columns = sorted({t for row in self.terms for t in row}, key=sp.default_sort_key)
         index = {t: j for j, t in enumerate(columns)}
         matrix = sp.zeros(len(self.terms), max(len(columns), 1))
+        scale = self.weights or (1,) * len(self.terms)
         for i, row in enumerate(self.terms):
             for term, c in row.items():
-                matrix[i, index[term]] = sp.nsimplify(c, rational=True)
+                matrix[i, index[term]] = _multiple(c, scale[i]) if self.weights else sp.nsimplify(c, rational=True)
         laws, rows = {}, sp.zeros(0, len(self.terms))
         for name, weights in self.declared.items():
-            row = sp.Matrix([[sp.nsimplify(w) for w in weights]])
+            row = sp.Matrix(
+                [[_multiple(w, 1 / s) if self.weights else sp.nsimplify(w) for w, s in zip(weights, scale)]]
+            )
             if any(x != 0 for x in row * matrix):
                 raise ValueError(f"{self.name}: the equations do not conserve {name}")
             if any(row) and rows.col_join(row).rank() > rows.rank():
@@ -220,7 +236,8 @@ class System:
         for vector in matrix.T.nullspace():
             row = vector.T * sp.ilcm(1, *(x.q for x in vector))
             if rows.col_join(row).rank() > rows.rank():
-                laws[f"invariant_{len(laws)}"], rows = tuple(map(float, row)), rows.col_join(row)
+                laws[f"invariant_{len(laws)}"] = tuple(float(x) / s for x, s in zip(row, scale))
+                rows = rows.col_join(row)
         return laws
 
     @property
@@ -248,6 +265,11 @@ class System:
         text = repr((self.name, self.variables, self.parameters, self.dt_range)) + equations
         text += "".join(repr((k, t.lower, t.width, t.coeffs.tolist())) for k, t in sorted(self.tables.items()))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _multiple(value, unit):
+    """`value` in units of `unit`, as the number of few digits that it is meant to be."""
+    return sp.Rational(Fraction(float(value) / float(unit)).limit_denominator(10**6))
 
 
 def _canonical(expr):
