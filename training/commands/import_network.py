@@ -10,8 +10,8 @@ from ..systems.importers.writer import write_network
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write a network that you have as a file of our own format (YAML), to be read, edited and named wherever a SYSTEM is
-    wanted. What cannot be expressed is refused."""
+    """Write a network that you have as a file of our own format (YAML), to be read, edited and named wherever a SYSTEM
+    is wanted. What cannot be expressed is refused."""
     parser = argparse.ArgumentParser(prog="surrogate import", description=main.__doc__)
     formats = parser.add_subparsers(dest="format", required=True, metavar="FORMAT")
     for name, converter in CONVERTERS.items():

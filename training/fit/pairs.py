@@ -10,7 +10,7 @@ import torch
 
 import surrogate
 
-from ..labels import load_labels
+from ..labels import Labels, load_labels
 from ..populations import check_population, draw, seed_of
 from ..systems import System
 from .losses import EARLY, Physics

@@ -74,7 +74,7 @@ class Builder:
         return self.constants[key]
 
     def _add_gas(self):
-        """Names ``n_total`` [kmol/m^3], ``pressure`` [Pa] and, for mass fractions, ``density`` [kg/m^3] of an ideal gas."""
+        """Names of an ideal gas: ``n_total`` [kmol/m^3], ``pressure`` [Pa], for mass fractions ``density`` [kg/m^3]."""
         names, parameters = self.parse.names, self.net["parameters"]
         kelvins = self.constant("gas_constant", "an ideal gas") * self.basis.x
         if self.quantity == "mass-fraction":

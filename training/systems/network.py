@@ -61,7 +61,8 @@ def load_network(
     cosmic_rays : bool
         Whether the reactions C1, C2, ... are kept.
     metals : str, optional
-        One of the ``metals`` models of the thermal file; default "fs_cie" if there is one of this name, else the first.
+        One of the ``metals`` models of the thermal file; default "fs_cie" if there is one of this name, else
+        the first.
 
     Returns
     -------

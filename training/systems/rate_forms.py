@@ -74,7 +74,7 @@ def _tsang(low, log_pressure, a, b):
     return _centred(low, log_pressure, a + b * low.basis.x)
 
 
-def _sri(low, log_pressure, a, b, c, d=sp.Integer(1), e=sp.Integer(0)):
+def _sri(low, log_pressure, a, b, c, d=sp.S.One, e=sp.S.Zero):
     inside = low.keep(a * fexp(-b * low.basis.inv) + _decay(low, c))
     factor = fexp(low.keep(low.ln(maximum(inside, TINY)) / (1 + log_pressure**2)))
     return times(times(d, factor), fexp(e * low.basis.log) if e != 0 else sp.Integer(1))
@@ -106,7 +106,7 @@ def plog(low):
 
 
 def chebyshev(low):
-    """``chebyshev(pressure, Tmin, Tmax, pmin, pmax, n_T, n_p, a11, a12, ...)``: log10 k over 1/T and log p, row by row."""
+    """``chebyshev(pressure, Tmin, Tmax, pmin, pmax, n_T, n_p, a11, a12, ...)``: log10 k over 1/T and log p."""
 
     def rate(pressure, t_min, t_max, p_min, p_max, n_t, n_p, *a):
         if len(a) != n_t * n_p or not all(x.is_Number for x in a):

@@ -43,8 +43,8 @@ class Variable:
         Default initial value.
     role : {"other", "species", "temperature"}
     mass, n_hydrogen : float, int
-        Mass density [g/cm^3] of one unit, which is the particle mass [g] for number densities, and H nuclei per particle,
-        for species.
+        Mass density [g/cm^3] of one unit, which is the particle mass [g] for number densities, and H nuclei per
+        particle, for species.
     """
 
     name: str
@@ -301,30 +301,32 @@ class Derived:
         self.assignments, self._chain = dict(system.definitions), {}
         wrt = (*system.symbols, *((system.time,) if system.time else ()))
         for name, expr in system.definitions:
-            for v in wrt:
-                d = self._total(expr, v)
-                if d == 0:
-                    continue
+            for v, d in self._totals(expr, wrt):
                 if not (d.is_Number or d.is_Symbol):
                     symbol_d = sp.Symbol(f"d_{name.name}_d_{v.name}", real=True)
                     self.assignments[symbol_d], d = d, symbol_d
                 self._chain[name, v] = d
-        self.jacobian = {}
+        self.jacobian, column = {}, {s: j for j, s in enumerate(system.symbols)}
+        time = dict.fromkeys(range(len(system.rhs)), sp.Integer(0))
         for i, expr in enumerate(system.rhs):
-            for j, v in enumerate(system.symbols):
-                d = self._total(expr, v)
-                if d != 0:
-                    self.jacobian[i, j] = d
-        self.time_derivative = tuple(self._total(f, system.time) if system.time else sp.Integer(0) for f in system.rhs)
+            for v, d in self._totals(expr, wrt):
+                if v == system.time:
+                    time[i] = d
+                else:
+                    self.jacobian[i, column[v]] = d
+        self.time_derivative = tuple(time.values())
 
-    def _total(self, expr, v):
-        """d expr / d v, with the symbols of earlier definitions differentiated through."""
-        total = sp.Integer(0)
+    def _totals(self, expr, wrt):
+        """d expr / d v for each v where it is not zero, with the symbols of earlier definitions differentiated through."""
+        partial = {}
         for s in sorted(expr.free_symbols, key=lambda s: s.name):
-            inner = sp.Integer(1) if s == v else self._chain.get((s, v))
-            if inner is not None:
-                total += _chain(expr.diff(s), inner)
-        return total
+            if s in wrt or any((s, v) in self._chain for v in wrt):
+                partial[s] = expr.diff(s)
+        for v in wrt:
+            inner = [(d, sp.Integer(1) if s == v else self._chain.get((s, v))) for s, d in partial.items()]
+            total = sp.Add(*(_chain(d, x) for d, x in inner if x is not None))
+            if total != 0:
+                yield v, total
 
 
 def _chain(outer, inner):

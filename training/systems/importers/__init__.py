@@ -1,10 +1,10 @@
 """Networks from files: readers of what `load_network` takes, and converters of the formats of others.
 
-A module of this folder with ``SUFFIXES``, a tuple such as ``(".yaml",)``, has ``read(path) -> dict``: the network in the
-form of ``data/ism_network.yaml`` (explained at its top). One with ``FORMAT``, a word of ``surrogate import FORMAT``, has
-``HELP``, ``add_options(parser)`` and ``convert(options) -> (dict, str)``, the same and a head for the file that it becomes.
-Whatever is wrong with a file is a ValueError, or one of those that `network.load_network` catches. Modules are found here
-by themselves; `register_reader` adds a reader from elsewhere.
+A module of this folder with ``SUFFIXES``, a tuple such as ``(".yaml",)``, has ``read(path) -> dict``: the network in
+the form of ``data/ism_network.yaml`` (explained at its top). One with ``FORMAT``, a word of ``surrogate import``,
+has ``HELP``, ``add_options(parser)`` and ``convert(options) -> (dict, str)``, the same and a head for the file that it
+becomes. Whatever is wrong with a file is a ValueError, or one of those that `network.load_network` catches. Modules are
+found here by themselves; `register_reader` adds a reader from elsewhere.
 """
 
 import importlib

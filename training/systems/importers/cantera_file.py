@@ -1,7 +1,7 @@
 """Mechanisms of ideal gases that Cantera reads: its YAML, and CHEMKIN files by way of ``ck2yaml``.
 
-Cantera parses, so that colliders, duplicates, units and sections mean what they mean there; what it cannot load is refused
-with its own message. Needs the extra ``cantera``.
+Cantera parses, so that colliders, duplicates, units and sections mean what they mean there; what it cannot load is
+refused with its own message. Needs the extra ``cantera``.
 """
 
 from typing import Any

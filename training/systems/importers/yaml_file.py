@@ -11,7 +11,7 @@ SUFFIXES = (".yaml", ".yml")
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data alone, in mappings that know their line. Aliases, with which a short file is a large one, are refused."""
+    """Plain data in mappings that know their line. Aliases, with which a short file is a large one, are refused."""
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
