@@ -143,8 +143,8 @@ def _species_of(net):
             raise ValueError(f"{s.where}there are two species {s['name']!r}: leave one out")
         if "mass" not in s:
             raise ValueError(
-                f"{s.where}species {s['name']!r} has no mass: give that of a particle [g], or the molar mass [kg/kmol] where "
-                "the quantity is no number density; null if it has none"
+                f"{s.where}species {s['name']!r} has no mass: give that of a particle [g], or the molar mass [kg/kmol] "
+                "where the quantity is no number density; null if it has none"
             )
         for law in laws_of([s]):
             real(s.get(law, 0), f"{s.where}{law} of {s['name']}", -1000.0 if law == "charge" else 0.0, 1000.0)
@@ -202,7 +202,7 @@ def _variable(s, quantity):
 
 
 def _temperature(t):
-    """Bounds of the file: ``floor`` and ``upper`` of rates, and ``lower``, ``sample`` and ``initial`` of the variable."""
+    """Bounds of the file: ``floor`` and ``upper`` of rates; ``lower``, ``sample`` and ``initial`` of the variable."""
     t = section(t, "temperature")
     t.only(("floor", "upper", "lower", "sample", "initial"), "temperature")
     upper = float(t["upper"])

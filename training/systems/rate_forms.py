@@ -1,8 +1,8 @@
 """Forms of rate coefficients that rates may call by name, each with its constants as arguments.
 
-Combustion: Arrhenius, fall-off (Lindemann 1922; Troe: Gilbert, Luther & Troe 1983; SRI: Stewart, Larson & Golden 1989;
-Tsang & Herron 1991), chemical activation, logarithmic interpolation in pressure, Chebyshev polynomials (Venkatesh et al.
-1997). Nuclei: the sets of REACLIB (Cyburt et al. 2010).
+Combustion: Arrhenius, fall-off (Lindemann 1922; Troe: Gilbert, Luther & Troe 1983; SRI: Stewart et al. 1989;
+Tsang & Herron 1991), chemical activation, interpolation in log pressure, Chebyshev polynomials (Venkatesh et al. 1997).
+Nuclei: the sets of REACLIB (Cyburt et al. 2010).
 """
 
 import mpmath

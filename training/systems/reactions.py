@@ -120,7 +120,7 @@ def check_twins(reactions: Iterable[tuple[Reaction, Section]]) -> None:
         text = (sides, str(reaction.rate), str(reaction.orders))
         if text in twins and not entry.get("duplicate", False):
             raise ValueError(
-                f"{entry.where}reaction {reaction.id} is {twins[text]} once more, with the same rate: leave one out, or "
-                "mark this one with 'duplicate: true' if both are meant"
+                f"{entry.where}reaction {reaction.id} is {twins[text]} once more, with the same rate: leave one out, "
+                "or mark this one with 'duplicate: true' if both are meant"
             )
         twins.setdefault(text, reaction.id)

@@ -317,7 +317,7 @@ class Derived:
         self.time_derivative = tuple(time.values())
 
     def _totals(self, expr, wrt):
-        """d expr / d v for each v where it is not zero, with the symbols of earlier definitions differentiated through."""
+        """d expr / d v for each v where it is not zero, through the symbols of earlier definitions."""
         partial = {}
         for s in sorted(expr.free_symbols, key=lambda s: s.name):
             if s in wrt or any((s, v) in self._chain for v in wrt):

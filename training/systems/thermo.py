@@ -1,7 +1,7 @@
 """Heat capacity, enthalpy and Gibbs energy of ideal gases from NASA's polynomials, as expressions in T.
 
-``thermo`` of a species is ``{form, T: [T0, T1, ...], a: [[...], ...]}``: one list of coefficients for each range between
-ascending temperatures; outside, the nearest range goes on. In units of R, RT and R:
+``thermo`` of a species is ``{form, T: [T0, T1, ...], a: [[...], ...]}``: one list of coefficients for each range
+between ascending temperatures; outside, the nearest range goes on. In units of R, RT and R:
 
     nasa7   cp = a1 + a2 T + a3 T^2 + a4 T^3 + a5 T^4,             a6: integration constant of h, a7: of s
     nasa9   cp = a1/T^2 + a2/T + a3 + a4 T + a5 T^2 + a6 T^3 + a7 T^4,   a8: of h, a9: of s

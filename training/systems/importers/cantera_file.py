@@ -17,9 +17,7 @@ FALL_OFF = {"LindemannRate": "lindemann", "TroeRate": "troe", "SriRate": "sri", 
 
 def add_options(parser: Any) -> None:
     """Options of ``surrogate import cantera``."""
-    parser.add_argument(
-        "file", metavar="FILE", help="as for cantera.Solution: a path, or the name of a file of Cantera's own"
-    )
+    parser.add_argument("file", metavar="FILE", help="a path, or the name of a file of Cantera's own: gri30.yaml")
     parser.add_argument("--phase", default="", help="name of the phase in the file (default: the first)")
     parser.add_argument(
         "--reactor",
@@ -154,8 +152,8 @@ def _rate(key, reaction, colliders, file):
         text = f"chebyshev(pressure, {', '.join(map(repr, numbers))})"
     else:
         raise ValueError(
-            f"{file}: reaction {key}, {reaction.equation}, is of type {reaction.reaction_type!r}, which cannot be expressed: "
-            f"known are Arrhenius, three-body, {', '.join(FALL_OFF.values())}, PLOG and Chebyshev"
+            f"{file}: reaction {key}, {reaction.equation}, is of type {reaction.reaction_type!r}, which cannot be "
+            f"expressed: known are Arrhenius, three-body, {', '.join(FALL_OFF.values())}, PLOG and Chebyshev"
         )
     return f"{text}*{colliders(body)}" if body is not None and body.mass_action else text
 
