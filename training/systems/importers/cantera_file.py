@@ -4,6 +4,8 @@ Cantera parses, so that colliders, duplicates, units and sections mean what they
 refused with its own message. Needs the extra ``cantera``.
 """
 
+import sys
+import warnings
 from typing import Any
 
 from .gas import thermo_entry
@@ -17,14 +19,14 @@ FALL_OFF = {"LindemannRate": "lindemann", "TroeRate": "troe", "SriRate": "sri", 
 
 def add_options(parser: Any) -> None:
     """Options of ``surrogate import cantera``."""
-    parser.add_argument("file", metavar="FILE", help="a path, or the name of a file of Cantera's own: gri30.yaml")
+    parser.add_argument("file", metavar="FILE", help="a path, or a file of Cantera's own such as gri30.yaml")
     parser.add_argument("--phase", default="", help="name of the phase in the file (default: the first)")
     parser.add_argument(
         "--reactor",
         required=True,
         choices=REACTORS,
-        help="constant-volume: concentrations [kmol/m^3] and T; constant-pressure: mass fractions and T, the pressure [Pa] "
-        "is a parameter; isothermal: concentrations at the T that you give",
+        help="constant-volume: concentrations [kmol/m^3] and T; constant-pressure: mass fractions and T, the pressure "
+        "[Pa] is a parameter; isothermal: concentrations at the T that you give",
     )
     parser.add_argument(
         "--temperatures",
@@ -46,14 +48,21 @@ def convert(options: Any) -> tuple[dict[str, Any], str]:
     """
     import cantera as ct
 
-    try:
-        gas = ct.Solution(options.file, options.phase)
-    except ct.CanteraError as error:
-        raise ValueError(f"Cantera cannot load {options.file}: {' '.join(str(error).split())}") from error
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            gas = ct.Solution(options.file, options.phase)
+        except ct.CanteraError as error:
+            reason = " ".join(str(error).replace("*" * 79, "").split())
+            raise ValueError(f"Cantera cannot load {options.file}: {reason}") from error
+    for warning in said:
+        print(f"Cantera: {' '.join(str(warning.message).split())}", file=sys.stderr)
     if gas.thermo_model != "ideal-gas":
         raise ValueError(f"{options.file}: phase {gas.name} is {gas.thermo_model!r}: only ideal gases are read")
     if gas.kinetics_model not in ("bulk", "gas", "none"):
         raise ValueError(f"{options.file}: kinetics {gas.kinetics_model!r}: only reactions in a gas are read")
+    if not gas.n_reactions:
+        raise ValueError(f"{options.file}: phase {gas.name} has no reactions")
     colliders = _Colliders(gas.species_names)
     reactions = [_reaction(f"R{k}", r, colliders, options.file) for k, r in enumerate(gas.reactions(), 1)]
     pressures = {species.thermo.reference_pressure for species in gas.species()}
