@@ -5,7 +5,15 @@ import re
 from collections.abc import Callable
 
 #: double-precision names of functions, and those that are ours by another name
-FUNCTIONS = {"dexp": "exp", "dlog": "log", "dlog10": "log10", "dsqrt": "sqrt", "dabs": "abs", "dmin1": "min", "dmax1": "max"}
+FUNCTIONS = {
+    "dexp": "exp",
+    "dlog": "log",
+    "dlog10": "log10",
+    "dsqrt": "sqrt",
+    "dabs": "abs",
+    "dmin1": "min",
+    "dmax1": "max",
+}
 FUNCTIONS |= {"amin1": "min", "amax1": "max", "dble": "", "real": "", "alog": "log", "alog10": "log10"}
 OPERATORS = {".lt.": "<", ".le.": "<=", ".gt.": ">", ".ge.": ">=", ".and.": "&", "&&": "&"}
 _NUMBER = re.compile(r"(?<![\w.])(\d+\.?\d*|\.\d+)(?:[de]([+-]?\d+))?(?:_\w+)?", re.IGNORECASE)

@@ -24,7 +24,9 @@ def convert(options: Any) -> tuple[dict[str, Any], str]:
                 channels.setdefault(sides, (reactants, products, [], f"KIDA {number}"))[2].append(entry)
     reactions = [(r, p, rate_of(entries), note) for r, p, entries, note in channels.values()]
     head = "T is held within the range of each fit. No grains, no H2 formation: add what you need."
-    return network_of(reactions, options), f"{options.file}: densities in cm^-3 at the temperature that you give. {head}"
+    return network_of(
+        reactions, options
+    ), f"{options.file}: densities in cm^-3 at the temperature that you give. {head}"
 
 
 def _entry(line):

@@ -1,7 +1,7 @@
 """Network files of KROME (Grassi et al. 2014, MNRAS 439, 2386): chemistry at given temperature.
 
 The format is described in KROME's documentation; what this reader takes, and what it refuses, is in the tables below.
-Heating and cooling are options of KROME's command line and in no such file: write a section ``thermal`` into the result.
+Heating and cooling are options of KROME's command line: write a section ``thermal`` into the result.
 """
 
 import re
@@ -34,7 +34,11 @@ def add_options(parser: Any) -> None:
     """Options of ``surrogate import krome``."""
     parser.add_argument("file", metavar="FILE")
     parser.add_argument(
-        "--param", action="append", default=[], metavar="NAME=VALUE", help="value of a variable of @common; may be repeated"
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="value of a variable of @common; may be repeated",
     )
     parser.add_argument("--nuclear-mult", action="store_true", help="divide rates of n identical reactants by n!")
 
@@ -223,7 +227,9 @@ class _Reader:
                 self._check(text, known, line)
         for name, line in self.common.items():
             if name not in {k.lower() for k in values}:
-                raise line.refuse(f"the host sets {name}, so there is no value here: give one with --param {name}=VALUE")
+                raise line.refuse(
+                    f"the host sets {name}, so there is no value here: give one with --param {name}=VALUE"
+                )
         values = {k.lower(): v for k, v in values.items()}
         parameters = {k: {"value": values[k], "lower": min(0.0, values[k]), "upper": 1e300} for k in self.common}
         parameters |= {k: {"value": 0.0, "unit": "1/s", "lower": 0.0, "upper": 1e10} for k in self.photo}

@@ -8,7 +8,16 @@ ELECTRON_MASS, UNIT_MASS = 9.1093837015e-28, 1.66053906660e-24
 WEIGHTS = {
     **{"H": 1.008, "D": 2.014101778, "HE": 4.002602, "LI": 6.94, "BE": 9.0121831, "B": 10.81, "C": 12.011, "N": 14.007},
     **{"O": 15.999, "F": 18.998403162, "NE": 20.1797, "NA": 22.98976928, "MG": 24.305, "AL": 26.9815384, "SI": 28.085},
-    **{"P": 30.973761998, "S": 32.06, "CL": 35.45, "AR": 39.95, "K": 39.0983, "CA": 40.078, "TI": 47.867, "CR": 51.9961},
+    **{
+        "P": 30.973761998,
+        "S": 32.06,
+        "CL": 35.45,
+        "AR": 39.95,
+        "K": 39.0983,
+        "CA": 40.078,
+        "TI": 47.867,
+        "CR": 51.9961,
+    },
     **{"MN": 54.938043, "FE": 55.845, "NI": 58.6934, "BR": 79.904, "I": 126.90447},
 }
 #: electrons, and what is no species, as the formats write them in capitals
@@ -17,7 +26,7 @@ _LABEL = re.compile(r"(_(DUST|ICE|TOTAL|ORTHO|PARA|META|\d+|[A-Z]{1,3}))+$|\([^)
 
 
 def composition_of(name: str) -> tuple[dict[str, int], int] | None:
-    """Atoms by element (``He``, ``Si``) and charge of a species by its name, in whatever case; None if it cannot be read.
+    """Atoms by element (``He``, ``Si``) and charge of a species by its name; None if it cannot be read.
 
     In capitals a symbol of two letters goes before one of one letter, and there is no cobalt: CO is C and O.
     """

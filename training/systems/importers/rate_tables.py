@@ -7,7 +7,7 @@ from .names import ELECTRONS, species_entry
 
 #: a host sets these; rates of cosmic rays and of light are proportional to them
 PARAMETERS = {
-    "zeta": {"value": 1.3e-17, "unit": "1/s", "lower": 0.0, "upper": 1e-8, "doc": "cosmic-ray ionisation rate"},
+    "zeta": {"value": 1.3e-17, "unit": "1/s", "lower": 0.0, "upper": 1e-8, "doc": "cosmic-ray ionisation"},
     "Av": {"value": 0.0, "unit": "mag", "lower": 0.0, "upper": 1e4, "doc": "visual extinction"},
     "G0": {"value": 1.0, "unit": "", "lower": 0.0, "upper": 1e8, "doc": "field, in units of that of the table"},
     "omega": {"value": 0.5, "unit": "", "lower": 0.0, "upper": 0.99, "doc": "albedo of grains"},
@@ -35,7 +35,9 @@ def add_options(parser: Any) -> None:
     """Options of the importers of tables."""
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--species", nargs="+", metavar="NAME", help="keep these alone, with all reactions among them")
-    parser.add_argument("--elements", nargs="+", metavar="SYMBOL", help="keep species of these elements alone: H He C O")
+    parser.add_argument(
+        "--elements", nargs="+", metavar="SYMBOL", help="keep species of these elements alone: H He C O"
+    )
 
 
 def kooij(alpha: float, beta: float, gamma: float) -> str:
@@ -82,6 +84,8 @@ def network_of(reactions: Iterable[tuple[list[str], list[str], Any, str]], optio
                 entries[name] = species_entry(name, where)
     if missing := sorted((wanted or set()) - entries.keys()):
         raise ValueError(f"{options.file}: no reaction has {', '.join(missing)}: check --species")
+    if options.species is not None:  # in the order that is asked for
+        entries = {name: entries[name] for name in map(_electron, options.species)}
     if options.elements is not None:
         allowed = {*options.elements, "name", "charge", "mass"}
         entries = {name: entry for name, entry in entries.items() if entry.keys() <= allowed}

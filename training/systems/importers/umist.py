@@ -1,6 +1,6 @@
 """Tables of the UMIST database for astrochemistry (McElroy et al. 2013; Millar et al. 2024), separated by colons.
 
-A line is ``number:type:R1:R2:P1:P2:P3:P4:n`` and, for each of n ranges, alpha, beta, gamma, lowest and highest T and notes.
+A line is ``number:type:R1:R2:P1:P2:P3:P4:n`` and, for each of n ranges, alpha, beta, gamma, lowest T, highest T, notes.
 """
 
 from typing import Any
@@ -20,7 +20,9 @@ def convert(options: Any) -> tuple[dict[str, Any], str]:
     """A table as a network of our own format, and a head for its file; ValueError with file, line and text."""
     reactions = [_reaction(line) for line in lines_of(options.file) if line.text.strip() and line.text[0] != "#"]
     head = "T is held within the range of each fit. No grains, no H2 formation: add what you need."
-    return network_of(reactions, options), f"{options.file}: densities in cm^-3 at the temperature that you give. {head}"
+    return network_of(
+        reactions, options
+    ), f"{options.file}: densities in cm^-3 at the temperature that you give. {head}"
 
 
 def _reaction(line):
@@ -50,14 +52,12 @@ def _fits(fields, line):
         n, fields, fits = int(fields[0]), fields[1:], []
     except ValueError:
         raise line.refuse(f"the number of ranges is {fields[0]!r}") from None
-    while fields and len(fits) < n:
+    while len(fields) >= 5 and len(fits) < n:
+        alpha, beta, gamma, low, high = (field.strip() for field in fields[:5])
         try:
-            fits.append(tuple(float(field or 0) for field in fields[:5]))
-            if len(fits[-1]) < 5 or not "".join(fields[:3]).strip():
-                raise ValueError
+            fits.append((float(alpha), float(beta or 0), float(gamma or 0), float(low), float(high)))
             fields = fields[5:]
         except ValueError:
-            fits = fits[:-1] if fits and len(fits[-1]) < 5 else fits
             fields = fields[1:]
     if len(fits) != n:
         raise line.refuse(f"{len(fits)} ranges with alpha, beta, gamma and two temperatures, not {n}")
