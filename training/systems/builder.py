@@ -156,7 +156,7 @@ class Builder:
 
     def _read_reactions(self, entries, cosmic_rays):
         """Entries that stay, with their reactions; the names of the others are zero."""
-        off, read = tuple(self.chosen.get("off", ())), []
+        off, read = tuple(self.chosen.get("without", ())), []
         for k, entry in enumerate(entries, 1):
             entry = section(entry, f"reaction {k}")
             entry.only(KEYS, "a reaction")
@@ -165,9 +165,10 @@ class Builder:
             read.append((reaction, entry))
         check_twins(read)
         names = {reaction.id for reaction, _ in read}
-        for key in (*off, *self.chosen.get("variants", ())):
-            if key not in names:
-                raise ValueError(f"{self.chosen.where}a preset names the reaction {key!r}, which there is not")
+        for name, preset in self.net["presets"].items():
+            for key in (*(preset or {}).get("without", ()), *(preset or {}).get("variants", ())):
+                if key not in names:
+                    raise ValueError(f"preset {name} names the reaction {key!r}, which there is not")
         for reaction, entry in read:
             here = {*reaction.reactants, *reaction.products, *reaction.orders} <= set(self.kept)
             if here and reaction.id not in off and (cosmic_rays or not re.fullmatch(r"C\d+", reaction.id)):

@@ -96,7 +96,7 @@ def load_network(
 
 def _build(name, net, heat, preset, species, cosmic_rays, metals):
     chosen = section(_choice(preset, net["presets"], "corrected", "preset", name) or {}, "a preset")
-    chosen.only(("variants", "definitions", "parameters", "off", "doc"), "a preset")
+    chosen.only(("variants", "definitions", "parameters", "without", "doc"), "a preset")
     if heat["metals"] is not None:
         heat["metals"] = {"chosen": _choice(metals, heat["metals"], "fs_cie", "metal model", name)}
     every = _species_of(net)
@@ -139,6 +139,8 @@ def _species_of(net):
     every = {}
     for k, s in enumerate(net["species"], 1):
         s = section(s, f"species {k}")
+        if not isinstance(s["name"], str):
+            raise ValueError(f'{s.where}the name of a species is {s["name"]!r}: put it in quotes, as in name: "NO"')
         if s["name"] in every:
             raise ValueError(f"{s.where}there are two species {s['name']!r}: leave one out")
         if "mass" not in s:

@@ -34,9 +34,10 @@ def expression(text: str, refuse: Callable[[str], ValueError]) -> str:
     ValueError
         Where Fortran would mean something else: whole numbers that are divided, a sign behind ``**`` before a product.
     """
-    text = _NUMBER.sub(_number, text.strip().lower())
+    text = text.strip().lower()
     for old, new in OPERATORS.items():
         text = text.replace(old, f" {new} ")
+    text = _NUMBER.sub(_number, text)
     text = re.sub(r"\b(" + "|".join(FUNCTIONS) + r")\s*\(", lambda m: f"{FUNCTIONS[m[1]]}(", text)
     if _BARE_SIGN.search(text):
         raise refuse("a sign behind ** before a product: compilers differ, write brackets")
