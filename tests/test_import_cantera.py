@@ -5,8 +5,7 @@ import re
 import numpy as np
 import pytest
 from surrogate.training import get_system
-from surrogate.training.codegen import python_functions
-from surrogate.training.codegen.library import export_model
+from surrogate.training.codegen import library, python_functions
 
 import surrogate
 from surrogate import cli
@@ -165,10 +164,9 @@ def test_the_jacobian_is_that_of_canteras_rates(place):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mechanism", ["gri30.yaml", "example_data/ammonia-CO-H2-Alzueta-2023.yaml"])
-def test_large_mechanisms_have_canteras_rates(mechanism, place):
-    system = imported(mechanism, "constant-volume")
-    assert compare(system, ct.Solution(mechanism), "constant-volume", 20).max() < 1e-10
+def test_a_large_mechanism_has_canteras_rates(place):
+    system = imported("gri30.yaml", "constant-volume")
+    assert compare(system, ct.Solution("gri30.yaml"), "constant-volume", 20).max() < 1e-10
 
 
 @pytest.mark.slow
@@ -179,7 +177,7 @@ def test_large_mechanisms_have_canteras_rates(mechanism, place):
 def test_hydrogen_ignites_when_it_does_in_cantera(reactor, kind, place):
     """The whole way: file, library, steps. Ignition delay and burnt gas within 10 rtol of Cantera at 1e-10."""
     system = imported("h2o2.yaml", reactor)
-    model = surrogate.load(export_model(system, place, cflags=["-O1"]))
+    model = surrogate.load(library.export_model(system, place, cflags=["-O1"]))
     at_pressure, times = reactor == "constant-pressure", np.geomspace(1e-7, 1e-2, 300)
     for t0, pressure in ((1000.0, ct.one_atm), (1200.0, 20 * ct.one_atm)):
         gas = ct.Solution("h2o2.yaml")

@@ -10,7 +10,7 @@ from .builder import Builder
 from .checks import real
 from .energy import ENERGIES
 from .importers import read_network
-from .quantities import PER_CM3, quantity_of
+from .quantities import quantity_of
 from .reactions import exact, laws_of
 from .section import Section, section
 from .system import Parameter, System, Variable
@@ -126,7 +126,7 @@ def _build(name, net, heat, preset, species, cosmic_rays, metals):
         definitions=tuple(builder.definitions),
         tables=builder.tables,
         declared={law: _weights(law, kept.values(), builder.per_rate) for law in laws},
-        constants=_thermal_constants(net, quantity),
+        constants={k: float(v) for k, v in net["constants"].items()},
         dt_range=tuple(map(float, net.get("dt_range", (0.0, 1e4 * MYR)))),
         references=_references(net["reactions"], {reaction.id for reaction in builder.reactions}),
         reactions=tuple(builder.reactions),
@@ -173,21 +173,13 @@ def _weights(law, species, per_rate):
     return tuple(float(exact(s.get(law, 0)) / per_rate[s["name"]]) for s in species) + (0.0,)
 
 
-def _thermal_constants(net, quantity):
-    """For conversions by a host: per unit of the variables as the masses are."""
-    constants = {k: float(v) for k, v in net["constants"].items()}
-    if quantity.unit == "kmol/m^3":
-        constants.setdefault("mass_hydrogen", 1.67353251819e-24 * PER_CM3)
-    return constants
-
-
 def _references(entries, kept):
     found = [(str(entry.get("id", f"R{k}")), entry.get("ref")) for k, entry in enumerate(entries, 1)]
     return tuple(dict.fromkeys(ref for key, ref in found if ref and key in kept))
 
 
 def _variable(s, quantity):
-    mass = s["mass"]
+    role = quantity.role if s["mass"] is not None else "other"
     return Variable(
         s["name"],
         quantity.unit,
@@ -196,8 +188,8 @@ def _variable(s, quantity):
         floor=0.0,
         scale="total",
         sample=quantity.sample,
-        role=quantity.role if mass is not None else "other",
-        mass=0.0 if mass is None else float(mass) * quantity.mass_unit,
+        role=role,
+        mass=float(s["mass"]) if role == "species" else 0.0,
         n_hydrogen=int(s.get("H", 0)),
         initial=float(s.get("initial", 0.0)),
     )

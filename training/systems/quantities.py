@@ -4,10 +4,6 @@ from typing import NamedTuple
 
 from .checks import real
 
-#: particles per kmol, and how many per cm^3 one kmol/m^3 is (CODATA 2018)
-AVOGADRO = 6.02214076e26
-PER_CM3 = AVOGADRO * 1e-6
-
 
 class Quantity(NamedTuple):
     """Variables of a kind.
@@ -20,24 +16,21 @@ class Quantity(NamedTuple):
     sample : tuple of float
         Typical range.
     role : str
-        Of `Variable`: a "species" may be given in other quantities by a host, which needs densities.
-    mass_unit : float
-        What turns the ``mass`` of a file into the mass density [g/cm^3] of one unit of the variable.
+        Of `Variable`: a host may give a "species" as mass density, mass fraction ..., which is for cm^-3 alone.
     """
 
     unit: str
     upper: float
     sample: tuple[float, float]
     role: str
-    mass_unit: float
 
 
 #: the mass of a file is that of a particle [g] for number densities, the molar mass [kg/kmol] for all others
 QUANTITIES = {
-    "number-density": Quantity("cm^-3", 1e15, (1e-8, 1e3), "species", 1.0),
-    "concentration": Quantity("kmol/m^3", 1e3, (1e-8, 1e-2), "species", 1e-3),
-    "mass-fraction": Quantity("", 1.01, (1e-8, 1.0), "other", 1e-3),
-    "mole-per-mass": Quantity("mol/g", 1.01, (1e-8, 1.0), "other", 1e-3),
+    "number-density": Quantity("cm^-3", 1e15, (1e-8, 1e3), "species"),
+    "concentration": Quantity("kmol/m^3", 1e3, (1e-8, 1e-2), "other"),
+    "mass-fraction": Quantity("", 1.01, (1e-8, 1.0), "other"),
+    "mole-per-mass": Quantity("mol/g", 1.01, (1e-8, 1.0), "other"),
 }
 
 

@@ -43,8 +43,7 @@ class Variable:
         Default initial value.
     role : {"other", "species", "temperature"}
     mass, n_hydrogen : float, int
-        Mass density [g/cm^3] of one unit, which is the particle mass [g] for number densities, and H nuclei per
-        particle, for species.
+        Particle mass [g] and H nuclei per particle, for species.
     """
 
     name: str
