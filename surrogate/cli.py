@@ -26,6 +26,11 @@ COMMANDS = {
     "info": Command("surrogate.commands.info", "variables, parameters, ranges and provenance of a model"),
     "config": Command("surrogate.commands.config", "flags and files for building a host code"),
     "demo": Command("surrogate.demo", "advance cells and show the result", "demo"),
+    "import": Command(
+        "surrogate.training.commands.import_network",
+        "make a system of a network that you have: Cantera, KROME, ...",
+        "training",
+    ),
     "labels": Command("surrogate.training.commands.labels", "solve sampled cells, for training", "training"),
     "train": Command("surrogate.training.commands.train", "train a surrogate from labels", "training"),
     "calibrate": Command(
@@ -46,7 +51,9 @@ COMMANDS = {
     ),
 }
 #: what the extras bring, by the names under which it is imported; all else that is missing is the user's own
-EXTRAS = {"mpi4py", "torch", "sympy", "scipy", "yaml", "h5py", "numba", "tqdm", "matplotlib"}
+EXTRAS = {"torch", "sympy", "scipy", "yaml", "h5py", "numba", "tqdm", "matplotlib"}
+#: packages that an extra of their own brings, whatever the command
+OWN_EXTRAS = {"mpi4py": "mpi", "cantera": "cantera", "pynucastro": "nuclear"}
 #: errors whose text says all that the user needs
 PLAIN = (SurrogateError, ValueError, TypeError, MemoryError, ImportError, ArithmeticError, SyntaxError)
 
@@ -71,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("SURROGATE_TRACEBACK"):
             raise
-        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in {*EXTRAS, *OWN_EXTRAS}:
             return say_what_is_missing(name, str(error.name), bool({"-h", "--help"} & {*rest}))
         say(text_of(error))
     return 1
@@ -95,7 +102,7 @@ def make_parser() -> argparse.ArgumentParser:
 def say_what_is_missing(name: str, package: str, is_help: bool) -> int:
     """Which extra brings a package that is not installed here. Asked for help, that is all there is to show."""
     command = COMMANDS[name]
-    extra = "mpi" if package == "mpi4py" else command.extra
+    extra = OWN_EXTRAS.get(package.split(".")[0], command.extra)
     needs = f"needs what is not installed here ({package}): pip install 'stiff-surrogate[{extra}]'"
     if is_help:
         print(f"surrogate {name}: {command.help}. It {needs}, and then shows its options")

@@ -11,7 +11,7 @@ from surrogate.training import get_system
 from surrogate.training.codegen import numba_functions, python_functions, write_mechanism
 from surrogate.training.populations import draw
 from surrogate.training.systems.functions import register_function
-from surrogate.training.systems.importers import READERS, register_reader
+from surrogate.training.systems.importers import CONVERTERS, READERS, register_reader
 
 import surrogate
 from surrogate import cli
@@ -274,8 +274,11 @@ def test_an_import_format_is_one_file(place, monkeypatch):
 
 def test_every_format_of_the_package_is_found():
     folder = ROOT / "training" / "systems" / "importers"
+    found = [read.__module__ for read in READERS.values()] + [module.__name__ for module in CONVERTERS.values()]
     for path in folder.glob("[a-z]*.py"):
-        assert any(read.__module__.endswith(f".{path.stem}") for read in READERS.values()), path
+        is_format = re.search(r"^(SUFFIXES|FORMAT) = ", path.read_text(), re.M)
+        assert bool(is_format) == any(name.endswith(f".{path.stem}") for name in found), path
+    assert {*CONVERTERS} == {"cantera", "krome", "umist", "kida", "kpp", "nuclear"}
 
 
 def test_contributing_counts_what_these_tests_do():

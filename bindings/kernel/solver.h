@@ -13,6 +13,8 @@
 #define SURR_SOLVER_H
 #include "attempt.h"
 
+#include <stddef.h>
+
 /* Step control: safety factor, largest decrease per step. */
 #define SAFETY 0.9
 #define SHRINK 0.1

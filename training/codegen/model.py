@@ -17,7 +17,7 @@ N_TEST = 16
 
 def write_model(name: str, system: System, isas: Sequence[str], net: Any = None) -> str:
     """Text of model.c: names, units, ranges, test vectors and the table of kernels."""
-    rhs, _, gross = python_functions(system)
+    rhs, gross = python_functions(system, ("rhs", "gross"))
     states = system.sample(N_TEST, seed=1)
     values = system.parameter_values
     f = np.array([rhs(0.0, y, values) for y in states])

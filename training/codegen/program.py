@@ -18,8 +18,10 @@ class Program:
     """
 
     def __init__(self, system, outputs):
-        known = dict(system.derived.assignments)
-        used, stack = {}, list(outputs)
+        known, used, stack = dict(system.definitions), {}, list(outputs)
+        given = {*system.symbols, *system.parameter_symbols}
+        if any(s not in known and s not in given for output in outputs for s in output.free_symbols):
+            known = dict(system.derived.assignments)  # derivatives, which take their time, are wanted
         while stack:  # drop what the outputs do not need
             for s in sorted(stack.pop().free_symbols, key=lambda s: s.name):
                 if s in known and s not in used:

@@ -4,7 +4,7 @@ The torch functions are text that imports torch when it is executed: nothing els
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import sympy as sp
@@ -63,32 +63,34 @@ def _compile(lines, namespace, name):
     return namespace[name]
 
 
-def _scalar_sources(system):
-    """Source lines of rhs, jacobian and gross for one cell."""
+def _scalar_sources(system, names):
+    """Source lines of those of rhs, jacobian and gross that are wanted, for one cell."""
     n = len(system.variables)
     head = [f"    {s.name}_ = y[{i}]" for i, s in enumerate(system.symbols)]
     head += [f"    {s.name}_ = p[{i}]{' + t' if s.name == 't' else ''}" for i, s in enumerate(system.parameter_symbols)]
-    jacobian = system.derived.jacobian
-    gross = [sp.Add(*(abs(c) * maximum(term, -term) for term, c in row.items())) for row in system.terms]
     sources = {}
-    for name, shape, targets, values in (
-        ("rhs", n, range(n), list(system.rhs)),
-        ("jacobian", (n, n), [f"{i}, {j}" for i, j in jacobian], list(jacobian.values())),
-        ("gross", n, range(n), gross),
-    ):
+    for name in names:
+        shape, targets = n, range(n)
+        if name == "rhs":
+            values = list(system.rhs)
+        elif name == "gross":
+            values = [sp.Add(*(abs(c) * maximum(term, -term) for term, c in row.items())) for row in system.terms]
+        else:
+            jacobian = system.derived.jacobian
+            shape, targets, values = (n, n), [f"{i}, {j}" for i, j in jacobian], list(jacobian.values())
         body = _body(system, [f"out[{target}]" for target in targets], values, _ScalarPrinter())
         sources[name] = [f"def {name}(t, y, p):", *head, f"    out = np.zeros({shape})", *body, "    return out"]
     return sources
 
 
-def python_functions(system: System) -> tuple[Callable, Callable, Callable]:
-    """Plain scalar functions ``rhs``, ``jacobian`` and ``gross`` of ``(t, y, p)``; see `numba_functions`.
+def python_functions(system: System, names: Sequence[str] = ("rhs", "jacobian", "gross")) -> tuple[Callable, ...]:
+    """Plain scalar functions of ``(t, y, p)``, those of `names`; see `numba_functions`.
 
     ``gross`` is the sum of the magnitudes of the terms that cancel in the right-hand side.
     """
     namespace = {"np": np, "math": math, "exp": _exp, "log": _log, "sqrt": math.sqrt, "sin": math.sin, "cos": math.cos}
     namespace |= {f"table_{k}": _scalar_table(t) for k, t in system.tables.items()}
-    return tuple(_compile(code, dict(namespace), name) for name, code in _scalar_sources(system).items())
+    return tuple(_compile(code, dict(namespace), name) for name, code in _scalar_sources(system, names).items())
 
 
 def numba_functions(system: System) -> tuple[Callable, Callable]:
@@ -117,8 +119,8 @@ def numba_functions(system: System) -> tuple[Callable, Callable]:
         "cos": math.cos,
     }
     namespace |= {f"table_{k}": jit(_scalar_table(t)) for k, t in system.tables.items()}
-    sources = _scalar_sources(system)
-    return tuple(jit(_compile(sources[name], dict(namespace), name)) for name in ("rhs", "jacobian"))
+    sources = _scalar_sources(system, ("rhs", "jacobian"))
+    return tuple(jit(_compile(code, dict(namespace), name)) for name, code in sources.items())
 
 
 def _exp(x):  # like the C back end: results below the smallest normal number are zero

@@ -211,10 +211,13 @@ class Basis:
 
 
 class Lowering:
-    """Functions that build lowered expressions; with a `basis`, powers and logarithms of its variable use it."""
+    """Functions that build lowered expressions; with a `basis`, powers and logarithms of its variable use it.
 
-    def __init__(self, basis=None):
-        self.basis = basis
+    ``keep(expr)`` gives an intermediate result an assignment of its own, where there is a place for such.
+    """
+
+    def __init__(self, basis=None, keep=lambda expr: expr):
+        self.basis, self.keep = basis, keep
         self.range = (None, None)
 
     def nest(self, expr):

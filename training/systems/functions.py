@@ -11,6 +11,7 @@ from collections.abc import Callable
 import sympy as sp
 
 from .expressions import Lowering, maximum, minimum
+from .rate_forms import RATE_FORMS
 
 FUNCTIONS: dict[str, Callable[[Lowering], Callable[..., sp.Expr]]] = {
     "exp": lambda low: low.exp,
@@ -22,6 +23,8 @@ FUNCTIONS: dict[str, Callable[[Lowering], Callable[..., sp.Expr]]] = {
     "cos": lambda low: sp.cos,
     "min": lambda low: minimum,
     "max": lambda low: maximum,
+    "abs": lambda low: lambda x: maximum(x, -x),
+    **RATE_FORMS,
 }
 
 

@@ -113,7 +113,11 @@ class Parser:
             value = self._visit(node.operand)
             return -value if isinstance(node.op, ast.USub) else value
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.functions:
-            return self.functions[node.func.id](*(self._visit(arg) for arg in node.args))
+            arguments = [self._visit(arg) for arg in node.args]
+            try:
+                return self.functions[node.func.id](*arguments)
+            except TypeError as error:  # too many or too few, of a function that goes by another name inside
+                raise ValueError(f"{node.func.id}() {str(error).partition('() ')[2] or error}") from error
         if isinstance(node, ast.BinOp):
             a, b = self._visit(node.left), self._visit(node.right)
             if isinstance(node.op, ast.Pow):

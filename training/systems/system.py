@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +13,7 @@ import sympy as sp
 
 from .checks import check_system
 from .expressions import where_lt
+from .reactions import Reaction
 from .tables import Table
 
 #: fractions of the total density below this are all alike to a net
@@ -82,10 +85,11 @@ class Parameter:
 
 
 def symbol(name: str) -> sp.Symbol:
-    """The SymPy symbol of a variable, parameter or definition (``e-`` and the like become identifiers)."""
+    """The SymPy symbol of a variable, parameter or definition (``e-``, ``CH2(S)`` and the like become identifiers)."""
     for old, new in (("++", "pp"), ("+", "p"), ("-", "m")):
         name = name.replace(old, new)
-    return sp.Symbol(name, real=True)
+    name = re.sub(r"[()\[\]*',.:#=]", "_", name)
+    return sp.Symbol(f"_{name}" if name[:1].isdigit() else name, real=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,12 @@ class System:
     dt_range : tuple of float
         Meaningful time steps, in the system's unit of time.
     references : tuple of str
+    reactions : tuple of Reaction
+        What the right-hand sides were made of, if of reactions: form and constants of rates, stoichiometry. No result
+        depends on it.
+    weights : tuple of float
+        What the terms of each right-hand side are multiples of: molar masses, where the variables are mass fractions.
+        Laws are sought in whole numbers of what is left. By default 1.
     """
 
     name: str
@@ -121,6 +131,8 @@ class System:
     constants: dict[str, float] = field(default_factory=dict)
     dt_range: tuple[float, float] = (0.0, np.inf)
     references: tuple[str, ...] = ()
+    reactions: tuple[Reaction, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self):
         if len(self.rhs) != len(self.variables):
@@ -209,12 +221,15 @@ class System:
         columns = sorted({t for row in self.terms for t in row}, key=sp.default_sort_key)
         index = {t: j for j, t in enumerate(columns)}
         matrix = sp.zeros(len(self.terms), max(len(columns), 1))
+        scale = self.weights or (1,) * len(self.terms)
         for i, row in enumerate(self.terms):
             for term, c in row.items():
-                matrix[i, index[term]] = sp.nsimplify(c, rational=True)
+                matrix[i, index[term]] = _multiple(c, scale[i]) if self.weights else sp.nsimplify(c, rational=True)
         laws, rows = {}, sp.zeros(0, len(self.terms))
         for name, weights in self.declared.items():
-            row = sp.Matrix([[sp.nsimplify(w) for w in weights]])
+            row = sp.Matrix(
+                [[_multiple(w, 1 / s) if self.weights else sp.nsimplify(w) for w, s in zip(weights, scale)]]
+            )
             if any(x != 0 for x in row * matrix):
                 raise ValueError(f"{self.name}: the equations do not conserve {name}")
             if any(row) and rows.col_join(row).rank() > rows.rank():
@@ -222,7 +237,8 @@ class System:
         for vector in matrix.T.nullspace():
             row = vector.T * sp.ilcm(1, *(x.q for x in vector))
             if rows.col_join(row).rank() > rows.rank():
-                laws[f"invariant_{len(laws)}"], rows = tuple(map(float, row)), rows.col_join(row)
+                laws[f"invariant_{len(laws)}"] = tuple(float(x) / s for x, s in zip(row, scale))
+                rows = rows.col_join(row)
         return laws
 
     @property
@@ -250,6 +266,11 @@ class System:
         text = repr((self.name, self.variables, self.parameters, self.dt_range)) + equations
         text += "".join(repr((k, t.lower, t.width, t.coeffs.tolist())) for k, t in sorted(self.tables.items()))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _multiple(value, unit):
+    """`value` in units of `unit`, as the number of few digits that it is meant to be."""
+    return sp.Rational(Fraction(float(value) / float(unit)).limit_denominator(10**6))
 
 
 def _canonical(expr):
@@ -281,30 +302,32 @@ class Derived:
         self.assignments, self._chain = dict(system.definitions), {}
         wrt = (*system.symbols, *((system.time,) if system.time else ()))
         for name, expr in system.definitions:
-            for v in wrt:
-                d = self._total(expr, v)
-                if d == 0:
-                    continue
+            for v, d in self._totals(expr, wrt):
                 if not (d.is_Number or d.is_Symbol):
                     symbol_d = sp.Symbol(f"d_{name.name}_d_{v.name}", real=True)
                     self.assignments[symbol_d], d = d, symbol_d
                 self._chain[name, v] = d
-        self.jacobian = {}
+        self.jacobian, column = {}, {s: j for j, s in enumerate(system.symbols)}
+        time = dict.fromkeys(range(len(system.rhs)), sp.Integer(0))
         for i, expr in enumerate(system.rhs):
-            for j, v in enumerate(system.symbols):
-                d = self._total(expr, v)
-                if d != 0:
-                    self.jacobian[i, j] = d
-        self.time_derivative = tuple(self._total(f, system.time) if system.time else sp.Integer(0) for f in system.rhs)
+            for v, d in self._totals(expr, wrt):
+                if v == system.time:
+                    time[i] = d
+                else:
+                    self.jacobian[i, column[v]] = d
+        self.time_derivative = tuple(time.values())
 
-    def _total(self, expr, v):
-        """d expr / d v, with the symbols of earlier definitions differentiated through."""
-        total = sp.Integer(0)
+    def _totals(self, expr, wrt):
+        """d expr / d v for each v where it is not zero, through the symbols of earlier definitions."""
+        partial = {}
         for s in sorted(expr.free_symbols, key=lambda s: s.name):
-            inner = sp.Integer(1) if s == v else self._chain.get((s, v))
-            if inner is not None:
-                total += _chain(expr.diff(s), inner)
-        return total
+            if s in wrt or any((s, v) in self._chain for v in wrt):
+                partial[s] = expr.diff(s)
+        for v in wrt:
+            inner = [(d, sp.Integer(1) if s == v else self._chain.get((s, v))) for s, d in partial.items()]
+            total = sp.Add(*(_chain(d, x) for d, x in inner if x is not None))
+            if total != 0:
+                yield v, total
 
 
 def _chain(outer, inner):

@@ -1,18 +1,22 @@
-"""Readers of reaction networks in files, one module each: a reader for every suffix that it names.
+"""Networks from files: readers of what `load_network` takes, and converters of the formats of others.
 
-A module of this folder has ``SUFFIXES``, a tuple such as ``(".yaml",)``, and ``read(path) -> dict``, the network in the
-form of ``data/ism_network.yaml`` (explained at its top). Whatever is wrong with a file is a ValueError or one of those
-that `network.load_network` catches. Modules are found here by themselves; `register_reader` adds one from elsewhere.
+A module of this folder with ``SUFFIXES``, a tuple such as ``(".yaml",)``, has ``read(path) -> dict``: the network in
+the form of ``data/ism_network.yaml`` (explained at its top). One with ``FORMAT``, a word of ``surrogate import``,
+has ``HELP``, ``add_options(parser)`` and ``convert(options) -> (dict, str)``, the same and a head for the file that it
+becomes. Whatever is wrong with a file is a ValueError, or one of those that `network.load_network` catches. Modules are
+found here by themselves; `register_reader` adds a reader from elsewhere.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-#: readers by suffix
+#: readers by suffix, converters by format
 READERS: dict[str, Callable[[Path], dict[str, Any]]] = {}
+CONVERTERS: dict[str, ModuleType] = {}
 
 
 def register_reader(suffix: str, read: Callable[[Path], dict[str, Any]]) -> None:
@@ -37,5 +41,7 @@ def read_network(path: Path) -> dict[str, Any]:
 
 for _found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
     _module = importlib.import_module(f"{__name__}.{_found.name}")
-    for _suffix in _module.SUFFIXES:
+    for _suffix in getattr(_module, "SUFFIXES", ()):
         register_reader(_suffix, _module.read)
+    if hasattr(_module, "FORMAT"):
+        CONVERTERS[_module.FORMAT] = _module
