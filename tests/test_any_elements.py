@@ -117,7 +117,7 @@ def test_network_says_what_cannot_be(tmp_path):
     text = NETWORK.replace("T: [10, 300]", "T: [1, 300]")
     with pytest.raises(ValueError, match="sample: T is of 1..300"):
         own(text, tmp_path)
-    with pytest.raises(ValueError, match="no sample 'n'; choose from density, T"):
+    with pytest.raises(ValueError, match="sample has no 'n'; it may have density, T"):
         own(NETWORK.replace("density:", "n:"), tmp_path)
     fixed = """
 temperature: {floor: 10.0, upper: 1.0e+4}

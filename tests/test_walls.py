@@ -158,7 +158,7 @@ def test_populations_need_neither_pictures_nor_command_line_of_the_demo():
 def test_commands_hold_a_command_and_no_more():
     """Each has a ``main``, imports it from nowhere, and nothing outside imports from it."""
     commands = {n: p for n, p in modules_of("surrogate.training").items() if ".commands." in n}
-    assert len(commands) == 6
+    assert len(commands) == 7
     for name, path in commands.items():
         assert any(
             isinstance(node, ast.FunctionDef) and node.name == "main" for node in ast.parse(path.read_text()).body
