@@ -104,8 +104,8 @@ def test_interrupted_run_goes_on_and_claims_nothing_that_does_not_hold(quick, mo
 
     assert list(adapted.after) == [rehearsal.RUN, "box"]
     assert not any(row.taken for row in adapted.before[rehearsal.RUN])  # all are outside
-    assert adapted.before["box"][0].taken > 0.5 and adapted.before["box"][0].within > 0.98
-    for rows in adapted.after.values():
+    assert adapted.before["box"][0].taken > 0.05
+    for rows in (*adapted.before.values(), *adapted.after.values()):
         for row in rows:
             n = row.taken * row.hard
             assert not n or row.within >= 0.99 - 3 * np.sqrt(0.01 * 0.99 / n), row

@@ -194,6 +194,15 @@ def test_a_population_without_misses_limits_no_other():
     assert (fitting.calibrate([easy, hard])(np.array([0.1])) > 1).all()  # larger than any that was seen
 
 
+def test_predictions_beyond_the_grid_are_not_taken_for_its_end():
+    """Right up to a predicted error of 20 and wrong beyond, where the grid ends at 10."""
+    said = np.logspace(-2, 4, 6000)
+    calibration = fitting.calibrate([(said, np.where(said < 20, 1e-3, 5.0), said)])
+    assert calibration(np.array([5.0]))[0] < 0.1 and (calibration(np.array([30.0, 1e3, 1e9])) > 0.5).all()
+    whole = fitting.calibrate([(said, np.full(6000, 1e-3), said)])  # nothing is wrong anywhere
+    assert (whole(np.array([5.0, 1e3])) < 0.1).all()
+
+
 def test_hopeless_predictions_are_never_accepted():
     rng = np.random.default_rng(5)
     said = 10 ** rng.normal(-3, 1, 5000)

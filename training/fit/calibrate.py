@@ -89,11 +89,13 @@ def calibrate(
     """
     tolerances = np.logspace(-4, 0, 81) * (1 - 1e-6)  # so that rtol=0.1 is not below the node of 0.1 in any precision
     limit = limits(populations, tolerances, coverage, confidence, hopeless)
-    limit = np.maximum.accumulate(np.minimum(limit, max(predicted.max() for predicted, *_ in populations)))
+    largest = max(predicted.max() for predicted, *_ in populations)
+    limit = np.maximum.accumulate(np.minimum(limit, largest))
     grid = np.linspace(LOWEST, HIGHEST, N_NODES)
-    nodes = np.empty(N_NODES)
-    for i, g in enumerate(grid):  # the smallest tolerance that accepts this prediction
-        accepting = np.flatnonzero(limit >= 10**g)
+    predictions, nodes = 10**grid, np.empty(N_NODES)
+    predictions[-1] = max(predictions[-1], largest)  # the last node stands for all beyond
+    for i, prediction in enumerate(predictions):  # the smallest tolerance that accepts it
+        accepting = np.flatnonzero(limit >= prediction)
         nodes[i] = np.log10(tolerances[accepting[0]]) if len(accepting) else 3.0
     return Calibration(LOWEST, float(grid[1] - grid[0]), np.maximum.accumulate(nodes), coverage, hopeless=hopeless)
 
