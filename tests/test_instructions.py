@@ -15,7 +15,8 @@ import pytest
 from surrogate.model import ENGINE_DIR
 
 SOURCE = Path(__file__).resolve().parent / "c" / "count_instructions.c"
-LIMITS = {"solver": 16_600, "net": 14_800}  # a fifth above what gcc 12 makes: 13,870 and 12,320
+#: a fifth above what gcc 12 makes: 13,870 and 52,330, of a net that is asked five times
+LIMITS = {"solver": 16_600, "net": 63_000}
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("valgrind") or platform.machine() != "x86_64",

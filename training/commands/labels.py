@@ -92,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"interrupted: {text}", file=sys.stderr)
         return 130
     except OSError as error:
-        raise ValueError(f"{error.filename or options.out}: {error.strerror or error}") from error
+        if error.filename in (options.cells or ()):
+            raise
+        raise ValueError(f"{options.out}: {error.strerror or error} ({error.filename or options.out})") from error
     if labels is not None:
         n_failed = int((labels.status >= UNTOUCHED).sum())
         print(f"{options.out}: {labels.status.size} labels of {labels.meta['system']}, {n_failed} failed")

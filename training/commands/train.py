@@ -155,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     net = NetConfig(options.width, options.depth, regions or NetConfig.regions, not options.unsupervised, options.kind)
     metadata = {"command": command, "system_source": options.system}
     start = load_model(options.start, system)[0] if options.start else None
+    train = read_pairs(options.labels, system, ("train",)) if options.labels else None
     check = read_pairs([options.check], system, ("calibrate", "train"))
     if options.decades:
         if start:
@@ -176,8 +177,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if len(populations) > 1:
                 raise ValueError(f"--population names {len(populations)}: give one with --unsupervised")
             train = Pairs.draw(system, populations[0], options.n or 500_000, options.seed, dt_range)
-        else:
-            train = read_pairs(options.labels, system, ("train",))
         run = Trainer(system, train, check, options.out, net, config, metadata, loss, start)
     with tqdm(total=round(options.minutes * 60), initial=round(run.seconds), unit="s", unit_scale=True) as bar:
 
