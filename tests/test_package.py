@@ -161,10 +161,10 @@ def test_packages_of_the_extras_are_known():
     """The command line tells what an extra brings from what a user's own code lacks."""
     text = (ROOT / "pyproject.toml").read_text()
     named = set()
-    for extra in {command.extra for command in cli.COMMANDS.values()} - {""} | {"mpi"}:
+    for extra in {command.extra for command in cli.COMMANDS.values()} - {""} | {*cli.OWN_EXTRAS.values()}:
         block = re.search(rf"^{extra} = \[\n(.*?)^\]", text, re.S | re.M)[1]
         named |= {re.match(r"[a-zA-Z0-9]+", line.strip(' "'))[0] for line in block.splitlines()}
-    assert {"yaml" if name == "pyyaml" else name for name in named} - {"openmpi"} == cli.EXTRAS
+    assert {"yaml" if name == "pyyaml" else name for name in named} - {"openmpi"} == cli.EXTRAS | {*cli.OWN_EXTRAS}
 
 
 # ---- pages -----------------------------------------------------------------------------------------------------------
