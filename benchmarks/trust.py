@@ -78,8 +78,9 @@ def main(arguments=None):
     """Measure, print, save."""
     parser = make_parser(__doc__)
     parser.add_argument("--model", default="ism-molecular", help="a shipped model")
-    options = start(parser, arguments)
-    n, repeats = (256, 1) if options.quick else (8192, 3)
+    parser.add_argument("--n", type=int, default=8192, help="cells of each population (default 8192)")
+    options = start(parser, arguments, n=256)
+    n, repeats = options.n, 1 if options.quick else 3
     model, system, results = surrogate.load(options.model), get_system(options.model), {}
     inputs = load_trained(ZOO / f"{options.model}.h5")[1].encoding.inputs
     print(
