@@ -264,6 +264,38 @@ def calibration():
     return origin(record) + table(head, rows)
 
 
+def trust():
+    """What the net takes of each population, how much of that is right, and what the step saves."""
+    record, rows = read("trust"), []
+    for name, cases in record["populations"].items():
+        for row in cases:
+            right = "" if row["within"] is None else f"{100 * row['within']:.2f} ({100 * (row['bound'] or 0):.2f})"
+            rows.append(
+                [
+                    name,
+                    f"{row['rtol']:g}",
+                    f"{100 * row['hard']:.0f}",
+                    f"{100 * row['outside']:.0f}",
+                    f"{100 * row['taken']:.1f}",
+                    right,
+                    f"{row['us']:.2f}",
+                    f"{row['solver_us']:.2f}",
+                    number(row["faster"]),
+                ]
+            )
+    head = [
+        "cells",
+        "rtol",
+        "hard [%]",
+        "outside [%]",
+        "taken [%]",
+        "within [%] (at least)",
+        "step [us]",
+        "solver [us]",
+    ]
+    return origin(record) + table([*head, "faster at equal error"], rows)
+
+
 def calibration_shifted():
     """Populations unlike those of the training."""
     record, rows = read("calibration"), []

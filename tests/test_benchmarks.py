@@ -26,6 +26,7 @@ SCRIPTS = {
     "rollout_drift": [],
     "hydro_drift": [],
     "calibration": [],
+    "trust": [],
     "net_calls": [],
     "training_cost": [],
     "routing": ["--rtol", "0.1"],
