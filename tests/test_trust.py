@@ -170,7 +170,7 @@ def test_library_says_what_the_net_says(ism, model, model_file, labels):
     )
     taken = report.status == Status.NET
     assert (taken == (inside & (error <= 0.3)).numpy()).mean() > 0.995 and taken.sum() > 100
-    np.testing.assert_allclose(cells[taken], end.numpy()[taken], rtol=1e-4)
+    np.testing.assert_allclose(cells[taken], end.numpy()[taken], rtol=2e-3)
     for rtol in (0.3, 0.1):
         report = model.stepper(rtol=rtol).step(state.numpy().copy(), dt.numpy(), params=as_dict(ism, params))
         said = (inside & (error <= rtol) & (judged <= rtol * hopeless)).numpy()
