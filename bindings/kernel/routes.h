@@ -49,10 +49,12 @@ typedef struct ways {
 
 static void add_way(ways *w, int i, int n, const vdouble *direct, const double *arrived)
 {
+    const vdouble trace = NET_FRACTION_FLOOR * total_density(direct); /* below, all are alike */
     for (int k = 0; k < N_STATE; k++) {
         const vdouble other = lanes_of(arrived + k, N_STATE, i, n);
         vdouble apart;
-        if (net_is_log[k]) apart = vd_log(vd_max(other, vd_set(1e-300)) / vd_max(direct[k], vd_set(1e-300)));
+        const vdouble least = in_total[k] ? trace : vd_set(1e-300);
+        if (net_is_log[k]) apart = vd_log(vd_max(other, least) / vd_max(direct[k], least));
         else apart = (other - direct[k]) / (scale[k] > 0.0 ? scale[k] : 1.0);
         for (int l = 0; l < lanes_left(i, n); l++) {
             w->sum[i + l][k] += apart[l];

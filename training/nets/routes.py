@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ..systems.system import FRACTION_FLOOR
 from .encoding import correction
 
 #: species below this fraction of the total count neither here nor where a net is measured
@@ -46,10 +47,13 @@ def by_routes(
     """
     encoding = surrogate.encoding
     ways, sound = [torch.zeros_like(end)], torch.ones_like(dt, dtype=torch.bool)
+    least = torch.where(encoding.total, FRACTION_FLOOR * encoding.total_density(end), 1e-300)  # below, all are alike
+    own = torch.log(torch.maximum(end, least))
     for fraction in routes:
         between, _, first = surrogate.flow(state, fraction * dt, params)
         other, _, second = surrogate.flow(between, (1 - fraction) * dt, params)
-        ways.append(torch.where(encoding.log, logarithm(other) - logarithm(end), (other - end) / encoding.unit))
+        apart = torch.log(torch.maximum(other, least)) - own
+        ways.append(torch.where(encoding.log, apart, (other - end) / encoding.unit))
         sound = sound & first & second
     apart = torch.stack(ways)
     mean = apart.mean(0)
@@ -60,8 +64,3 @@ def by_routes(
     result = result * (1 + repair)
     sound = sound & (repair.abs() < 0.5).all(1) & result.isfinite().all(1)
     return torch.where(sound[:, None], result, end), torch.where(sound, spread, torch.inf).nan_to_num(torch.inf)
-
-
-def logarithm(values: torch.Tensor) -> torch.Tensor:
-    """Natural logarithm, of what is not positive a very small one."""
-    return torch.log(values.clamp_min(1e-300))
