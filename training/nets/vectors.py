@@ -10,6 +10,8 @@ from .routes import by_routes
 
 #: at most so many
 N_VECTORS = 16
+#: what routes may be apart: where they are further, a leg may be about to break a law beyond repair
+AGREEING = 0.3
 
 
 def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS):
@@ -48,6 +50,8 @@ def net_vectors(system, surrogate, domain, calibration, cells=None, n=N_VECTORS)
             single, _ = by_routes(surrogate, state, dt, params, single, calibration.routes)
     place = (torch.log10(predicted) - calibration.lower) / calibration.width
     good = torch.from_numpy(domain.holds(encoding, state, dt, params)) & ((place - place.round()).abs() > 0.02)
+    if calibration.routes:
+        good &= predicted < AGREEING
     good &= ((single / end - 1).abs() < 1e-5).all(1) & (repair.abs() < 0.4).all(1)
     chosen = good.nonzero()[:n, 0]
     columns = np.tile(system.parameter_values, (len(chosen), 1))
