@@ -192,6 +192,9 @@ class Model:
     def torch(self, device="cpu"):  # -> torch.nn.Module, without importing torch
         """Return the net as a torch module: (state, dt) -> (end, error, inside), all on `device`.
 
+        A net that takes parameters is called with them, too, (state, dt, params): float64 of shape (n, n_inputs), those
+        of the model's `parameters` that it takes, in their order (shipped nets: all).
+
         The net is read from the file NAME.pt beside the model library, which is code as the library is.
         ``state`` is float64 of shape (n, n_vars), ``dt`` float64 of shape (n,). ``error`` is the smallest `rtol` at
         which the prediction may be accepted, ``inside`` whether the cell is in the domain. Nothing is solved.

@@ -196,7 +196,8 @@ def test_a_shipped_model_has_a_net_for_torch(cells):
     """Of a model that is part of the package there is the model file, too."""
     model = surrogate.load("ism-atomic")
     state, dt = (torch.from_numpy(x) for x in wide(get_system("ism-atomic"), 2000, 6))
-    end, error, inside = model.torch()(state, dt)
+    params = torch.tensor([p.value for p in model.parameters], dtype=torch.float64).expand(len(dt), -1)
+    end, error, inside = model.torch()(state, dt, params)
     solved = state.numpy().copy()
     report = model.stepper(rtol=0.1).step(solved, dt.numpy())
     took = torch.from_numpy(report.status == Status.NET)
