@@ -67,11 +67,9 @@ static void settle_trust(const chunk *c, const short *order, int n, const double
                          const float *expected, float *error)
 {
     vdouble from[N_STATE], to[N_STATE], log_error;
-    for (int l = 0; l < SURR_LANES; l++) {
-        const int cell = order[l < n ? l : n - 1];
-        log_error[l] = expected[cell];
-        for (int k = 0; k < N_STATE; k++) from[k][l] = c->y[cell * N_STATE + k], to[k][l] = end[cell * N_STATE + k];
-    }
+    gather_cells(order, n, c->y, from);
+    gather_cells(order, n, end, to);
+    for (int l = 0; l < SURR_LANES; l++) log_error[l] = expected[order[l < n ? l : n - 1]];
     if (c->rtol != INFINITY) log_error += LOG10_E * vd_log(doubt_of(from, to)); /* infinite: nobody else is asked */
     const vdouble bound = calibrated(log_error);
     for (int l = 0; l < n; l++) error[order[l]] = good[order[l]] ? (float)bound[l] : FLT_MAX;

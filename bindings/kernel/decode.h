@@ -13,8 +13,7 @@ static void decode(const chunk *c, const short *order, int n, double *end, unsig
         dt[l] = c->dt[cell[l]];
     }
     const vdouble gate = dt / (dt + 0.1 * NET_DT_LOWER);
-    for (int k = 0; k < N_STATE; k++)
-        for (int l = 0; l < SURR_LANES; l++) y[k][l] = c->y[cell[l] * N_STATE + k];
+    gather_cells(order, n, c->y, y);
     invariants_of(y, invariant);
     const vdouble least = NET_FRACTION_FLOOR * total_density(y); /* what the net takes traces for */
     for (int k = 0; k < N_STATE; k++) {

@@ -11,6 +11,13 @@ static inline vdouble lanes_of(const double *base, int stride, int first, int n)
     return v;
 }
 
+/* n cells of a chunk, from anywhere, side by side in lanes. */
+static inline void gather_cells(const short *order, int n, const double *cells, vdouble *y)
+{
+    for (int k = 0; k < N_STATE; k++)
+        for (int l = 0; l < SURR_LANES; l++) y[k][l] = cells[order[l < n ? l : n - 1] * N_STATE + k];
+}
+
 static inline vdouble total_density(const vdouble *y)
 {
     vdouble total = vd_set(0.0);

@@ -20,13 +20,6 @@ static void ask_experts(chunk *c, double *end, unsigned char *good)
 }
 
 #if NET_ROUTES
-/* n cells from anywhere, side by side in lanes. */
-static inline void gather_cells(const short *order, int n, const double *cells, vdouble *y)
-{
-    for (int k = 0; k < N_STATE; k++)
-        for (int l = 0; l < SURR_LANES; l++) y[k][l] = cells[order[l < n ? l : n - 1] * N_STATE + k];
-}
-
 /* One leg of a route for n cells side by side, which may arrive where they start; good: whether all legs so far were
  * sound. */
 static void walk(chunk *leg, int n, const double *y, const double *dt, const double *params, double *end,

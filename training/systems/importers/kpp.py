@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .fortran import expression, names_in
-from .lines import Line, lines_of, parameter_values
+from .lines import Line, add_parameters, lines_of, parameter_values
 
 FORMAT = "kpp"
 HELP = "a mechanism of KPP (.kpp, .def or .eqn, with what it includes)"
@@ -44,13 +44,7 @@ _TERM = re.compile(r"([+-]?)\s*(\d+\.?\d*(?:[eEdD][+-]?\d+)?|\.\d+)?\s*\*?\s*([A
 def add_options(parser: Any) -> None:
     """Options of ``surrogate import kpp``."""
     parser.add_argument("file", metavar="FILE")
-    parser.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="value of what the host sets; may be repeated",
-    )
+    add_parameters(parser, "what the host sets")
 
 
 def convert(options: Any) -> tuple[dict[str, Any], str]:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from .fortran import expression, names_in, split_arguments
-from .lines import Line, lines_of, parameter_values
+from .lines import Line, add_parameters, lines_of, parameter_values
 from .names import ELECTRONS, species_entry
 
 FORMAT = "krome"
@@ -33,13 +33,7 @@ DEFAULT_FORMAT = "idx,R,R,R,P,P,P,P,Tmin,Tmax,rate"
 def add_options(parser: Any) -> None:
     """Options of ``surrogate import krome``."""
     parser.add_argument("file", metavar="FILE")
-    parser.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="value of a variable of @common; may be repeated",
-    )
+    add_parameters(parser, "a variable of @common")
     parser.add_argument("--nuclear-mult", action="store_true", help="divide rates of n identical reactants by n!")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Line(NamedTuple):
@@ -26,6 +26,13 @@ def lines_of(path: str) -> Iterator[Line]:
         text = content.decode("latin-1")
     for number, line in enumerate(text.splitlines(), 1):
         yield Line(path, number, line)
+
+
+def add_parameters(parser: Any, what: str) -> None:
+    """The option ``--param`` of a command: values of what a file leaves open, see `parameter_values`."""
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help=f"value of {what}; may be repeated"
+    )
 
 
 def parameter_values(texts: list[str]) -> dict[str, float]:
